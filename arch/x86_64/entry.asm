@@ -1,0 +1,219 @@
+; SPDX-License-Identifier: BSD-2-Clause
+;
+; Entry of exceptions and interrupts, and the way back to user mode.
+;
+; Every vector has a stub that completes the frame with an error code where the processor pushes none, and
+; the vector. Three kinds of entry follow:
+;
+;  - exceptions and interrupts. From user mode they arrive on the kernel stack of the current LWP, GS is
+;    the user's: SWAPGS. From kernel mode GS is ours. There is no third case: the kernel runs with the
+;    user's GS only for a few instructions with interrupts off that cannot fault. IRETQ to user mode is among
+;    them: its selectors and flags are constants or masked, and user_exit looks at the address.
+;  - NMI, double fault, machine check come at any time, so nothing is concluded from the interrupted code,
+;    and user mode may have put any value into GS base. They have stacks of their own, above whose frame
+;    lies the address of this CPU's struct cpu; GS base is saved, set, and put back.
+;
+; A frame from kernel mode gets a copy of the interrupted address and the interrupted RBP below it, as a call from
+; there would have left them: so backtraces and gdb walk through. From user mode RBP is 0: the walk ends.
+
+	default rel
+	bits 64
+
+%include "assym.inc"
+%include "smap.inc"
+
+	extern	trap_user, trap_kernel, trap_ist, irq_user, irq_kernel, user_return, user_bad_rip
+
+; The frame below the vector number, see struct trapframe.
+%macro PUSH_REGS 0
+	push	rbp
+	push	r15
+	push	r14
+	push	r13
+	push	r12
+	push	rbx
+	push	r11
+	push	rcx
+	push	rax
+	push	r9
+	push	r8
+	push	r10
+	push	rdx
+	push	rsi
+	push	rdi
+%endmacro
+
+; Leaves RSP at the processor's part of the frame.
+%macro POP_REGS 0
+	pop	rdi
+	pop	rsi
+	pop	rdx
+	pop	r10
+	pop	r8
+	pop	r9
+	pop	rax
+	pop	rcx
+	pop	r11
+	pop	rbx
+	pop	r12
+	pop	r13
+	pop	r14
+	pop	r15
+	pop	rbp
+	add	rsp, 16			; vector, error code
+%endmacro
+
+; What interrupted code may have left set: direction flag, access to user memory.
+%macro CLEAN_FLAGS 0
+	cld
+	CLAC
+%endmacro
+
+	section .text.entry progbits alloc exec nowrite align=16
+
+; ---- stubs ----
+
+%assign vector 0
+%rep 256
+	align	4
+stub_%[vector]:
+%if vector == T_DF || (vector >= T_TS && vector <= T_PF) || vector == T_AC || vector == T_CP
+%else
+	push	0			; no error code
+%endif
+	push	vector
+%if vector == T_NMI || vector == T_DF || vector == T_MC
+	jmp	ist_entry
+%elif vector >= T_IRQ
+	jmp	irq_entry
+%else
+	jmp	trap_entry
+%endif
+%assign vector vector + 1
+%endrep
+
+; ---- exceptions ----
+
+	align	16
+	global	trap_entry:function
+trap_entry:
+	PUSH_REGS
+	CLEAN_FLAGS
+	test	byte [rsp + TF_CS], 3
+	mov	rdi, rsp
+	jz	.kernel
+	swapgs
+	xor	ebp, ebp
+	call	trap_user
+	jmp	user_exit
+.kernel:
+	push	qword [rdi + TF_RIP]
+
+; From here as if the interrupted code had called this.
+	global	trap_kernel_frame:function, trap_kernel_ret
+trap_kernel_frame:
+	push	rbp
+	mov	rbp, rsp
+	call	trap_kernel
+trap_kernel_ret:
+	add	rsp, 16
+	POP_REGS
+	iretq
+
+; ---- interrupts ----
+
+	align	16
+	global	irq_entry:function
+irq_entry:
+	PUSH_REGS
+	CLEAN_FLAGS
+	test	byte [rsp + TF_CS], 3
+	mov	rdi, rsp
+	jz	.kernel
+	swapgs
+	xor	ebp, ebp
+	call	irq_user
+	jmp	user_exit
+.kernel:
+	push	qword [rdi + TF_RIP]
+
+	global	irq_kernel_frame:function, irq_kernel_ret
+irq_kernel_frame:
+	push	rbp
+	mov	rbp, rsp
+	call	irq_kernel
+irq_kernel_ret:
+	add	rsp, 16
+	POP_REGS
+	iretq
+
+; ---- back to user mode, with all registers from the frame that RSP points at ----
+
+	align	16
+	global	user_exit:function
+user_exit:
+	cli
+	mov	rcx, [gs:CI_CURLWP]
+	cmp	dword [rcx + L_AST], 0
+	jne	.ast
+	mov	rax, [rsp + TF_RIP]
+	shr	rax, 47
+	jnz	.bad_rip
+	POP_REGS
+	swapgs
+	iretq
+.ast:
+	sti
+	mov	rdi, rsp
+	call	user_return
+	jmp	user_exit
+.bad_rip:				; IRETQ to there would fault in kernel mode
+	sti
+	mov	rdi, rsp
+	call	user_bad_rip
+	jmp	user_exit
+
+; ---- NMI, double fault, machine check ----
+
+	align	16
+ist_entry:
+	PUSH_REGS
+	CLEAN_FLAGS
+	mov	rdi, rsp
+	mov	ecx, MSR_GS_BASE
+	rdmsr
+	mov	ebx, eax		; the interrupted GS base stays in R12:RBX
+	mov	r12d, edx
+	mov	rax, [rsp + TF_SIZE]	; struct cpu, see gdt_set_ist()
+	mov	rdx, rax
+	shr	rdx, 32
+	wrmsr
+	push	qword [rdi + TF_RIP]
+
+	global	trap_ist_frame:function, trap_ist_ret
+trap_ist_frame:
+	push	rbp
+	mov	rbp, rsp
+	call	trap_ist
+trap_ist_ret:
+	add	rsp, 16
+	mov	ecx, MSR_GS_BASE
+	mov	eax, ebx
+	mov	edx, r12d
+	wrmsr
+	POP_REGS
+	iretq
+
+; ---- tables ----
+
+	section .rodata
+	align	8
+	global	trap_vectors
+trap_vectors:
+%assign vector 0
+%rep 256
+	dq	stub_%[vector]
+%assign vector vector + 1
+%endrep
+
+	SMAP_TABLE smap_sites_entry

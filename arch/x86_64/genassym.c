@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Offsets and constants for assembly: compiled to assembly, never linked; see assym.inc in the Makefile.
+ */
+#include <arch/arch_if.h>
+#include <arch/md.h>
+#include <kernel/cpu.h>
+#include <kernel/kmem.h>
+#include <kernel/lwp.h>
+
+#include <abi/errno.h>
+
+#define DEFINE(name, value) __asm volatile(".ascii \"->" #name " %0\"" : : "i"((unsigned long)(value)))
+#define OFFSET(name, type, field) DEFINE(name, offsetof(struct type, field))
+
+void genassym(void);
+
+void
+genassym(void)
+{
+	OFFSET(CI_SELF, cpu, ci_self);
+	OFFSET(CI_CURLWP, cpu, ci_curlwp);
+	OFFSET(CI_KSTACK_TOP, cpu, ci_md.md_kstack_top);
+	OFFSET(CI_USER_RSP, cpu, ci_md.md_user_rsp);
+	OFFSET(CI_USER, cpu, ci_md.md_user);
+	OFFSET(CI_TSS_RSP0, cpu, ci_md.md_tss.tss_rsp[0]);
+
+	OFFSET(L_AST, lwp, l_ast);
+	OFFSET(L_KSTACK, lwp, l_kstack);
+	OFFSET(L_RSP, lwp, l_md.md_rsp);
+	OFFSET(L_FPU, lwp, l_md.md_fpu);
+	OFFSET(L_FSBASE, lwp, l_md.md_fsbase);
+	OFFSET(L_GSBASE, lwp, l_md.md_gsbase);
+	OFFSET(L_CPU_MD, lwp, l_md.md_cpu);
+	OFFSET(L_HASUSER, lwp, l_md.md_hasuser);
+
+	OFFSET(TF_RDI, trapframe, tf_rdi);
+	OFFSET(TF_RSI, trapframe, tf_rsi);
+	OFFSET(TF_RDX, trapframe, tf_rdx);
+	OFFSET(TF_R10, trapframe, tf_r10);
+	OFFSET(TF_R8, trapframe, tf_r8);
+	OFFSET(TF_R9, trapframe, tf_r9);
+	OFFSET(TF_RAX, trapframe, tf_rax);
+	OFFSET(TF_RBP, trapframe, tf_rbp);
+	OFFSET(TF_RIP, trapframe, tf_rip);
+	OFFSET(TF_CS, trapframe, tf_cs);
+	OFFSET(TF_RFLAGS, trapframe, tf_rflags);
+	OFFSET(TF_RSP, trapframe, tf_rsp);
+	DEFINE(TF_SIZE, sizeof(struct trapframe));
+
+	DEFINE(SEL_KCODE32, SEL_KCODE32);
+	DEFINE(SEL_KCODE, SEL_KCODE);
+	DEFINE(SEL_KDATA, SEL_KDATA);
+	DEFINE(SEL_UDATA, SEL_UDATA);
+	DEFINE(SEL_UCODE, SEL_UCODE);
+
+	DEFINE(T_NMI, T_NMI);
+	DEFINE(T_DF, T_DF);
+	DEFINE(T_TS, T_TS);
+	DEFINE(T_NP, T_NP);
+	DEFINE(T_SS, T_SS);
+	DEFINE(T_GP, T_GP);
+	DEFINE(T_PF, T_PF);
+	DEFINE(T_AC, T_AC);
+	DEFINE(T_MC, T_MC);
+	DEFINE(T_CP, T_CP);
+	DEFINE(T_IRQ, T_IRQ);
+
+	DEFINE(KSTACK_SIZE, KSTACK_SIZE);
+	DEFINE(USER_END, USER_END);
+	DEFINE(EFAULT, EFAULT);
+	DEFINE(ENAMETOOLONG, ENAMETOOLONG);
+	DEFINE(EJUSTRETURN, EJUSTRETURN);
+	DEFINE(FPU_XSAVEOPT, FPU_XSAVEOPT);
+	DEFINE(FPU_XSAVE, FPU_XSAVE);
+	DEFINE(XCR0_WANTED, XCR0_WANTED);
+	DEFINE(MSR_GS_BASE, MSR_GS_BASE);
+	DEFINE(MSR_FS_BASE, MSR_FS_BASE);
+	DEFINE(MSR_USER_GS_BASE, MSR_USER_GS_BASE);
+}

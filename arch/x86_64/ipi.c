@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Interrupts from one CPU to another. The upcalls are made by arch_irq() and the NMI handler. */
+#include <arch/arch_if.h>
+#include <arch/machine.h>
+#include <kernel/cpu.h>
+
+void
+arch_ipi_resched(struct cpu *ci)
+{
+	lapic_send_ipi(ci->ci_hwid, ICR_FIXED | ICR_ASSERT | VEC_RESCHED);
+}
+
+void
+arch_ipi_call(struct cpu *ci)
+{
+	lapic_send_ipi(ci->ci_hwid, ICR_FIXED | ICR_ASSERT | VEC_CALL);
+}
+
+void
+arch_ipi_nmi(struct cpu *ci)
+{
+	lapic_send_ipi(ci->ci_hwid, ICR_NMI | ICR_ASSERT);
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Signal frames: Linux's rt_sigframe for x86-64, to the byte, for C libraries and run-time systems look into it.
+ *
+ * From lower addresses up: struct rt_sigframe, at 8 modulo 16 as after a call; the FPU state in XSAVE format, at
+ * a multiple of 64, whose reserved bytes tell its size; a closing magic number; the 128 bytes below the old
+ * stack pointer that the interrupted function may use.
+ *
+ * Nothing of a frame that comes back is trusted: selectors must be ours, only flags that user mode may change
+ * are taken, the address must be canonical, and the FPU state is checked for what would make XRSTOR fault.
+ */
+#include <abi/errno.h>
+#include <arch/arch_if.h>
+#include <arch/cpu_types.h>
+#include <arch/md.h>
+#include <kernel/lwp.h>
+#include <kernel/string.h>
+
+#define RED_ZONE 128
+
+#define UC_FP_XSTATE         1u
+#define UC_SIGCONTEXT_SS     2u
+#define UC_STRICT_RESTORE_SS 4u
+
+#define FP_XSTATE_MAGIC1 0x46505853u
+#define FP_XSTATE_MAGIC2 0x46505845u
+
+/* Flags that rt_sigreturn restores. */
+#define RFLAGS_USER \
+	(RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_TF | RFLAGS_DF | RFLAGS_OF | RFLAGS_RF | \
+	    RFLAGS_AC)
+
+struct sigcontext {
+	uint64_t sc_r8, sc_r9, sc_r10, sc_r11, sc_r12, sc_r13, sc_r14, sc_r15;
+	uint64_t sc_rdi, sc_rsi, sc_rbp, sc_rbx, sc_rdx, sc_rax, sc_rcx, sc_rsp, sc_rip, sc_rflags;
+	uint16_t sc_cs, sc_gs, sc_fs, sc_ss;
+	uint64_t sc_err, sc_trapno, sc_oldmask, sc_cr2;
+	uint64_t sc_fpstate; /* user address, or 0 */
+	uint64_t sc_reserved[8];
+};
+_Static_assert(sizeof(struct sigcontext) == 256, "struct sigcontext");
+
+struct ucontext {
+	uint64_t uc_flags;
+	uint64_t uc_link;
+	stack_t uc_stack;
+	struct sigcontext uc_mcontext;
+	sigset_t uc_sigmask;
+};
+_Static_assert(sizeof(struct ucontext) == 304, "struct ucontext");
+
+struct rt_sigframe {
+	uint64_t sf_restorer;
+	struct ucontext sf_uc;
+	siginfo_t sf_info;
+};
+_Static_assert(sizeof(struct rt_sigframe) == 440, "struct rt_sigframe");
+
+/* The save area of FXSAVE, its last bytes used as Linux does; then the header of XSAVE, then the components. */
+struct fpstate {
+	uint8_t fp_legacy[24];
+	uint32_t fp_mxcsr;
+	uint8_t fp_legacy2[436];
+	uint32_t fp_magic1, fp_extended_size; /* size with the closing magic number */
+	uint64_t fp_xfeatures;
+	uint32_t fp_xstate_size;
+	uint32_t fp_padding[7];
+	uint64_t fp_xstate_bv, fp_xcomp_bv; /* XSAVE header */
+	uint64_t fp_header_reserved[6];
+	uint8_t fp_components[FPU_AREA - 576];
+} __aligned(64);
+_Static_assert(sizeof(struct fpstate) == FPU_AREA && offsetof(struct fpstate, fp_magic1) == 464 &&
+	offsetof(struct fpstate, fp_xstate_bv) == 512, "struct fpstate");
+#define FP_LEGACY_SIZE offsetof(struct fpstate, fp_xstate_bv)
+
+/* ---- FPU state ---- */
+
+/* Bytes on the user's stack. */
+static size_t
+fpstate_size(void)
+{
+	return fpu_area_size() + (fpu_features() != 0 ? sizeof(uint32_t) : 0);
+}
+
+static int
+fpstate_out(uintptr_t dst)
+{
+	struct fpstate fp;
+	size_t size = fpu_area_size();
+
+	/* What the instruction leaves alone must not be old kernel memory. */
+	memset(&fp.fp_legacy2[416 - 28], 0, offsetof(struct fpstate, fp_components) - 416);
+	fpu_save(&fp);
+	if (fpu_features() == 0)
+		return arch_copyout(dst, &fp, size);
+	fp.fp_magic1 = FP_XSTATE_MAGIC1;
+	fp.fp_extended_size = (uint32_t)fpstate_size();
+	fp.fp_xfeatures = fpu_features();
+	fp.fp_xstate_size = (uint32_t)size;
+	if (arch_copyout(dst, &fp, size) != 0)
+		return -EFAULT;
+	return arch_ustore_32(dst + size, FP_XSTATE_MAGIC2);
+}
+
+/* Is it a complete XSAVE area, as its reserved bytes say? An area without is x87 and SSE state alone. */
+static bool
+fpstate_extended(const struct fpstate *fp, uintptr_t src)
+{
+	size_t size = fpu_area_size();
+	uint32_t magic2;
+
+	return fpu_features() != 0 && fp->fp_magic1 == FP_XSTATE_MAGIC1 && fp->fp_xstate_size == size &&
+	    fp->fp_extended_size >= size + sizeof(magic2) && arch_ufetch_32(src + size, &magic2) == 0 &&
+	    magic2 == FP_XSTATE_MAGIC2;
+}
+
+/* => src may be 0: initial state */
+static int
+fpstate_in(uintptr_t src)
+{
+	struct fpstate fp;
+	uint64_t features = fpu_features();
+
+	if (src == 0) {
+		fpu_load_initial();
+		return 0;
+	}
+	fpu_area_init(&fp);
+	if (arch_copyin(&fp, src, FP_LEGACY_SIZE) != 0)
+		return -EFAULT;
+	if (fpstate_extended(&fp, src)) {
+		features &= fp.fp_xfeatures;
+		if (arch_copyin((char *)&fp + FP_LEGACY_SIZE, src + FP_LEGACY_SIZE, fpu_area_size() - FP_LEGACY_SIZE) != 0)
+			return -EFAULT;
+		if (fp.fp_xcomp_bv != 0)
+			return -EFAULT;
+		for (unsigned i = 0; i < 6; i++)
+			if (fp.fp_header_reserved[i] != 0)
+				return -EFAULT;
+		fp.fp_xstate_bv &= features;
+	} else {
+		fp.fp_xstate_bv = features & 3; /* x87, SSE */
+	}
+	if ((fp.fp_mxcsr & ~fpu_mxcsr_mask()) != 0)
+		return -EFAULT;
+	fpu_load(&fp);
+	return 0;
+}
+
+/* ---- delivery ---- */
+
+static bool
+on_stack(uintptr_t sp, const stack_t *ss)
+{
+	return (ss->ss_flags & SS_DISABLE) == 0 && sp > ss->ss_sp && sp - ss->ss_sp <= ss->ss_size;
+}
+
+/* Where the frame goes, or 0 when the alternate stack is too small; *fpstate receives the place of the FPU state. */
+static uintptr_t
+frame_place(const struct trapframe *tf, const struct k_sigaction *act, const stack_t *ss, uintptr_t *fpstate)
+{
+	bool alternate = on_stack(tf->tf_rsp, ss);
+	uintptr_t sp = tf->tf_rsp - RED_ZONE;
+
+	if ((act->sa_flags & SA_ONSTACK) != 0 && (ss->ss_flags & SS_DISABLE) == 0 && !alternate) {
+		sp = ss->ss_sp + ss->ss_size;
+		alternate = true;
+	}
+	*fpstate = (sp - fpstate_size()) & ~(uintptr_t)63;
+	sp = ((*fpstate - sizeof(struct rt_sigframe)) & ~(uintptr_t)15) - 8;
+	return alternate && !on_stack(sp, ss) ? 0 : sp;
+}
+
+static void
+fill_context(struct sigcontext *sc, const struct trapframe *tf, const struct arch_lwp *md)
+{
+	*sc = (struct sigcontext){
+		.sc_r8 = tf->tf_r8, .sc_r9 = tf->tf_r9, .sc_r10 = tf->tf_r10, .sc_r11 = tf->tf_r11,
+		.sc_r12 = tf->tf_r12, .sc_r13 = tf->tf_r13, .sc_r14 = tf->tf_r14, .sc_r15 = tf->tf_r15,
+		.sc_rdi = tf->tf_rdi, .sc_rsi = tf->tf_rsi, .sc_rbp = tf->tf_rbp, .sc_rbx = tf->tf_rbx,
+		.sc_rdx = tf->tf_rdx, .sc_rax = tf->tf_rax, .sc_rcx = tf->tf_rcx, .sc_rsp = tf->tf_rsp,
+		.sc_rip = tf->tf_rip, .sc_rflags = tf->tf_rflags,
+		.sc_cs = (uint16_t)tf->tf_cs, .sc_ss = (uint16_t)tf->tf_ss,
+		.sc_err = md->md_err, .sc_trapno = md->md_trapno, .sc_cr2 = md->md_cr2,
+	};
+}
+
+/* => the current LWP's frame, in user_return(): after that all registers are loaded from it */
+int
+arch_sendsig(struct trapframe *tf, const struct k_sigaction *act, const siginfo_t *info, sigset_t oldmask,
+    const stack_t *altstack)
+{
+	struct rt_sigframe sf;
+	uintptr_t sp, fpstate;
+
+	if ((act->sa_flags & SA_RESTORER) == 0)
+		return -EFAULT; /* as Linux: nothing else could call rt_sigreturn */
+	sp = frame_place(tf, act, altstack, &fpstate);
+	if (sp == 0)
+		return -EFAULT;
+
+	sf.sf_restorer = act->sa_restorer;
+	sf.sf_uc.uc_flags = UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS | (fpu_features() != 0 ? UC_FP_XSTATE : 0);
+	sf.sf_uc.uc_link = 0;
+	memset(&sf.sf_uc.uc_stack, 0, sizeof(stack_t)); /* it has a hole */
+	sf.sf_uc.uc_stack.ss_sp = altstack->ss_sp;
+	sf.sf_uc.uc_stack.ss_flags = altstack->ss_flags;
+	sf.sf_uc.uc_stack.ss_size = altstack->ss_size;
+	fill_context(&sf.sf_uc.uc_mcontext, tf, &arch_curlwp()->l_md);
+	sf.sf_uc.uc_mcontext.sc_fpstate = fpstate;
+	sf.sf_uc.uc_mcontext.sc_oldmask = oldmask;
+	sf.sf_uc.uc_sigmask = oldmask;
+	sf.sf_info = *info;
+	if (fpstate_out(fpstate) != 0 || arch_copyout(sp, &sf, sizeof(sf)) != 0)
+		return -EFAULT;
+
+	fpu_load_initial();
+	tf->tf_rdi = (uint64_t)info->si_signo;
+	tf->tf_rsi = sp + offsetof(struct rt_sigframe, sf_info);
+	tf->tf_rdx = sp + offsetof(struct rt_sigframe, sf_uc);
+	tf->tf_rax = 0;
+	tf->tf_rip = act->sa_handler;
+	tf->tf_rsp = sp;
+	tf->tf_rflags &= ~(RFLAGS_DF | RFLAGS_RF | RFLAGS_TF);
+	return 0;
+}
+
+/* ---- return ---- */
+
+static int
+load_context(struct trapframe *tf, const struct ucontext *uc)
+{
+	const struct sigcontext *sc = &uc->uc_mcontext;
+
+	if ((sc->sc_cs | 3) != SEL_UCODE || sc->sc_rip >= USER_END)
+		return -EFAULT;
+	if ((uc->uc_flags & UC_SIGCONTEXT_SS) != 0 && (sc->sc_ss | 3) != SEL_UDATA)
+		return -EFAULT;
+	if (fpstate_in(sc->sc_fpstate) != 0)
+		return -EFAULT;
+	tf->tf_r8 = sc->sc_r8;
+	tf->tf_r9 = sc->sc_r9;
+	tf->tf_r10 = sc->sc_r10;
+	tf->tf_r11 = sc->sc_r11;
+	tf->tf_r12 = sc->sc_r12;
+	tf->tf_r13 = sc->sc_r13;
+	tf->tf_r14 = sc->sc_r14;
+	tf->tf_r15 = sc->sc_r15;
+	tf->tf_rdi = sc->sc_rdi;
+	tf->tf_rsi = sc->sc_rsi;
+	tf->tf_rbp = sc->sc_rbp;
+	tf->tf_rbx = sc->sc_rbx;
+	tf->tf_rdx = sc->sc_rdx;
+	tf->tf_rax = sc->sc_rax;
+	tf->tf_rcx = sc->sc_rcx;
+	tf->tf_rsp = sc->sc_rsp;
+	tf->tf_rip = sc->sc_rip;
+	tf->tf_rflags = (tf->tf_rflags & ~RFLAGS_USER) | (sc->sc_rflags & RFLAGS_USER);
+	return 0;
+}
+
+int
+arch_sigreturn(struct trapframe *tf, sigset_t *mask, stack_t *ss)
+{
+	struct ucontext uc;
+	/* The handler's return took the address of the restorer. */
+	uintptr_t frame = tf->tf_rsp - sizeof(uint64_t);
+
+	frame_return_full();
+	if (arch_copyin(&uc, frame + offsetof(struct rt_sigframe, sf_uc), sizeof(uc)) != 0)
+		return -EFAULT;
+	if (load_context(tf, &uc) != 0)
+		return -EFAULT;
+	*mask = uc.uc_sigmask;
+	*ss = uc.uc_stack;
+	return 0;
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Time and the timer of each CPU.
+ *
+ * The clock is the time-stamp counter, which all CPUs read alike. Its rate, and that of the local APIC's
+ * timer, are measured at boot against the best reference there is (HPET, ACPI timer, PIT). Conversions are
+ * multiplications by a fixed-point factor; 128-bit products keep them exact.
+ *
+ * The timer is one-shot: TSC deadline where the processor has that, else the APIC's counter. A time in the
+ * past becomes the shortest interval, so an event is never lost; an interval too long for the counter
+ * ends early, and timer_intr() then finds nothing due and sets it again.
+ */
+#include <arch/arch_if.h>
+#include <arch/insn.h>
+#include <arch/machine.h>
+#include <kernel/atomic.h>
+#include <kernel/cpu.h>
+#include <kernel/panic.h>
+#include <kernel/printf.h>
+
+#include "refclock.h"
+
+#define NSEC_PER_SEC      1000000000ul
+#define CALIBRATE_PER_SEC 100 /* 1/100 s each */
+#define SAMPLES           8
+#define TSC_SHIFT         4 /* for rates down to 62.5 MHz; 12 years at 3 GHz */
+#define LONGEST_NS        ((nsec_t)1 << 60)
+#define LONGEST_COUNT_NS  ((nsec_t)1 << 32)
+#define NEVER             ((nsec_t)-1) /* NSEC_FOREVER */
+
+#define MSR_TSC_DEADLINE        0x6e0
+#define CPUID1_ECX_TSC_DEADLINE (1u << 24)
+
+/* Constant after time_init(). */
+static uint64_t tsc_base;    /* counter when the clock was 0 */
+static uint64_t tsc_to_ns;   /* ns = ticks << TSC_SHIFT * this >> 64 */
+static uint64_t ns_to_tsc;   /* ticks = ns * this >> 32 */
+static uint64_t ns_to_count; /* of the APIC's timer, same form */
+static bool deadline;
+static nsec_t wall_at_boot;
+
+static uint64_t tsc_reached; /* (a) a count that every CPU must have passed */
+
+struct sample {
+	uint64_t reference, tsc;
+	uint32_t count;
+};
+
+nsec_t
+arch_time_ns(void)
+{
+	return mul_high((rdtsc() - tsc_base) << TSC_SHIFT, tsc_to_ns);
+}
+
+nsec_t
+arch_time_wall_at_boot(void)
+{
+	return wall_at_boot;
+}
+
+static inline uint64_t
+scale32(uint64_t v, uint64_t factor)
+{
+	return (uint64_t)((unsigned __int128)v * factor >> 32);
+}
+
+void
+arch_timer_set(nsec_t when)
+{
+	nsec_t now;
+	uint64_t count;
+
+	if (deadline) {
+		wrmsr(MSR_TSC_DEADLINE,
+		    when == NEVER ? 0 : tsc_base + scale32(min(when, LONGEST_NS), ns_to_tsc) + 1);
+		return;
+	}
+	count = 0;
+	if (when != NEVER) {
+		now = arch_time_ns();
+		count = 1;
+		if (when > now)
+			count += scale32(min(when - now, LONGEST_COUNT_NS), ns_to_count);
+		count = min(count, (uint64_t)UINT32_MAX);
+	}
+	lapic_timer_oneshot((uint32_t)count);
+}
+
+/* One reading of all three clocks, the closest together of several. */
+static struct sample
+take_sample(const struct refclock *r)
+{
+	struct sample best = { 0, 0, 0 };
+	uint64_t shortest = UINT64_MAX;
+
+	for (int i = 0; i < SAMPLES; i++) {
+		uint64_t before = rdtsc(), reference = r->read(), after;
+		uint32_t count = lapic_timer_count();
+
+		after = rdtsc();
+		if (after - before < shortest) {
+			shortest = after - before;
+			best = (struct sample){ reference, before + shortest / 2, count };
+		}
+	}
+	return best;
+}
+
+/* Measures the rates of the TSC and of the APIC's timer, in Hz. */
+static void
+calibrate(const struct refclock *r, uint64_t *tsc_hz, uint64_t *count_hz)
+{
+	struct sample a, b;
+	uint64_t ticks;
+
+	lapic_timer_oneshot(UINT32_MAX);
+	a = take_sample(r);
+	while (((r->read() - a.reference) & r->mask) < r->hz / CALIBRATE_PER_SEC)
+		arch_cpu_relax();
+	b = take_sample(r);
+	lapic_timer_oneshot(0);
+	ticks = (b.reference - a.reference) & r->mask;
+	*tsc_hz = (b.tsc - a.tsc) * r->hz / ticks;
+	*count_hz = (uint64_t)(a.count - b.count) * r->hz / ticks;
+}
+
+/* n << shift / d, for results below 2^64. */
+static uint64_t
+ratio(uint64_t n, unsigned shift, uint64_t d)
+{
+	uint64_t high = shift == 0 ? 0 : n >> (64 - shift), low = n << shift, quotient, rest;
+
+	__asm("divq %4" : "=a"(quotient), "=d"(rest) : "a"(low), "d"(high), "r"(d) : "cc");
+	return quotient;
+}
+
+void
+time_init(void)
+{
+	const struct refclock *r = refclock_choose();
+	uint64_t tsc_hz, count_hz;
+
+	calibrate(r, &tsc_hz, &count_hz);
+	if (tsc_hz < NSEC_PER_SEC >> TSC_SHIFT || count_hz == 0)
+		panic("time: by the %s the TSC runs at %lu Hz, the APIC timer at %lu Hz", r->name,
+		    tsc_hz, count_hz);
+	ns_to_tsc = ratio(tsc_hz, 32, NSEC_PER_SEC);
+	ns_to_count = ratio(count_hz, 32, NSEC_PER_SEC);
+	tsc_base = rdtsc();
+	tsc_to_ns = ratio(NSEC_PER_SEC, 64 - TSC_SHIFT, tsc_hz);
+	wall_at_boot = rtc_read();
+	deadline = (cpuid(1, 0).ecx & CPUID1_ECX_TSC_DEADLINE) != 0;
+	if (deadline)
+		lapic_timer_deadline_mode();
+	kprintf("time: TSC %lu.%03lu MHz, APIC timer %lu.%03lu MHz by the %s, timer by %s\n",
+	    tsc_hz / 1000000, tsc_hz / 1000 % 1000, count_hz / 1000000, count_hz / 1000 % 1000,
+	    r->name, deadline ? "TSC deadline" : "APIC count");
+}
+
+/* Panics if this CPU's counter is behind what another's has shown. */
+static void
+check_tsc(void)
+{
+	uint64_t reached = atomic_load_acquire(&tsc_reached), now = rdtsc();
+
+	if (now < reached)
+		panic("cpu%u: its TSC is %lu ticks behind another CPU's", arch_curcpu()->ci_index,
+		    reached - now);
+	atomic_store_release(&tsc_reached, now);
+}
+
+void
+time_stamp(void)
+{
+	check_tsc();
+}
+
+void
+time_init_cpu(void)
+{
+	check_tsc();
+	if (deadline)
+		lapic_timer_deadline_mode();
+}
+
+/* => any context; before time_init() it takes the TSC for a fast one and waits longer than asked. */
+void
+time_delay_us(unsigned us)
+{
+	uint64_t ticks =
+	    tsc_to_ns != 0 ? scale32((uint64_t)us * 1000, ns_to_tsc) : (uint64_t)us * 4000;
+	uint64_t start = rdtsc();
+
+	while (rdtsc() - start < ticks)
+		arch_cpu_relax();
+}

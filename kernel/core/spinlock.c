@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Spin locks: the contended path, pairs, and the checked versions of the debug build.
+ *
+ * The debug build keeps the locks that a CPU holds in a list, newest first, and asserts that each new
+ * one has a higher rank than the newest held. A try-lock cannot deadlock and is exempt, as is the
+ * second lock of a pair.
+ */
+#include <kernel/spinlock.h>
+
+static const char *const rank_name[] __unused = {
+#define X(name, text) text,
+	LOCK_RANKS(X)
+#undef X
+};
+
+void
+spin_init(struct spinlock *m, const char *name __unused, enum lock_rank rank __unused)
+{
+	*m = (struct spinlock)SPINLOCK_INIT(name, rank);
+}
+
+/* Waits until `m` is taken for this CPU. => interrupts off, ci_mtx_count already raised */
+void
+spin_lock_slow(struct spinlock *m)
+{
+	do {
+		while (atomic_load_relaxed(&m->sl_word) != 0) {
+			if (unlikely(panicking))
+				return;
+			arch_cpu_relax();
+		}
+	} while (atomic_swap(&m->sl_word, 1) != 0);
+}
+
+#ifdef DEBUG
+static bool
+spin_acquire(struct spinlock *m, uintptr_t pc, bool try, bool check)
+{
+	bool on = arch_intr_disable();
+	struct cpu *ci = arch_curcpu();
+	struct spinlock *newest = ci->ci_spinlocks;
+
+	if (m->sl_cpu == ci->ci_index + 1)
+		panic("spin lock %s (%p): taken twice by this CPU, first at %p", m->sl_name, (void *)m,
+		    (void *)m->sl_pc);
+	if (check && newest != NULL && newest->sl_rank >= m->sl_rank)
+		panic("lock order: %s (%s, %p) taken while %s (%s) is held since %p", m->sl_name,
+		    rank_name[m->sl_rank], (void *)m, newest->sl_name, rank_name[newest->sl_rank],
+		    (void *)newest->sl_pc);
+	if (ci->ci_mtx_count++ == 0)
+		ci->ci_mtx_intr = on;
+	if (atomic_swap(&m->sl_word, 1) != 0) {
+		if (try) {
+			if (--ci->ci_mtx_count == 0 && ci->ci_mtx_intr)
+				arch_intr_enable();
+			return false;
+		}
+		spin_lock_slow(m);
+	}
+	m->sl_cpu = (uint16_t)(ci->ci_index + 1);
+	m->sl_pc = pc;
+	m->sl_next = ci->ci_spinlocks;
+	ci->ci_spinlocks = m;
+	return true;
+}
+
+void
+spin_lock(struct spinlock *m)
+{
+	spin_acquire(m, (uintptr_t)__builtin_return_address(0), false, true);
+}
+
+bool
+spin_trylock(struct spinlock *m)
+{
+	return spin_acquire(m, (uintptr_t)__builtin_return_address(0), true, false);
+}
+
+void
+spin_unlock(struct spinlock *m)
+{
+	struct cpu *ci = arch_curcpu();
+	struct spinlock **p;
+
+	if (unlikely(panicking)) {
+		atomic_store_release(&m->sl_word, 0);
+		return;
+	}
+	KASSERTMSG(m->sl_cpu == ci->ci_index + 1, "spin lock %s (%p) released by cpu%u, held by cpu%d",
+	    m->sl_name, (void *)m, ci->ci_index, m->sl_cpu - 1);
+	for (p = &ci->ci_spinlocks; *p != m; p = &(*p)->sl_next)
+		KASSERT(*p != NULL);
+	*p = m->sl_next;
+	m->sl_cpu = 0;
+	atomic_store_release(&m->sl_word, 0);
+	KASSERT(ci->ci_mtx_count > 0);
+	if (--ci->ci_mtx_count == 0 && ci->ci_mtx_intr)
+		arch_intr_enable();
+}
+
+bool
+spin_held(const struct spinlock *m)
+{
+	return atomic_load_relaxed(&m->sl_cpu) == arch_curcpu()->ci_index + 1;
+}
+#endif
+
+void
+spin_lock_pair(struct spinlock *a, struct spinlock *b)
+{
+	struct spinlock *first = a < b ? a : b, *second = a < b ? b : a;
+
+	spin_lock(first);
+	if (first == second)
+		return;
+#ifdef DEBUG
+	spin_acquire(second, (uintptr_t)__builtin_return_address(0), false, false);
+#else
+	spin_lock(second);
+#endif
+}
+
+void
+spin_unlock_pair(struct spinlock *a, struct spinlock *b)
+{
+	if (a != b)
+		spin_unlock(b);
+	spin_unlock(a);
+}

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * fsck: the run-time invariants of PROTOCOL 6, docs/invariants.md. It holds proc_lock and parks all other CPUs
+ * outside of spin-lock sections, so what spin locks and proc_lock cover is at rest. What a p_lock or a
+ * vm_lock covers is looked at only if nobody holds that lock.
+ *
+ * A violation panics with the predicate's letter, the object and what was expected.
+ */
+#include <kernel/debug.h>
+
+#include <kernel/idtable.h>
+#include <kernel/kmem.h>
+#include <kernel/panic.h>
+#include <kernel/pmem.h>
+#include <kernel/process.h>
+#include <kernel/sched.h>
+#include <kernel/sleepq.h>
+#include <kernel/turnstile.h>
+#include <kernel/vm.h>
+
+#define CHECK(e, fmt, ...) \
+	do { \
+		if (unlikely(!(e))) \
+			panic("fsck: " fmt, ##__VA_ARGS__); \
+	} while (0)
+
+static const char *
+st(const struct lwp *l)
+{
+	return l->l_stat < LS_COUNT ? lwp_state_name[l->l_stat] : "?";
+}
+
+/* ---- LWPs: all but the last group need only that spin locks are at rest ---- */
+
+static bool
+is_lwplock(const struct spinlock *m)
+{
+	struct cpu *ci;
+
+	for_each_cpu(ci) if (ci->ci_spc != NULL && m == &ci->ci_spc->spc_lwplock) return true;
+	return false;
+}
+
+static bool
+on_list(const struct list *head, const struct list *e)
+{
+	for (const struct list *i = head->next; i != head; i = i->next)
+		if (i == e)
+			return true;
+	return false;
+}
+
+static bool
+is_current(const struct lwp *l)
+{
+	struct cpu *ci;
+
+	for_each_cpu(ci) if (ci->ci_curlwp == l) return true;
+	return false;
+}
+
+static void
+check_lwp(const struct lwp *l)
+{
+	const struct spinlock *m = l->l_mutex;
+	bool idle = (l->l_flag & LW_IDLE) != 0;
+
+	CHECK(l->l_magic == LWP_MAGIC, "L8: lwp %p: magic %#x", (const void *)l, l->l_magic);
+	CHECK(l->l_stat < LS_COUNT, "L1: lid %d: state %u", l->l_lid, l->l_stat);
+	switch (l->l_stat) {
+	case LS_RUN:
+		CHECK(m == &l->l_cpu->ci_spc->spc_mutex,
+		    "L1: lid %d RUN: lock %p is not cpu%u's spc_mutex", l->l_lid, (const void *)m,
+		    l->l_cpu->ci_index);
+		CHECK(!l->l_running, "L3: lid %d RUN is RUNNING", l->l_lid);
+		CHECK(on_list(&l->l_cpu->ci_spc->spc_queue[l->l_qpri], &l->l_runq),
+		    "L3: lid %d RUN is not on queue %d of cpu%u", l->l_lid, l->l_qpri,
+		    l->l_cpu->ci_index);
+		CHECK(l->l_qpri == lwp_eprio(l), "L3: lid %d on queue %d, effective priority %d",
+		    l->l_lid, l->l_qpri, lwp_eprio(l));
+		break;
+	case LS_SLEEP:
+		if (l->l_sleepq != NULL) {
+			CHECK(!is_lwplock(m), "L1: lid %d SLEEP on a queue with an lwplock",
+			    l->l_lid);
+			CHECK(on_list(l->l_sleepq, &l->l_sleepchain),
+			    "L4: lid %d (%s) is not on its sleep queue", l->l_lid, l->l_wmesg);
+		} else
+			CHECK(is_lwplock(m), "L1: lid %d SLEEP without a queue: no lwplock",
+			    l->l_lid);
+		CHECK(l->l_wchan != NULL, "L4: lid %d SLEEP without wchan", l->l_lid);
+		break;
+	case LS_ONPROC:
+		CHECK(m == &l->l_cpu->ci_spc->spc_lwplock, "L1: lid %d ONPROC: not cpu%u's lwplock",
+		    l->l_lid, l->l_cpu->ci_index);
+		CHECK(is_current(l), "L7: lid %d ONPROC runs nowhere", l->l_lid);
+		break;
+	default:
+		CHECK(is_lwplock(m) || l->l_wchan != NULL, "L1: lid %d %s: lock is no lwplock",
+		    l->l_lid, st(l));
+		break;
+	}
+	CHECK(l->l_running == is_current(l), "L2: lid %d %s: RUNNING %u, current %d", l->l_lid,
+	    st(l), l->l_running, is_current(l));
+	if (l->l_wchan == NULL) {
+		CHECK(l->l_sleepq == NULL, "L4: lid %d %s has a sleep queue but no wchan", l->l_lid,
+		    st(l));
+		CHECK((l->l_flag & LW_SINTR) == 0, "L5: lid %d %s: SINTR without wchan", l->l_lid,
+		    st(l));
+	}
+	if ((l->l_stat == LS_ZOMB || l->l_stat == LS_IDL) && !idle && !l->l_running) {
+		CHECK(!list_linked(&l->l_runq), "L6: lid %d %s is on a run queue", l->l_lid, st(l));
+		CHECK(l->l_ts == NULL || l->l_ts->ts_obj == NULL,
+		    "L6: lid %d %s: its turnstile is active", l->l_lid, st(l));
+		CHECK(list_empty(&l->l_pi_lenders), "L6: lid %d %s has lenders", l->l_lid, st(l));
+	}
+	if (l->l_syncobj == &syncobj_turnstile && l->l_wchan != NULL)
+		CHECK(l->l_ts->ts_obj == l->l_wchan,
+		    "L10: lid %d waits for %p with a turnstile of %p", l->l_lid, l->l_wchan,
+		    l->l_ts->ts_obj);
+	if (list_empty(&l->l_pi_lenders))
+		CHECK(l->l_inheritedprio == -1,
+		    "L9: lid %d: inherited priority %d without a lender", l->l_lid,
+		    l->l_inheritedprio);
+}
+
+static void
+check_cpu(struct cpu *ci)
+{
+	const struct schedstate *spc = ci->ci_spc;
+	unsigned count = 0, mcount = 0;
+	int maxpri = PRI_IDLE;
+	struct lwp *l;
+
+	for (int pri = 0; pri < PRI_COUNT; pri++) {
+		bool bit = (spc->spc_bitmap[pri >> 6] >> (pri & 63)) & 1;
+
+		CHECK(bit == !list_empty(&spc->spc_queue[pri]), "R1: cpu%u queue %d: bit %d",
+		    ci->ci_index, pri, bit);
+		if (!bit)
+			continue;
+		maxpri = pri;
+		list_foreach (l, &spc->spc_queue[pri], l_runq) {
+			count++;
+			mcount += (l->l_flag & LW_BOUND) == 0;
+			CHECK(l->l_stat == LS_RUN && l->l_cpu == ci,
+			    "R3: cpu%u queue %d: lid %d is %s on cpu%u", ci->ci_index, pri,
+			    l->l_lid, st(l), l->l_cpu->ci_index);
+		}
+	}
+	CHECK(spc->spc_maxpri == maxpri, "R2: cpu%u: maxpri %d, is %d", ci->ci_index,
+	    spc->spc_maxpri, maxpri);
+	CHECK(spc->spc_count == count && spc->spc_mcount == mcount,
+	    "R3: cpu%u: count %u/%u, are %u/%u", ci->ci_index, spc->spc_count, spc->spc_mcount,
+	    count, mcount);
+	l = ci->ci_curlwp;
+	CHECK(l->l_running, "L2: cpu%u: current lid %d is not RUNNING", ci->ci_index, l->l_lid);
+	if (l == ci->ci_idlelwp)
+		CHECK(spc->spc_curpriority == PRI_IDLE, "R4: cpu%u idle at priority %d",
+		    ci->ci_index, spc->spc_curpriority);
+	else if (l->l_stat == LS_ONPROC)
+		CHECK(spc->spc_curpriority == lwp_eprio(l), "R4: cpu%u: priority %d, lid %d has %d",
+		    ci->ci_index, spc->spc_curpriority, l->l_lid, lwp_eprio(l));
+	if (maxpri > spc->spc_curpriority && l != ci->ci_idlelwp)
+		CHECK(ci->ci_want_resched != 0, "R5: cpu%u: queue %d waits behind %d, no resched",
+		    ci->ci_index, maxpri, spc->spc_curpriority);
+}
+
+/* ---- processes ---- */
+
+static void
+check_proc_lwps(const struct proc *p)
+{
+	uint32_t n = 0, dead = 0, exiting = 0, run = 0;
+	const struct lwp *l;
+
+	list_foreach (l, &p->p_lwps, l_sibling) {
+		n++;
+		CHECK(l->l_proc == p, "P2: lid %d is linked to pid %d", l->l_lid, p->p_pid);
+		/* A newborn's id is published before it is linked; a dead one's is freed after it is unlinked. */
+		CHECK(idt_lwp(&idtable, l->l_lid) == l || p->p_stat == PS_ZOMB || l == &lwp0,
+		    "P2: lid %d of pid %d is not in the table", l->l_lid, p->p_pid);
+		dead += l->l_stat == LS_ZOMB;
+		exiting += l->l_stat == LS_ZOMB || (l->l_prflag & LPR_EXITING) != 0;
+		run += l->l_stat == LS_RUN || l->l_stat == LS_ONPROC || l->l_stat == LS_SLEEP ||
+		    l->l_stat == LS_IDL;
+	}
+	CHECK(n == p->p_nlwps, "P1: pid %d: nlwps %u, are %u", p->p_pid, p->p_nlwps, n);
+	CHECK(exiting == p->p_nzlwps, "P1: pid %d: nzlwps %u, are %u", p->p_pid, p->p_nzlwps,
+	    exiting);
+	CHECK(
+	    n - dead == p->p_nlive, "P1: pid %d: nlive %u, are %u", p->p_pid, p->p_nlive, n - dead);
+	CHECK(run == p->p_nrlwps, "P1: pid %d: nrlwps %u, are %u", p->p_pid, p->p_nrlwps, run);
+	CHECK(n >= 1 || p->p_stat == PS_IDL, "P4: pid %d has no LWP", p->p_pid);
+	if (p->p_singlemode == SINGLE_EXIT && p->p_single != NULL)
+		list_foreach (l, &p->p_lwps, l_sibling)
+			CHECK(l == p->p_single || l->l_stat == LS_ZOMB || (l->l_flag & LW_WEXIT) ||
+				(l->l_prflag & LPR_EXITING),
+			    "P5: pid %d exits, lid %d need not", p->p_pid, l->l_lid);
+}
+
+static void
+check_proc(struct proc *p, bool zombie)
+{
+	const struct proc *c;
+	const struct lwp *lead;
+	uint32_t dead = 0;
+	unsigned depth = 0;
+
+	lead = idt_lwp(&idtable, p->p_pid);
+	CHECK(p == &proc0 || idt_proc(&idtable, p->p_pid) == p ||
+		(!zombie && lead != NULL && lead->l_proc == p && lead->l_lid == p->p_pid),
+	    "%s: pid %d is not in the table", zombie ? "T10" : "T9", p->p_pid);
+	for (c = p; c != initproc && c != &proc0; c = c->p_pptr) {
+		CHECK(c->p_pptr != NULL && depth < 100000, "P9: pid %d: no way to init", p->p_pid);
+		depth++;
+	}
+	list_foreach (c, &p->p_children, p_sibling) {
+		CHECK(c->p_pptr == p, "P8: pid %d is on the list of pid %d, has parent %d",
+		    c->p_pid, p->p_pid, c->p_pptr->p_pid);
+		dead += c->p_stat == PS_ZOMB || c->p_stat == PS_DEAD;
+	}
+	CHECK(dead == p->p_nstopchild, "P8: pid %d: nstopchild %u, are %u", p->p_pid,
+	    p->p_nstopchild, dead);
+	if (p->p_pgrp != NULL)
+		CHECK(on_list(&p->p_pgrp->pg_members, &p->p_pglist),
+		    "P10: pid %d is not in its group %d", p->p_pid, p->p_pgrp->pg_id);
+	if (p->p_vforklwp != NULL)
+		CHECK(p->p_vforklwp->l_vforkchild == p && p->p_vforklwp->l_proc == p->p_pptr,
+		    "P11: pid %d: vfork parent lid %d", p->p_pid, p->p_vforklwp->l_lid);
+	if (mutex_owner(&p->p_lock) == NULL)
+		check_proc_lwps(p);
+	if (zombie) {
+		CHECK(p->p_nlwps == 1 && p->p_nrlwps == 0 && p->p_vmspace == &vmspace_kernel &&
+			p->p_fd == NULL && list_empty(&p->p_children),
+		    "P7: zombie pid %d keeps something", p->p_pid);
+	} else if (p->p_vmspace != &vmspace_kernel && p->p_vmspace != NULL &&
+	    mutex_owner(&p->p_vmspace->vm_lock) == NULL) {
+		const char *bad = vm_check(p->p_vmspace);
+
+		CHECK(bad == NULL, "pid %d: %s", p->p_pid, bad);
+	}
+}
+
+void
+fsck(void)
+{
+	struct cpu *ci;
+	struct proc *p;
+	const char *bad;
+	uint32_t entry;
+
+	if (cold || panicking)
+		return;
+	mutex_lock(&proc_lock);
+	preempt_disable();
+	cpu_stop_others(false);
+	bad = idt_check(&idtable, &entry);
+	CHECK(bad == NULL, "%s (entry %u)", bad, entry);
+	for (struct lwp *l = lwp_all; l != NULL; l = l->l_allnext)
+		check_lwp(l);
+	for_each_cpu(ci) if (cpu_online_set & CPU_BIT(ci)) check_cpu(ci);
+	list_foreach (p, &allproc, p_list)
+		check_proc(p, false);
+	list_foreach (p, &zombproc, p_list)
+		check_proc(p, p->p_stat == PS_ZOMB);
+	cpu_resume_others();
+	preempt_enable();
+	mutex_unlock(&proc_lock);
+}

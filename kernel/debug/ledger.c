@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The leak ledger, and the commands of /dev/debug.
+ */
+#include <kernel/debug.h>
+
+#include <abi/errno.h>
+#include <kernel/failpoint.h>
+#include <kernel/idtable.h>
+#include <kernel/kmem.h>
+#include <kernel/ledger.h>
+#include <kernel/options.h>
+#include <kernel/printf.h>
+#include <kernel/process.h>
+#include <kernel/sched.h>
+#include <kernel/string.h>
+
+#define LEDGER_FIELDS(X) \
+	X(procs) X(lwps) X(ids) X(kstacks) X(user_pages) X(table_pages) X(kmem_objs)
+
+struct cache_walk {
+	struct ledger *g;
+	unsigned n;
+};
+
+static void
+note_cache(void *arg, const struct kmem_info *info)
+{
+	struct cache_walk *w = arg;
+
+	if (w->n < LEDGER_CACHES) {
+		w->g->cache[w->n].name = info->name;
+		w->g->cache[w->n].inuse = info->inuse;
+		w->n++;
+	}
+}
+
+void
+ledger_get(struct ledger *g)
+{
+	struct mem_ledger m;
+	struct cache_walk w = { .g = g };
+
+	memset(g, 0, sizeof(*g));
+
+	/* Dead kernel threads wait for the next creation; do not count them. */
+	mutex_lock(&proc0.p_lock);
+	while (lwp_reap_dead(&proc0))
+		continue;
+	mutex_unlock(&proc0.p_lock);
+	mem_ledger_get(&m);
+	g->procs = procs_inuse();
+	g->lwps = lwps_inuse();
+	g->ids = idtable.count;
+	g->kstacks = m.kstacks;
+	g->user_pages = m.user_pages;
+	g->table_pages = m.table_pages;
+	g->kmem_objs = m.kmem_objs;
+	kmem_foreach(note_cache, &w);
+}
+
+unsigned
+ledger_compare(const struct ledger *was)
+{
+	static struct ledger is; /* too large for the stack; one tester at a time */
+	unsigned n = 0;
+
+	ledger_get(&is);
+#define X(f) \
+	if (is.f != was->f) { \
+		kprintf("leak: %s: was %zu, is %zu\n", #f, was->f, is.f); \
+		n++; \
+	}
+	LEDGER_FIELDS(X)
+#undef X
+	if (is.kmem_objs != was->kmem_objs)
+		for (unsigned i = 0; i < LEDGER_CACHES; i++)
+			if (is.cache[i].name == was->cache[i].name && is.cache[i].inuse != was->cache[i].inuse)
+				kprintf("leak: cache %s: was %zu, is %zu\n", is.cache[i].name, was->cache[i].inuse,
+				    is.cache[i].inuse);
+	return n;
+}
+
+#ifdef DEBUG
+extern const struct ktest __start_set_ktests[] __attribute__((weak)),
+    __stop_set_ktests[] __attribute__((weak));
+
+static int
+run_ktest(const char *name)
+{
+	for (const struct ktest *t = __start_set_ktests; t < __stop_set_ktests; t++)
+		if (strcmp(t->name, name) == 0)
+			return t->fn();
+	return -ENOENT;
+}
+
+static int
+set_failpoint(const char *arg)
+{
+	char name[48];
+	const char *eq = strchr(arg, '=');
+	uint64_t usec;
+
+	if (eq == NULL || (size_t)(eq - arg) >= sizeof(name) ||
+	    option_u64(eq + 1, 0, 1000000, &usec) != 0)
+		return -EINVAL;
+	strlcpy(name, arg, (size_t)(eq - arg) + 1);
+	return fp_set(name, (uint32_t)usec);
+}
+#endif
+
+int
+debug_command(const char *cmd)
+{
+#ifdef DEBUG
+	static struct ledger mark; /* one tester at a time */
+
+	if (strcmp(cmd, "fsck") == 0) {
+		fsck();
+		return 0;
+	}
+	if (strncmp(cmd, "fp ", 3) == 0)
+		return set_failpoint(cmd + 3);
+	if (strncmp(cmd, "ktest ", 6) == 0)
+		return run_ktest(cmd + 6);
+	if (strcmp(cmd, "ledger-begin") == 0) {
+		ledger_get(&mark);
+		return 0;
+	}
+	if (strcmp(cmd, "ledger-end") == 0)
+		return ledger_compare(&mark) == 0 ? 0 : -EIO;
+	return -EINVAL;
+#else
+	(void)cmd;
+	return -ENOSYS;
+#endif
+}

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The console as a file. Options and sources of input: see <kernel/console.h>.
+ *
+ * Locking: con_output is held for a whole write, so that writes do not mix. con_reading is held by the reader who
+ * takes bytes, not while it waits for them; it shows the bytes to user memory first and takes them when
+ * they have arrived, so a bad address loses none. The line discipline's state, which the interrupt handler changes
+ * too, is guarded by the spin lock of the readers' sleep queue.
+ */
+#include <kernel/console.h>
+
+#include <abi/errno.h>
+#include <abi/fcntl.h>
+#include <arch/arch_if.h>
+#include <kernel/file.h>
+#include <kernel/kmem.h>
+#include <kernel/options.h>
+#include <kernel/printf.h>
+#include <kernel/sched.h>
+#include <kernel/sleepq.h>
+#include <kernel/string.h>
+#include <kernel/uio.h>
+
+#include "tty.h"
+
+#define CHUNK    256
+#define ITEM     "opt/threadbare/stdin"
+#define ITEM_MAX ((size_t)4 << 20)
+#define ROWS     24
+#define COLUMNS  80
+
+enum source { SOURCE_DEFAULT, SOURCE_NONE, SOURCE_TTY, SOURCE_SERIAL, SOURCE_ITEM };
+
+static enum source source; /* constant after boot */
+static bool cooked;        /* constant after boot */
+static char *item;         /* constant after boot */
+static size_t item_size;   /* constant after boot */
+static size_t item_done;   /* under con_reading */
+
+static struct mutex con_output = MUTEX_INIT("console output", RANK_INODE);
+static struct mutex con_reading = MUTEX_INIT("console input", RANK_INODE);
+static struct tty tty;     /* under sleepq_lock_of(&tty) */
+static struct list readers = LIST_INIT(readers); /* under sleepq_lock_of(&tty) */
+
+/* ---- options and start ---- */
+
+static int
+set_console(const char *value)
+{
+	cooked = strcmp(value, "cooked") == 0;
+	return cooked || strcmp(value, "raw") == 0 ? 0 : -EINVAL;
+}
+OPTION(console, "raw cooked", set_console);
+
+static int
+set_stdin(const char *value)
+{
+	if (strcmp(value, "none") == 0)
+		source = SOURCE_NONE;
+	else if (strcmp(value, "tty") == 0)
+		source = SOURCE_TTY;
+	else if (strcmp(value, "serial") == 0)
+		source = SOURCE_SERIAL;
+	else
+		return -EINVAL;
+	return 0;
+}
+OPTION(stdin, "none tty serial", set_stdin);
+
+void
+console_init(void)
+{
+	ssize_t size = arch_fwcfg_size(ITEM);
+
+	if (source == SOURCE_DEFAULT)
+		source = cooked ? SOURCE_TTY : SOURCE_NONE;
+	if (size >= 0) {
+		if ((size_t)size > ITEM_MAX)
+			panic("console: %zd bytes of standard input, at most %zu are possible", size, ITEM_MAX);
+		item_size = (size_t)size;
+		if (size > 0 && (item = kmem_alloc(item_size)) == NULL)
+			panic("console: no memory for %zd bytes of standard input", size);
+		if (size > 0 && arch_fwcfg_read(ITEM, item, item_size) != 0)
+			panic("console: cannot read the standard input");
+		source = SOURCE_ITEM;
+	}
+	tty_init(&tty, source == SOURCE_SERIAL);
+	if (!cooked)
+		tty.t_modes.c_oflag = 0;
+	if (source == SOURCE_TTY || source == SOURCE_SERIAL)
+		arch_console_intr_enable();
+}
+
+/* ---- input ---- */
+
+/* Upcall: a character came. => interrupt context */
+void
+console_input(char c)
+{
+	struct spinlock *lock = sleepq_lock_of(&tty);
+	char echo[TTY_ECHO];
+	unsigned n;
+	bool wake;
+
+	spin_lock(lock);
+	n = tty_input(&tty, c, echo, &wake);
+	if (wake)
+		sleepq_wake(&readers, &tty, ~0u);
+	spin_unlock(lock);
+	arch_console_write(echo, n);
+}
+
+static int64_t
+read_item(struct uio *u)
+{
+	size_t want, n;
+
+	mutex_lock(&con_reading);
+	want = min(u->u_resid, item_size - item_done);
+	n = uio_put(u, item + item_done, want);
+	item_done += n;
+	mutex_unlock(&con_reading);
+	return n == 0 && want != 0 ? -EFAULT : (int64_t)n;
+}
+
+/* Waits until the line discipline has something. 0, -EAGAIN, -ERESTART. */
+static int
+wait_for_input(bool nonblock)
+{
+	struct spinlock *lock = sleepq_lock_of(&tty);
+	int error;
+
+	spin_lock(lock);
+	while (tty.t_tail == tty.t_line) {
+		if (nonblock) {
+			spin_unlock(lock);
+			return -EAGAIN;
+		}
+		sleepq_enter(lock);
+		sleepq_enqueue(&readers, &tty, "ttyin", &syncobj_cv, true);
+		error = sleepq_block(NSEC_FOREVER, true);
+		if (error != 0)
+			return error;
+		spin_lock(lock);
+	}
+	spin_unlock(lock);
+	return 0;
+}
+
+/* What is there, up to the end of a line. Bytes; -EFAULT; *again: another reader was quicker. */
+static int64_t
+read_available(struct uio *u, bool *again)
+{
+	struct spinlock *lock = sleepq_lock_of(&tty);
+	char bytes[CHUNK];
+	uint32_t got, take;
+	int64_t done = 0;
+	size_t n;
+
+	*again = false;
+	mutex_lock(&con_reading);
+	do {
+		spin_lock(lock);
+		got = tty_peek(&tty, bytes, (uint32_t)min(u->u_resid, sizeof(bytes)), &take);
+		spin_unlock(lock);
+		*again = take == 0 && done == 0;
+		n = uio_put(u, bytes, got);
+		done += (int64_t)n;
+		if (n < got) {
+			take = (uint32_t)n;
+			done = done == 0 ? -EFAULT : done;
+		}
+		spin_lock(lock);
+		tty_take(&tty, take);
+		spin_unlock(lock);
+		/* Go on only in a long line, or a stream, that the buffer cut. */
+	} while (n == sizeof(bytes) && take == n && bytes[n - 1] != '\n' && u->u_resid > 0);
+	mutex_unlock(&con_reading);
+	return done;
+}
+
+static int64_t
+console_read(struct file *f, struct uio *u, uint64_t *off __unused)
+{
+	bool nonblock = (atomic_load_relaxed(&f->f_flags) & O_NONBLOCK) != 0, again;
+	int64_t n;
+	int error;
+
+	if (u->u_resid == 0 || source == SOURCE_NONE)
+		return 0;
+	if (source == SOURCE_ITEM)
+		return read_item(u);
+	do {
+		error = wait_for_input(nonblock);
+		if (error != 0)
+			return error;
+		n = read_available(u, &again);
+	} while (again);
+	return n;
+}
+
+/* ---- output ---- */
+
+static void
+put_text(const char *s, size_t n)
+{
+	char out[2 * CHUNK];
+	size_t k = 0;
+
+	if ((tty.t_modes.c_oflag & (OPOST | ONLCR)) != (OPOST | ONLCR)) { /* one word, read without the lock */
+		arch_console_write(s, n);
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (s[i] == '\n')
+			out[k++] = '\r';
+		out[k++] = s[i];
+	}
+	arch_console_write(out, k);
+}
+
+static int64_t
+console_write(struct file *f __unused, struct uio *u, uint64_t *off __unused)
+{
+	char text[CHUNK];
+	int64_t done = 0;
+
+	mutex_lock(&con_output);
+	while (u->u_resid > 0) {
+		size_t chunk = min(u->u_resid, sizeof(text)), n = uio_get(u, text, chunk);
+
+		put_text(text, n);
+		done += (int64_t)n;
+		if (n < chunk) {
+			done = done == 0 ? -EFAULT : done;
+			break;
+		}
+		/* Who is being killed need not wait for a slow line. */
+		if ((atomic_load_relaxed(&curlwp()->l_flag) & LW_KILL) != 0)
+			break;
+	}
+	mutex_unlock(&con_output);
+	return done;
+}
+
+/* ---- terminal calls: only a person's terminal is one ---- */
+
+static int64_t
+set_modes(uintptr_t arg, bool flush)
+{
+	struct spinlock *lock = sleepq_lock_of(&tty);
+	struct abi_termios modes;
+
+	if (arch_copyin(&modes, arg, sizeof(modes)) != 0)
+		return -EFAULT;
+	spin_lock(lock);
+	tty_set_modes(&tty, &modes, flush);
+	if (tty.t_tail != tty.t_line)
+		sleepq_wake(&readers, &tty, ~0u);
+	spin_unlock(lock);
+	return 0;
+}
+
+static int64_t
+console_ioctl(struct file *f __unused, uint32_t cmd, uintptr_t arg)
+{
+	const struct abi_winsize ws = { .ws_row = ROWS, .ws_col = COLUMNS };
+	struct spinlock *lock = sleepq_lock_of(&tty);
+	struct abi_termios modes;
+	uint32_t n;
+
+	if (source != SOURCE_TTY)
+		return -ENOTTY;
+	switch (cmd) {
+	case TCGETS:
+		spin_lock(lock);
+		modes = tty.t_modes;
+		spin_unlock(lock);
+		return arch_copyout(arg, &modes, sizeof(modes));
+	case TCSETS:
+	case TCSETSW: /* output is never behind */
+		return set_modes(arg, false);
+	case TCSETSF:
+		return set_modes(arg, true);
+	case TIOCGWINSZ:
+		return arch_copyout(arg, &ws, sizeof(ws));
+	case FIONREAD:
+		spin_lock(lock);
+		n = tty_available(&tty);
+		spin_unlock(lock);
+		return arch_ustore_32(arg, n);
+	default:
+		return -ENOTTY;
+	}
+}
+
+/* /dev/tty is there only for a person. */
+static int
+tty_open(struct file *f __unused)
+{
+	return source == SOURCE_TTY ? 0 : -ENXIO;
+}
+
+const struct file_ops console_ops = {
+	.fo_seek = SEEKS_NOT,
+	.fo_read = console_read,
+	.fo_write = console_write,
+	.fo_ioctl = console_ioctl,
+};
+
+const struct file_ops tty_ops = {
+	.fo_seek = SEEKS_NOT,
+	.fo_open = tty_open,
+	.fo_read = console_read,
+	.fo_write = console_write,
+	.fo_ioctl = console_ioctl,
+};

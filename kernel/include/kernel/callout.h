@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Callouts: functions called once at a time, from the timer interrupt of the CPU that armed them.
+ * layer: core
+ */
+#ifndef KERNEL_CALLOUT_H
+#define KERNEL_CALLOUT_H
+
+#include <kernel/rb.h>
+#include <kernel/types.h>
+
+struct cpu;
+
+struct callout {
+	struct rb_node co_node;  /* queue of co_cpu */
+	nsec_t co_when;          /* monotonic time */
+	void (*co_fn)(void *);
+	void *co_arg;
+	struct cpu *co_cpu;      /* where it was last armed */
+	uint32_t co_pending;     /* on the queue */
+};
+
+void callout_init(struct callout *, void (*fn)(void *), void *arg);
+/* Arms `co` on this CPU for monotonic time `when`. => not pending; spin locks below RANK_CALLOUT may be held. */
+void callout_arm(struct callout *, nsec_t when);
+/*
+ * callout_stop: take it off; waits (spinning) while its function runs on another CPU.
+ * Returns true if it had not fired. => no lock held that the function takes.
+ */
+bool callout_stop(struct callout *);
+/* Timer interrupt: runs what is due on this CPU and programs the next event. => interrupts off. */
+void callout_run(nsec_t now);
+/* Programs this CPU's timer for its next callout or tick. => interrupts off */
+void callout_program(void);
+void callout_cpu_init(struct cpu *);
+
+/* Monotonic time since boot and wall-clock time. => any context */
+nsec_t time_now(void);
+nsec_t time_wall(void); /* nanoseconds since 1970 */
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Self-checks: invariants, the leak ledger, in-kernel tests, commands of /dev/debug.
+ * layer: core
+ */
+#ifndef KERNEL_DEBUG_H
+#define KERNEL_DEBUG_H
+
+#include <kernel/types.h>
+
+/* One command of /dev/debug: 0 or -errno. => may sleep */
+int debug_command(const char *cmd);
+
+/*
+ * fsck: checks the invariants of docs/invariants.md with all other CPUs parked; panics on a violation.
+ * => no lock held, not in interrupt context
+ */
+void fsck(void);
+
+/* What must be the same at the end of a test as at its start. */
+#define LEDGER_CACHES 48
+struct ledger {
+	size_t procs, lwps, ids, kstacks, user_pages, table_pages, kmem_objs;
+	struct {
+		const char *name;
+		size_t inuse;
+	} cache[LEDGER_CACHES]; /* to say where kmem_objs differs */
+};
+void ledger_get(struct ledger *);
+/* Number of differences; each is logged as "leak: name: was N, is M". */
+unsigned ledger_compare(const struct ledger *was);
+
+/* In-kernel tests, debug builds: KTEST(name, fn); fn returns 0 or -errno. */
+struct ktest {
+	const char *name;
+	int (*fn)(void);
+};
+#define KTEST(id, text, func) \
+	static const struct ktest ktestent_##id __attribute__((used, section("set_ktests"))) = { text, func }
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Program start.
+ * layer: proc
+ */
+#ifndef KERNEL_EXEC_H
+#define KERNEL_EXEC_H
+
+#include <kernel/types.h>
+
+struct inode;
+struct vmspace;
+
+/* Argument and environment strings, one NUL-terminated after the other, argv first. */
+struct exec_args {
+	char *buf;          /* kernel memory of `size` bytes, or NULL */
+	size_t size, used;
+	unsigned argc, envc;
+};
+
+#define ARG_MAX_BYTES ((size_t)128 * 1024)
+#define EXEC_PATH_MAX 256
+
+struct elf_image {
+	uintptr_t entry, phdr, base, end; /* `end`: first page behind the highest segment */
+	unsigned phnum;
+};
+
+/* Maps the program's segments into vm. 0, -ENOEXEC, -ENOMEM, -EIO. */
+int elf_load(struct vmspace *vm, struct inode *ino, struct elf_image *);
+/*
+ * Replaces curlwp's process image. `path` and `args` are kernel memory.
+ * Returns -errno with everything as it was, or 0: the registers are those of the new program.
+ */
+int do_execve(const char *path, struct exec_args *args);
+
+#endif

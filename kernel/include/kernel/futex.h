@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Futexes: sleep on the value of a user word.
+ * layer: proc
+ */
+#ifndef KERNEL_FUTEX_H
+#define KERNEL_FUTEX_H
+
+#include <abi/futex.h>
+#include <kernel/cv.h>
+#include <kernel/types.h>
+
+struct lwp;
+
+void futex_init(void);
+
+/*
+ * All act on the 32-bit word at `addr` in the current address space. `shared`: waiters of other address spaces
+ * that map the same memory count too. -EINVAL: misaligned; -EFAULT: not a readable user address.
+ * => no lock held; may fault, may sleep
+ *
+ * futex_wait: sleeps if the word is `val`. 0 woken by a wake that has one of `bits`; -EAGAIN another value;
+ * -ETIMEDOUT (deadline on the monotonic clock, NSEC_FOREVER = none); -ERESTART, -EINTR interrupted.
+ * futex_wake: wakes up to n waiters that have one of `bits`, oldest first; returns how many.
+ * futex_requeue: wakes nwake waiters, and moves up to nmove more to addr2; returns the sum. With `cmp`: -EAGAIN if
+ * the word is not *cmp.
+ */
+int futex_wait(uintptr_t addr, bool shared, uint32_t val, uint32_t bits, nsec_t deadline);
+int futex_wake(uintptr_t addr, bool shared, unsigned n, uint32_t bits);
+int futex_requeue(uintptr_t addr, uintptr_t addr2, bool shared, unsigned nwake, unsigned nmove, const uint32_t *cmp);
+
+/* Wakes up to n waiters at `addr`, whichever kind of key they wait with; returns how many, or -errno. */
+int futex_wake_addr(uintptr_t addr, unsigned n);
+
+/*
+ * What other threads expect of one that leaves its address space by exit or exec: robust locks that it holds are
+ * marked and handed on, then the word of set_tid_address is zeroed and woken. Once: both are forgotten.
+ * => l is curlwp and has its old id; no lock held; may fault, may sleep
+ */
+void lwp_release_user_state(struct lwp *);
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Inodes: the tree of the RAM disk and its devices.
+ *
+ * The tree is built during the boot and never changes afterwards, so it is read without locks and inodes
+ * live for ever. References are counted in the debug build only, where a count that falls below
+ * zero is caught.
+ * layer: fs
+ */
+#ifndef KERNEL_INODE_H
+#define KERNEL_INODE_H
+
+#include <abi/stat.h>
+#include <kernel/atomic.h>
+#include <kernel/panic.h>
+#include <kernel/rb.h>
+#include <kernel/types.h>
+
+struct file_ops;
+struct page;
+struct vmobj;
+
+/* struct dirent, field locks: (c) constant after boot */
+struct dirent {
+	struct rb_node de_node; /* (c) of the directory's tree, by name */
+	struct inode *de_inode; /* (c) */
+	uint32_t de_len;        /* (c) of the name */
+	char de_name[];         /* (c) not terminated */
+};
+
+/* struct inode, field locks: (c) constant after boot (a) atomic */
+struct inode {
+	uint32_t i_mode;                 /* (c) type and permissions */
+	uint32_t i_nlink;                /* (c) */
+	uint64_t i_ino;                  /* (c) */
+	int64_t i_mtime;                 /* (c) seconds since 1970 */
+#ifdef DEBUG
+	uint32_t i_refs;                 /* (a) */
+#endif
+	union {
+		struct {                         /* directory */
+			struct rb_tree i_names;  /* (c) */
+			struct dirent **i_list;  /* (c) in the order in which they were made */
+			uint32_t i_count;        /* (c) */
+			uint32_t i_room;         /* (c) of i_list */
+			struct inode *i_parent;  /* (c) the root's is itself */
+			struct dirent *i_self;   /* (c) its name in the parent; NULL = root */
+		};
+		struct {                         /* file */
+			struct page **i_pages;   /* (c) the rest of the last one is zero */
+			uint64_t i_size;         /* (c) */
+			struct vmobj *i_obj;     /* (c) the same pages, for mappings */
+		};
+		struct {                         /* symbolic link */
+			char *i_target;          /* (c) terminated */
+			uint32_t i_targetlen;    /* (c) */
+		};
+		struct {                         /* device */
+			const struct file_ops *i_ops; /* (c) */
+			uint64_t i_rdev;         /* (c) */
+		};
+	};
+};
+
+struct inode *inode_root(void);
+
+static inline void
+inode_ref(struct inode *ino __unused)
+{
+	DEBUG_ONLY(atomic_add(&ino->i_refs, 1));
+}
+
+static inline void
+inode_unref(struct inode *ino __unused)
+{
+	DEBUG_ONLY(uint32_t was = atomic_sub(&ino->i_refs, 1));
+	DEBUG_ONLY(KASSERTMSG(was > 1, "inode %lu", ino->i_ino)); /* the tree's own reference stays */
+}
+
+static inline bool
+inode_is_dir(const struct inode *ino)
+{
+	return S_ISDIR(ino->i_mode);
+}
+
+static inline bool
+inode_is_file(const struct inode *ino)
+{
+	return S_ISREG(ino->i_mode);
+}
+
+/* By the superuser's rule: anyone's execute bit will do. */
+static inline bool
+inode_executable(const struct inode *ino)
+{
+	return S_ISREG(ino->i_mode) && (ino->i_mode & 0111) != 0;
+}
+
+static inline uint64_t
+inode_size(const struct inode *ino)
+{
+	return S_ISREG(ino->i_mode) ? ino->i_size : 0;
+}
+
+/* Reads file bytes into kernel memory: bytes read (0 at the end), -EISDIR or -EINVAL. => does not sleep */
+ssize_t inode_read_kernel(struct inode *, void *, size_t, uint64_t off);
+/* Of a regular file; a reference for the caller. */
+struct vmobj *inode_vmobj(struct inode *);
+void inode_stat(const struct inode *, struct abi_stat *);
+
+/* ---- the tree; see inode.c ---- */
+
+struct dirent *dir_lookup(const struct inode *dir, const char *name, size_t len);
+/* Boot only. -EEXIST -ENOMEM -ENAMETOOLONG */
+int dir_enter(struct inode *dir, const char *name, size_t len, struct inode *);
+struct inode *inode_create(uint32_t mode); /* NULL = no memory */
+void inode_tree_init(void);
+uint64_t inode_new_number(void);           /* for pipes too */
+/* Boot only: a device under /dev. */
+int inode_add_device(const char *name, uint32_t perm, uint64_t rdev, const struct file_ops *);
+
+/* ---- path lookup; see lookup.c ---- */
+
+#define LOOKUP_NOFOLLOW 1 /* a symbolic link as last component is the result */
+#define LOOKUP_CREATE   2 /* a missing last component in a directory that exists is -EROFS */
+
+/*
+ * The inode at `path`, seen from the directory `cwd` (NULL = root), with a reference.
+ * -ENOENT -ENOTDIR -ELOOP -ENAMETOOLONG -ENOMEM
+ */
+int inode_lookup(struct inode *cwd, const char *path, struct inode **);
+int inode_lookup_flags(struct inode *cwd, const char *path, unsigned flags, struct inode **);
+/* Path of a directory; bytes with the NUL, or -ERANGE. */
+ssize_t inode_dir_path(const struct inode *dir, char *buf, size_t size);
+
+/* A path from user memory: long ones are held in an allocation of their own. */
+#define PATHBUF_SMALL 256
+struct pathbuf {
+	char *pb_path;
+	char pb_small[PATHBUF_SMALL];
+};
+/* 0; -EFAULT -ENAMETOOLONG -ENOMEM, and nothing to free. */
+int pathbuf_copyin(struct pathbuf *, uintptr_t upath);
+void pathbuf_free(struct pathbuf *);
+
+#endif

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Scheduler: run queues, the switch, preemption, LWP locks and states. PROTOCOL 2.
+ * layer: sched
+ */
+#ifndef KERNEL_SCHED_H
+#define KERNEL_SCHED_H
+
+#include <kernel/cpu.h>
+#include <kernel/failpoint.h>
+#include <kernel/lwp.h>
+#include <kernel/spinlock.h>
+
+#define RUNQ_WORDS ((PRI_COUNT + 63) / 64)
+#define SCHED_QUANTUM ((nsec_t)10000000) /* 10 ms */
+
+/* struct schedstate, field locks: (r) spc_mutex (o) this CPU only, interrupts off */
+struct schedstate {
+	struct spinlock spc_mutex;   /* run-queue lock, lent to RUN LWPs */
+	struct spinlock spc_lwplock; /* lent to IDL, ONPROC, STOP, SUSPENDED, ZOMB and queue-less sleepers */
+	uint64_t spc_bitmap[RUNQ_WORDS]; /* (r) bit p = queue p not empty */
+	int spc_maxpri;              /* (r) highest, or PRI_IDLE; read as a hint by others */
+	int spc_curpriority;         /* (r) of the running LWP, PRI_IDLE when idle; a hint for others */
+	uint32_t spc_count;          /* (r) queued LWPs */
+	uint32_t spc_mcount;         /* (r) of those, migratable; hint */
+	struct lwp *spc_curlwp;      /* (r) the LWP picked last */
+	bool spc_tick;               /* (o) the clock tick is armed */
+	uint64_t spc_tickpick;       /* (o) value of ci_nswitch at the last tick */
+	nsec_t spc_nexttick;         /* (o) */
+	uint64_t spc_nsteal;         /* (r) statistics */
+	struct list spc_queue[PRI_COUNT]; /* (r) */
+} __cacheline_aligned;
+
+#define RESCHED_IDLE  1
+#define RESCHED_UPREEMPT 2
+#define RESCHED_KPREEMPT 4
+
+void sched_cpu_init(struct cpu *); /* run queue and lock objects */
+
+/* ---- LWP lock, PROTOCOL 2.2 ---- */
+void lwp_lock(struct lwp *);
+bool lwp_trylock(struct lwp *);
+void lwp_unlock(struct lwp *);
+bool lwp_locked(const struct lwp *, const struct spinlock *m); /* held here, and equal to m unless NULL */
+struct spinlock *lwp_setlock(struct lwp *, struct spinlock *); /* old and new held; returns old */
+void lwp_unlock_to(struct lwp *, struct spinlock *);           /* lend `new`, release old; new stays held */
+
+/* The only writer of l_stat: checks the transition, the lock lent before, and p_lock where it must be held. */
+void lwp_setstat(struct lwp *, enum lwp_state);
+extern const char *const lwp_state_name[];
+
+/* ---- switch ---- */
+void mi_switch(struct lwp *);  /* l == curlwp, its lock and this CPU's spc_mutex held; all released on return */
+void preempt(void);            /* involuntary yield from user return; no locks */
+void yield(void);              /* sched_yield */
+void sched_enter_switch(struct lwp *); /* with l locked: takes spc_mutex too, then mi_switch() */
+void lwp_exit_switch(struct lwp *) __noreturn; /* ZOMB, locked */
+/* Off-CPU barrier: spins until l has left its CPU for good (acquire). => no scheduler lock held; l is ZOMB */
+void lwp_wait_offcpu(struct lwp *);
+void idle_loop(void) __noreturn;
+
+/* ---- making runnable ---- */
+/* l locked on entry, unlocked on return. */
+void setrunnable(struct lwp *);          /* from IDL, STOP, SUSPENDED, or an interruptible SLEEP */
+struct cpu *sched_takecpu(struct lwp *); /* choose a CPU for a wakeup; l locked */
+void sched_enqueue(struct lwp *);        /* lent lock is its CPU's spc_mutex and held */
+void sched_dequeue(struct lwp *);
+void sched_resched_cpu(struct cpu *, int pri); /* spc_mutex held */
+struct lwp *runq_first(struct schedstate *);
+void runq_make_runnable(struct lwp *);
+bool runq_steal(struct cpu *);
+void runq_migrate(struct lwp *);
+extern cpuset_t sched_idle_set;
+extern int sched_kpreempt_pri;
+void sched_setpri(struct lwp *, int pri);    /* l locked; stays locked (perhaps another lock) */
+void sched_lendpri(struct lwp *, int pri);   /* l locked; sets l_inheritedprio */
+int sched_setaffinity(struct lwp *, cpuset_t); /* p_lock held, l unlocked; -EINVAL if no online CPU remains */
+
+void sched_tick_start(void);
+void sched_tick(nsec_t now, bool user);
+
+/* ---- user return work ---- */
+/* Arms user_return() for l and kicks its CPU if it runs elsewhere. => l locked */
+void lwp_need_userret(struct lwp *);
+
+/* ---- preemption control ---- */
+static inline void
+preempt_disable(void)
+{
+	arch_curlwp()->l_nopreempt++;
+	compiler_barrier();
+}
+
+void kpreempt(void);
+
+static inline void
+preempt_enable(void)
+{
+	struct lwp *l = arch_curlwp();
+
+	compiler_barrier();
+	if (--l->l_nopreempt == 0 && unlikely(atomic_load_relaxed(&l->l_dopreempt)))
+		kpreempt();
+}
+
+static inline struct cpu *
+curcpu(void) /* stable only while preemption is off */
+{
+	return arch_curcpu();
+}
+
+static inline struct lwp *
+curlwp(void)
+{
+	return arch_curlwp();
+}
+
+#define curproc() (curlwp()->l_proc)
+
+/* Panics unless the current LWP may sleep here (PROTOCOL 4.1). */
+#ifdef DEBUG
+void assert_may_sleep(void);
+#else
+static inline void assert_may_sleep(void) {}
+#endif
+
+extern bool cold; /* booting: one CPU, one LWP, nothing can sleep */
+
+/* CPU time of l up to now, nanoseconds, and its split. => l is curlwp or locked */
+nsec_t lwp_cputime(const struct lwp *);
+void lwp_times(const struct lwp *, nsec_t *user, nsec_t *sys);
+/* Splits `rtime` in proportion to the ticks. */
+void ticks_split(nsec_t rtime, uint64_t uticks, uint64_t sticks, nsec_t *user, nsec_t *sys);
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Sleep queues, PROTOCOL 2.6. A queue is a list head under an immortal spin lock of RANK_SLEEPQ; the
+ * lock is lent to every LWP on the queue. Use condition variables where they fit.
+ *
+ *	spin_lock(lock); check the condition under lock;
+ *	sleepq_enter(lock);			the LWP's lock is now `lock`
+ *	sleepq_enqueue(queue, wchan, wmesg, intr);
+ *	error = sleepq_block(deadline, intr);	lock released, slept
+ * layer: sync
+ */
+#ifndef KERNEL_SLEEPQ_H
+#define KERNEL_SLEEPQ_H
+
+#include <kernel/cv.h>
+#include <kernel/lwp.h>
+#include <kernel/spinlock.h>
+
+enum sobj_kind { SOBJ_CV, SOBJ_FUTEX, SOBJ_TURNSTILE, SOBJ_PARK };
+
+struct syncobj {
+	enum sobj_kind so_kind;
+	bool so_sorted;                               /* queue ordered by priority */
+	struct lwp *(*so_owner)(const void *wchan);   /* who holds it, or NULL */
+};
+
+extern const struct syncobj syncobj_cv, syncobj_futex, syncobj_turnstile, syncobj_park;
+
+void sleepq_init(void);
+void sleepq_lwp_ctor(struct lwp *);
+struct spinlock *sleepq_lock_of(const void *wchan); /* hashed, immortal */
+/* => `lock` held; curlwp's lent lock becomes `lock`. */
+void sleepq_enter(struct spinlock *lock);
+void sleepq_enqueue(struct list *queue, const void *wchan, const char *wmesg, const struct syncobj *, bool intr);
+/* => after enqueue; releases the lock. 0, -EWOULDBLOCK, -ERESTART, -EINTR as cv_timedwait_sig(). */
+int sleepq_block(nsec_t deadline, bool intr);
+/*
+ * sleepq_remove: take l off its queue and make it run. => l locked by the queue's lock, which is NOT
+ * released; l's lent lock changes. `wakeup`: a genuine wakeup, which clears interruptibility and timeout.
+ */
+void sleepq_remove(struct lwp *l, bool wakeup);
+/* Ends an interruptible sleep of l (signal, exit, suspend). => l locked; unlocked on return. */
+void sleepq_unsleep(struct lwp *l);
+int sleepq_wake(struct list *queue, const void *wchan, unsigned n); /* lock held; returns how many */
+void sleepq_changepri(struct lwp *); /* re-sort after a change of effective priority; l locked */
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * User address spaces.
+ * layer: mem
+ */
+#ifndef KERNEL_VM_H
+#define KERNEL_VM_H
+
+#include <kernel/cpu.h>
+#include <kernel/mutex.h>
+#include <kernel/types.h>
+#include <kernel/vmobj.h>
+#include <kernel/vmregion.h>
+
+struct pmap;
+
+#define VM_MIN_ADDRESS ((vaddr_t)0x10000)
+#define VM_MAXREGIONS  65530 /* per address space; Linux's default of max_map_count */
+
+/* Arguments of vm_map() beside the region flags VR_*; not kept. */
+#define VM_NORESERVE 0x100 /* no refusal for sizes beyond the machine's memory */
+#define VM_BELOW_2G  0x200 /* automatic placement below 2 GiB */
+
+/* struct vmspace, field locks: (v) vm_lock (a) atomic (c) constant */
+struct vmspace {
+	struct mutex vm_lock;
+	uint32_t vm_refs;               /* (a) processes that share it (vfork) */
+	struct pmap *vm_pmap;           /* (c) page tables; contents (v) */
+	struct vm_regionset vm_regions; /* (v) */
+	size_t vm_maxpages;             /* (v) the most resident pages there ever were */
+	vaddr_t vm_brk_start;           /* (v) set by exec; 0 = no heap */
+	vaddr_t vm_brk;                 /* (v) */
+	vaddr_t vm_mmap_top;            /* (v) automatic placement ends here */
+};
+
+extern struct vmspace vmspace_kernel;
+
+void vm_init(void);
+struct vmspace *vmspace_create(void); /* empty; NULL when out of memory */
+void vmspace_ref(struct vmspace *);
+void vmspace_unref(struct vmspace *); /* last: frees all; may sleep; active on no CPU */
+/* Copy-on-write; 0, or -ENOMEM with the parent intact. */
+int vmspace_fork(struct vmspace *parent, struct vmspace **child);
+/* Pages mapped now; a hint unless vm_lock is held. */
+size_t vm_resident(const struct vmspace *);
+/* vmspace_activate() when another one is loaded. */
+void vmspace_load(struct vmspace *);
+
+/* Loads the address space on this CPU (switch, exec, exit). => preemption off */
+static inline void
+vmspace_activate(struct vmspace *vm)
+{
+	if (arch_curcpu()->ci_vmspace != vm)
+		vmspace_load(vm);
+}
+
+/*
+ * All below: => no lock of rank RANK_VMSPACE or above held; take vm_lock and may sleep for it.
+ *
+ * vm_map: errors as Linux: -EINVAL -ENOMEM -EEXIST -EPERM. prot = PROT_R|W|X; maxprot bounds
+ * mprotect. flags VR_*, VM_*. fixed: at *addr exactly, replacing; with noreplace -EEXIST instead. Else
+ * *addr is a wish or 0; it receives the result.
+ * The region takes a reference of its own to the object.
+ */
+int vm_map(struct vmspace *, vaddr_t *addr, size_t, int prot, int maxprot, unsigned flags,
+    bool fixed, bool noreplace, struct vmobj *, uint64_t off);
+int vm_unmap(struct vmspace *, vaddr_t, size_t);
+int vm_protect(struct vmspace *, vaddr_t, size_t, int prot);
+/* flags MREMAP_*; *newaddr is the place asked for by MREMAP_FIXED and receives the result. */
+int vm_remap(
+    struct vmspace *, vaddr_t old, size_t oldsize, size_t newsize, int flags, vaddr_t *newaddr);
+/* MADV_*. */
+int vm_advise(struct vmspace *, vaddr_t, size_t, int advice);
+/* Touches the pages; stops quietly at the first that fails. */
+void vm_populate(struct vmspace *, vaddr_t, size_t);
+/* Returns the break in force. */
+vaddr_t vm_brk(struct vmspace *, vaddr_t newbrk);
+/*
+ * Resolves a fault: 0; -EFAULT nothing mapped there; -EACCES protection; -EIO beyond the object's end;
+ * -ENOMEM.
+ */
+int vm_fault(struct vmspace *, vaddr_t, int access);
+/*
+ * For futexes: identity of the word: shared mapping -> object and offset, else vmspace and address.
+ * 0 or -EFAULT.
+ */
+int vm_futex_key(struct vmspace *, vaddr_t, bool shared, const void **obj, uint64_t *off);
+/*
+ * Writes into writable memory of an address space that need not be active (exec); NULL writes zeros.
+ * 0, -EFAULT, -ENOMEM.
+ */
+int vm_write(struct vmspace *, vaddr_t, const void *, size_t);
+/*
+ * fsck: regions sorted and disjoint, page counts, copy-on-write. NULL or a text; does nothing while
+ * vm_lock is taken.
+ */
+const char *vm_check(struct vmspace *);
+
+#endif

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * execve. PROTOCOL 4.5.
+ *
+ * Everything that can fail is done while the other LWPs are only parked at the user boundary: on failure
+ * they go on. The new image is built in an address space of its own, that nobody runs yet. Then the commit:
+ * the others die, the survivor takes the PID as its id whatever it had, the address spaces are
+ * exchanged, and only then a vfork parent wakes.
+ */
+#include <kernel/exec.h>
+
+#include <abi/elf.h>
+#include <abi/errno.h>
+#include <abi/resource.h>
+#include <arch/arch_if.h>
+#include <kernel/failpoint.h>
+#include <kernel/file.h>
+#include <kernel/idtable.h>
+#include <kernel/kmem.h>
+#include <kernel/process.h>
+#include <kernel/random.h>
+#include <kernel/sched.h>
+#include <kernel/signal.h>
+#include <kernel/string.h>
+#include <kernel/syscall.h>
+#include <kernel/vm.h>
+
+#define STACK_TOP (USER_END - PAGE_SIZE)
+
+/* ---- the initial stack ---- */
+
+struct stack_builder {
+	struct vmspace *vm;
+	uintptr_t sp;
+	int error;
+};
+
+static uintptr_t
+push(struct stack_builder *sb, const void *data, size_t size)
+{
+	sb->sp -= size;
+	if (sb->error == 0)
+		sb->error = vm_write(sb->vm, sb->sp, data, size);
+	return sb->sp;
+}
+
+/*
+ * From the top down: strings, random bytes, platform name; then the vectors, which are made in one kernel buffer
+ * and written at once so that the stack pointer ends 16-byte aligned at argc.
+ */
+static int
+build_stack(struct vmspace *vm, const struct elf_image *im, const struct exec_args *args, const char *path,
+    const struct proc *p, uintptr_t *sp)
+{
+	struct stack_builder sb = { .vm = vm, .sp = STACK_TOP };
+	uintptr_t execfn, strings, platform, rnd, s;
+	uint64_t random[2], *vec;
+	size_t words = 1 + args->argc + 1 + args->envc + 1 + 2 * 20, n = 0;
+	const char *b = args->buf;
+
+	execfn = push(&sb, path, strlen(path) + 1);
+	strings = push(&sb, args->buf, args->used);
+	platform = push(&sb, arch_platform, strlen(arch_platform) + 1);
+	sb.sp &= ~(uintptr_t)15;
+	random[0] = krandom();
+	random[1] = krandom();
+	rnd = push(&sb, random, sizeof(random));
+	if (sb.error != 0)
+		return sb.error;
+	if ((vec = kmem_alloc(words * sizeof(*vec))) == NULL)
+		return -ENOMEM;
+	vec[n++] = args->argc;
+	for (unsigned i = 0; i < args->argc + args->envc; i++) {
+		if (i == args->argc)
+			vec[n++] = 0;
+		s = strings + (uintptr_t)(b - args->buf);
+		vec[n++] = s;
+		b += strlen(b) + 1;
+	}
+	if (args->envc == 0)
+		vec[n++] = 0;
+	vec[n++] = 0;
+#define AUX(type, value) (vec[n++] = (type), vec[n++] = (value))
+	AUX(AT_PHDR, im->phdr);
+	AUX(AT_PHENT, sizeof(struct elf_phdr));
+	AUX(AT_PHNUM, im->phnum);
+	AUX(AT_PAGESZ, PAGE_SIZE);
+	AUX(AT_BASE, 0);
+	AUX(AT_FLAGS, 0);
+	AUX(AT_ENTRY, im->entry);
+	AUX(AT_UID, p->p_uid);
+	AUX(AT_EUID, p->p_uid);
+	AUX(AT_GID, p->p_gid);
+	AUX(AT_EGID, p->p_gid);
+	AUX(AT_SECURE, 0);
+	AUX(AT_RANDOM, rnd);
+	AUX(AT_CLKTCK, 100);
+	AUX(AT_HWCAP, arch_hwcap());
+	AUX(AT_HWCAP2, arch_hwcap2());
+	AUX(AT_EXECFN, execfn);
+	AUX(AT_PLATFORM, platform);
+	AUX(AT_NULL, 0);
+#undef AUX
+	KASSERT(n <= words);
+	if ((n * 8) & 8)
+		sb.sp -= 8; /* so that argc is aligned */
+	*sp = push(&sb, vec, n * sizeof(*vec));
+	kmem_free(vec, words * sizeof(*vec));
+	return sb.error;
+}
+
+/* A fresh address space with the program and its stack. */
+static int
+build_image(struct inode *ino, const struct exec_args *args, const char *path, struct vmspace **vmp,
+    uintptr_t *entry, uintptr_t *sp)
+{
+	struct proc *p = curproc();
+	struct vmspace *vm = vmspace_create();
+	struct elf_image im;
+	size_t stack = 64 * PAGE_SIZE + round_page(args->used);
+	vaddr_t va = STACK_TOP - stack;
+	int error;
+
+	if (vm == NULL)
+		return -ENOMEM;
+	error = elf_load(vm, ino, &im);
+	if (error == 0)
+		error = vm_map(vm, &va, stack, PROT_R | PROT_W, PROT_R | PROT_W | PROT_X, VR_GROWSDOWN | VR_STACK, true,
+		    true, NULL, 0);
+	if (error == 0)
+		error = build_stack(vm, &im, args, path, p, sp);
+	if (error != 0) {
+		vmspace_unref(vm);
+		return error;
+	}
+	vm->vm_brk_start = vm->vm_brk = im.end;
+	*entry = im.entry;
+	*vmp = vm;
+	return 0;
+}
+
+/* ---- commit ---- */
+
+/* The survivor becomes the lead LWP: id == PID. => single-threaded, EXIT mode */
+static void
+take_pid(struct proc *p, struct lwp *l)
+{
+	lwpid_t old = l->l_lid;
+
+	if (old == p->p_pid)
+		return;
+	mutex_lock(&proc_lock);
+	mutex_lock(&p->p_lock);
+	lwp_lock(l);
+	KASSERT(idt_proc(&idtable, p->p_pid) == p);
+	l->l_lid = p->p_pid;
+	lwp_unlock(l);
+	idt_set_lwp(&idtable, p->p_pid, l);
+	idt_free(&idtable, old);
+	mutex_unlock(&p->p_lock);
+	mutex_unlock(&proc_lock);
+}
+
+static void
+commit(const char *path, struct vmspace *vm, uintptr_t entry, uintptr_t sp)
+{
+	struct lwp *l = curlwp();
+	struct proc *p = l->l_proc;
+	struct vmspace *old = p->p_vmspace;
+	const char *name = strrchr(path, '/');
+
+	lwp_release_user_state(l); /* with the old id, in the old address space */
+	fp(exec_commit);
+	take_pid(p, l);
+
+	mutex_lock(&p->p_lock);
+	sigacts_exec(p);
+	p->p_flag |= PK_EXEC;
+	strlcpy(p->p_comm, name != NULL ? name + 1 : path, sizeof(p->p_comm));
+	strlcpy(l->l_name, p->p_comm, sizeof(l->l_name));
+	l->l_sigstk = (stack_t){ .ss_flags = SS_DISABLE };
+	l->l_clear_tid = l->l_robust_head = 0;
+	l->l_sysrestart = 0;
+	l->l_prflag &= ~(uint32_t)LPR_DETACHED;
+	lwp_lock(l);
+	l->l_flag &= ~(uint32_t)(LW_CANCELLED | LW_UNPARKED | LW_WSUSPEND | LW_WBOUNDARY);
+	lwp_unlock(l);
+	mutex_unlock(&p->p_lock);
+	fd_close_on_exec(p->p_fd);
+
+	preempt_disable();
+	p->p_vmspace = vm;
+	vmspace_activate(vm);
+	preempt_enable();
+	p->p_stack_top = STACK_TOP;
+	arch_lwp_exec(l, entry, sp);
+	if (p->p_vforklwp != NULL) {
+		mutex_lock(&proc_lock);
+		vfork_release(p);
+		mutex_unlock(&proc_lock);
+	}
+	vmspace_unref(old);
+
+	mutex_lock(&p->p_lock);
+	p->p_single = NULL;
+	p->p_singlemode = SINGLE_NONE;
+	if (p->p_flag & PK_KILLED)
+		l->l_ast = 1;
+	mutex_unlock(&p->p_lock);
+}
+
+int
+do_execve(const char *path, struct exec_args *args)
+{
+	struct proc *p = curproc();
+	struct inode *ino;
+	struct vmspace *vm;
+	uintptr_t entry, sp;
+	int error;
+
+	if ((error = inode_lookup(p->p_cwd, path, &ino)) != 0)
+		return error;
+	if (!inode_is_file(ino) || !inode_executable(ino)) {
+		inode_unref(ino);
+		return -EACCES;
+	}
+	if ((error = single_begin(SINGLE_BOUNDARY)) != 0) {
+		inode_unref(ino);
+		return error;
+	}
+	error = fd_unshare(&p->p_fd);
+	if (error == 0)
+		error = build_image(ino, args, path, &vm, &entry, &sp);
+	inode_unref(ino);
+	if (error != 0) {
+		single_end();
+		return error;
+	}
+	(void)single_begin(SINGLE_EXIT);
+	commit(path, vm, entry, sp);
+	return 0;
+}
+
+/* ---- the system call ---- */
+
+/* Copies a NULL-terminated vector of strings behind what args holds. NULL counts as empty, as in Linux. */
+static int
+copy_vector(struct exec_args *args, uintptr_t vec, unsigned *count)
+{
+	uint64_t s;
+	ssize_t len;
+
+	if (vec == 0)
+		return 0;
+	for (;; vec += 8) {
+		if (arch_ufetch_64(vec, &s) != 0)
+			return -EFAULT;
+		if (s == 0)
+			return 0;
+		len = arch_copyinstr(args->buf + args->used, s, args->size - args->used);
+		if (len < 0)
+			return len == -ENAMETOOLONG ? -E2BIG : (int)len;
+		args->used += (size_t)len + 1;
+		(*count)++;
+	}
+}
+
+int64_t
+sys_execve(const uint64_t *a)
+{
+	struct exec_args args = { .size = ARG_MAX_BYTES };
+	char path[EXEC_PATH_MAX];
+	ssize_t len;
+	int error;
+
+	len = arch_copyinstr(path, a[0], sizeof(path));
+	if (len < 0)
+		return len;
+	if (len == 0)
+		return -ENOENT;
+	if ((args.buf = kmem_alloc(args.size)) == NULL)
+		return -ENOMEM;
+	error = copy_vector(&args, a[1], &args.argc);
+	if (error == 0)
+		error = copy_vector(&args, a[2], &args.envc);
+	if (error == 0 && args.argc == 0) { /* as Linux since 5.18: argv[0] is there, and empty */
+		if (args.used + 1 > args.size)
+			error = -E2BIG;
+		else {
+			memmove(args.buf + 1, args.buf, args.used);
+			args.buf[0] = '\0';
+			args.used++;
+			args.argc = 1;
+		}
+	}
+	if (error == 0)
+		error = do_execve(path, &args);
+	kmem_free(args.buf, args.size);
+	return error != 0 ? error : -EJUSTRETURN;
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Id lookups and allocation over the one table. PROTOCOL 1.4, 1.5.
+ *
+ * Readers look at the array with interrupts off and take no lock; a replaced array is freed after a
+ * cpu_call() to all CPUs, which no such reader can outlast. What they find may be freed and reused at
+ * once, but only as an LWP: they lock it and then ask again who it is. An LWP that is IDL is hidden.
+ */
+#include <kernel/process.h>
+
+#include <abi/errno.h>
+#include <arch/arch_if.h>
+#include <kernel/failpoint.h>
+#include <kernel/idtable.h>
+#include <kernel/kmem.h>
+#include <kernel/sched.h>
+
+struct mutex proc_lock = MUTEX_INIT("proc_lock", RANK_PROC_LIST);
+struct idtable idtable;
+
+static void
+nothing(void *arg __unused)
+{
+}
+
+int
+id_enter(void)
+{
+	mutex_lock(&proc_lock);
+	while (unlikely(idt_full(&idtable))) {
+		struct id_array *new, *old;
+		uint32_t size = idtable.array->mask + 1;
+
+		mutex_unlock(&proc_lock);
+		if (size >= IDT_MAX)
+			return -EAGAIN;
+		new = kmem_zalloc(id_array_size(size * 2));
+		if (new == NULL)
+			return -EAGAIN;
+		fp(id_grow_unlocked);
+		mutex_lock(&proc_lock);
+		if (idtable.array->mask + 1 != size) { /* another LWP grew it */
+			mutex_unlock(&proc_lock);
+			kmem_free(new, id_array_size(size * 2));
+			mutex_lock(&proc_lock);
+			continue;
+		}
+		old = idt_grow(&idtable, new);
+		mutex_unlock(&proc_lock);
+		cpu_call(cpu_online_set, nothing, NULL);
+		kmem_free(old, id_array_size(size));
+		mutex_lock(&proc_lock);
+	}
+	return 0;
+}
+
+/* A thread of a process whose PID entry lies fallow takes the PID; any other gets a fresh id. */
+pid_t
+id_alloc_lwp(struct lwp *l)
+{
+	struct proc *p = l->l_proc;
+
+	KASSERT(mutex_owned(&proc_lock) && l->l_stat == LS_IDL);
+	if (p->p_pid != 0 && idt_proc(&idtable, p->p_pid) == p) {
+		idt_set_lwp(&idtable, p->p_pid, l);
+		l->l_lid = p->p_pid;
+	} else
+		l->l_lid = idt_alloc(&idtable, NULL, l);
+	return l->l_lid;
+}
+
+struct proc *
+proc_find(pid_t pid)
+{
+	struct proc *p;
+	struct lwp *l;
+
+	KASSERT(mutex_owned(&proc_lock));
+	if (pid <= 0)
+		return NULL;
+	if ((p = idt_proc(&idtable, pid)) == NULL) {
+		if ((l = idt_lwp(&idtable, pid)) == NULL)
+			return NULL;
+		p = l->l_proc;
+	}
+	if (p->p_pid != pid || (p->p_stat != PS_ACTIVE && p->p_stat != PS_STOP))
+		return NULL;
+	return p;
+}
+
+struct pgrp *
+pgrp_find(pid_t id)
+{
+	struct pgrp *pg;
+
+	KASSERT(mutex_owned(&proc_lock));
+	if (id <= 0 || (pg = idt_pgrp(&idtable, id)) == NULL || list_empty(&pg->pg_members))
+		return NULL;
+	return pg;
+}
+
+struct lwp *
+lwp_find(struct proc *p, lwpid_t lid)
+{
+	bool intr;
+	struct lwp *l;
+
+	KASSERT(mutex_owned(&p->p_lock));
+	if (lid <= 0)
+		return NULL;
+	intr = arch_intr_disable();
+	l = idt_lwp(&idtable, lid);
+	/* That l is of p implies that all table updates before p's birth are visible; p_lock holds l's state. */
+	if (l != NULL && (l->l_proc != p || l->l_stat == LS_IDL || l->l_stat == LS_ZOMB || l->l_lid != lid))
+		l = NULL;
+	arch_intr_restore(intr);
+	return l;
+}
+
+struct lwp *
+lwp_find_locked(const struct proc *p, lwpid_t lid)
+{
+	bool intr;
+	struct lwp *l;
+
+	if (lid <= 0)
+		return NULL;
+	intr = arch_intr_disable();
+	l = idt_lwp(&idtable, lid);
+	if (l != NULL) {
+		lwp_lock(l);
+		if (l->l_stat == LS_IDL || l->l_lid != lid || (p != NULL && l->l_proc != p)) {
+			lwp_unlock(l);
+			l = NULL;
+		}
+	}
+	if (l != NULL)
+		curcpu()->ci_mtx_intr = intr; /* restored by the unlock */
+	else
+		arch_intr_restore(intr);
+	return l;
+}
+
+struct proc *
+lwp_find_acquire_proc(lwpid_t lid, struct lwp **lp)
+{
+	struct proc *p;
+	struct lwp *l;
+
+	mutex_lock(&proc_lock);
+	if (lid <= 0 || (l = idt_lwp(&idtable, lid)) == NULL) {
+		mutex_unlock(&proc_lock);
+		return NULL;
+	}
+	/* proc_lock keeps the id, so the LWP and its process, in being until p_lock is ours. */
+	p = l->l_proc;
+	mutex_lock(&p->p_lock);
+	mutex_unlock(&proc_lock);
+	if (l->l_stat == LS_IDL || l->l_stat == LS_ZOMB || l->l_lid != lid || l->l_proc != p) {
+		mutex_unlock(&p->p_lock);
+		return NULL;
+	}
+	*lp = l;
+	return p;
+}

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * fork, vfork, clone: new processes and new LWPs. PROTOCOL 3.2, 4.4.
+ *
+ * All memory is got and all copying done before anything is visible; then one hold of proc_lock gives the
+ * id and links the child. Under the same locks a signal or an exit that has come for the parent meanwhile
+ * stops the fork, so that whoever signals a group does not miss a child born from a member (B59).
+ */
+#include <kernel/process.h>
+
+#include <abi/clone.h>
+#include <abi/errno.h>
+#include <abi/resource.h>
+#include <arch/arch_if.h>
+#include <kernel/file.h>
+#include <kernel/idtable.h>
+#include <kernel/sched.h>
+#include <kernel/signal.h>
+#include <kernel/string.h>
+#include <kernel/syscall.h>
+#include <kernel/vm.h>
+
+uint32_t proc_count;
+
+/* First code of a forked LWP in the kernel, before it returns to user mode. */
+static void
+child_return(void *arg __unused)
+{
+	struct lwp *l = curlwp();
+
+	if (l->l_set_tid != 0)
+		(void)arch_ustore_32(l->l_set_tid, (uint32_t)l->l_lid);
+}
+
+static void
+lwp_prepare(struct lwp *l, const struct clone_args *ca)
+{
+	struct lwp *self = curlwp();
+	bool keep_altstack = (ca->flags & (CLONE_VM | CLONE_VFORK)) != CLONE_VM;
+
+	arch_lwp_init(l, child_return, NULL);
+	arch_lwp_fork(l, ca->stack, (ca->flags & CLONE_SETTLS) != 0, ca->tls);
+	sig_lwp_fork(self, l, keep_altstack);
+	l->l_priority = self->l_priority;
+	l->l_affinity = self->l_affinity;
+	l->l_cpu = self->l_cpu;
+	if (ca->flags & CLONE_CHILD_SETTID)
+		l->l_set_tid = ca->child_tid;
+	if (ca->flags & CLONE_CHILD_CLEARTID)
+		l->l_clear_tid = ca->child_tid;
+	memcpy(l->l_name, self->l_name, sizeof(l->l_name));
+}
+
+static int64_t
+clone_thread(const struct clone_args *ca)
+{
+	struct proc *p = curproc();
+	struct lwp *l;
+	lwpid_t lid;
+	int error;
+
+	mutex_lock(&p->p_lock);
+	lwp_reap_dead(p);
+	mutex_unlock(&p->p_lock);
+	l = lwp_alloc(p);
+	if (l == NULL)
+		return -ENOMEM;
+	lwp_prepare(l, ca);
+	l->l_prflag |= LPR_DETACHED;
+	error = id_enter();
+	if (error != 0) {
+		lwp_unalloc(l);
+		return error;
+	}
+	lid = id_alloc_lwp(l);
+	mutex_unlock(&proc_lock);
+	/* Stored before the new LWP can run, or be seen. */
+	if (ca->flags & CLONE_PARENT_SETTID)
+		(void)arch_ustore_32(ca->parent_tid, (uint32_t)lid);
+	mutex_lock(&p->p_lock);
+	lwp_link(p, l);
+	lwp_start(l);
+	mutex_unlock(&p->p_lock);
+	return lid;
+}
+
+/* Waits until the vfork child has let go of our address space. Only a kill ends the wait early. */
+static void
+vfork_wait(struct proc *p)
+{
+	struct lwp *l = curlwp();
+
+	mutex_lock(&p->p_lock);
+	single_rest_begin(p);
+	mutex_unlock(&p->p_lock);
+	mutex_lock(&proc_lock);
+	while (l->l_vforkchild != NULL)
+		if (cv_wait_kill(&p->p_vforkcv, &proc_lock) != 0 && l->l_vforkchild != NULL) {
+			l->l_vforkchild->p_vforklwp = NULL;
+			l->l_vforkchild = NULL;
+		}
+	mutex_unlock(&proc_lock);
+	mutex_lock(&p->p_lock);
+	single_rest_end(p);
+	mutex_unlock(&p->p_lock);
+}
+
+static int64_t
+fork_process(const struct clone_args *ca)
+{
+	struct lwp *self = curlwp(), *l;
+	struct proc *parent = self->l_proc, *p;
+	int64_t error = -ENOMEM;
+	pid_t pid;
+
+	if (atomic_load_relaxed(&proc_count) >= parent->p_rlimit[RLIMIT_NPROC].cur)
+		return -EAGAIN;
+	if ((p = proc_alloc()) == NULL)
+		return -ENOMEM;
+	if ((l = lwp_alloc(p)) == NULL)
+		goto free_proc;
+	if (ca->flags & CLONE_VM) {
+		p->p_vmspace = parent->p_vmspace;
+		vmspace_ref(p->p_vmspace);
+	} else if ((error = vmspace_fork(parent->p_vmspace, &p->p_vmspace)) != 0)
+		goto free_lwp;
+	error = -ENOMEM;
+	p->p_fd = ca->flags & CLONE_FILES ? fd_ref(parent->p_fd) : fd_copy(parent->p_fd);
+	if (p->p_fd == NULL)
+		goto free_vm;
+	mutex_lock(&parent->p_lock);
+	p->p_sigacts = sigacts_copy(parent->p_sigacts);
+	p->p_cwd = parent->p_cwd;
+	if (p->p_cwd != NULL)
+		inode_ref(p->p_cwd);
+	p->p_umask = parent->p_umask;
+	memcpy(p->p_rlimit, parent->p_rlimit, sizeof(p->p_rlimit));
+	memcpy(p->p_comm, parent->p_comm, sizeof(p->p_comm));
+	mutex_unlock(&parent->p_lock);
+	if (p->p_sigacts == NULL)
+		goto free_fd;
+	p->p_uid = parent->p_uid;
+	p->p_gid = parent->p_gid;
+	p->p_stack_top = parent->p_stack_top;
+	p->p_exitsig = ca->exit_signal;
+	p->p_start = time_now();
+	lwp_prepare(l, ca);
+
+	if ((error = id_enter()) != 0)
+		goto free_sigacts;
+	if (proc_count >= parent->p_rlimit[RLIMIT_NPROC].cur) {
+		error = -EAGAIN;
+		goto unlock;
+	}
+	/* Signals are posted and exits begun under p_lock; groups are signalled under proc_lock too. */
+	mutex_lock(&parent->p_lock);
+	if (atomic_load_relaxed(&self->l_flag) & (LW_PENDSIG | LW_WEXIT | LW_WBOUNDARY)) {
+		mutex_unlock(&parent->p_lock);
+		error = -ERESTARTNOINTR;
+		goto unlock;
+	}
+	mutex_unlock(&parent->p_lock);
+	pid = p->p_pid = l->l_lid = idt_alloc(&idtable, NULL, l);
+	proc_count++;
+	p->p_pptr = parent;
+	list_insert_tail(&parent->p_children, &p->p_sibling);
+	list_insert_tail(&allproc, &p->p_list);
+	pgrp_enter(p, parent->p_pgrp);
+	if (ca->flags & CLONE_VFORK) {
+		p->p_vforklwp = self;
+		self->l_vforkchild = p;
+	}
+	mutex_lock(&p->p_lock);
+	p->p_stat = PS_ACTIVE;
+	lwp_link(p, l);
+	if (ca->flags & CLONE_PARENT_SETTID) {
+		mutex_unlock(&p->p_lock);
+		mutex_unlock(&proc_lock);
+		(void)arch_ustore_32(ca->parent_tid, (uint32_t)pid);
+		mutex_lock(&p->p_lock);
+		lwp_start(l);
+		mutex_unlock(&p->p_lock);
+	} else {
+		lwp_start(l);
+		mutex_unlock(&p->p_lock);
+		mutex_unlock(&proc_lock);
+	}
+	if (ca->flags & CLONE_VFORK)
+		vfork_wait(parent);
+	return pid;
+
+unlock:
+	mutex_unlock(&proc_lock);
+free_sigacts:
+	sigacts_free(p->p_sigacts);
+free_fd:
+	if (p->p_cwd != NULL)
+		inode_unref(p->p_cwd);
+	fd_unref(p->p_fd);
+free_vm:
+	vmspace_unref(p->p_vmspace);
+free_lwp:
+	lwp_unalloc(l);
+free_proc:
+	proc_free(p);
+	return error;
+}
+
+/* Flags with a meaning here, with none (accepted), and those that only make sense together with CLONE_THREAD. */
+#define CLONE_KNOWN                                                                              \
+	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK | CLONE_THREAD | CLONE_SYSVSEM | \
+	    CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | CLONE_DETACHED | \
+	    CLONE_UNTRACED | CLONE_IO)
+
+int64_t
+do_clone(const struct clone_args *ca)
+{
+	uint64_t f = ca->flags;
+
+	if (f & ~(uint64_t)CLONE_KNOWN)
+		return -EINVAL;
+	if ((f & CLONE_THREAD) && !(f & CLONE_SIGHAND))
+		return -EINVAL;
+	if ((f & CLONE_SIGHAND) && !(f & CLONE_VM))
+		return -EINVAL;
+	if ((f & CLONE_SETTLS) && ca->tls >= USER_END)
+		return -EPERM;
+	if (f & CLONE_THREAD) {
+		if ((f & CLONE_VFORK) || !(f & CLONE_FILES) || !(f & CLONE_FS))
+			return -EINVAL; /* threads share everything here */
+		return clone_thread(ca);
+	}
+	if (f & (CLONE_SIGHAND | CLONE_FS))
+		return -EINVAL; /* processes share neither dispositions nor a directory here */
+	return fork_process(ca);
+}
+
+int64_t
+sys_clone(const uint64_t *a)
+{
+	struct clone_args ca = {
+		.flags = a[0] & ~(uint64_t)CLONE_SIGNAL_MASK,
+		.stack = a[1],
+		.parent_tid = a[2],
+		.child_tid = a[3],
+		.tls = a[4],
+		.exit_signal = (int)(a[0] & CLONE_SIGNAL_MASK),
+	};
+
+	if (ca.exit_signal > NSIG)
+		return -EINVAL;
+	return do_clone(&ca);
+}
+
+int64_t
+sys_clone3(const uint64_t *a)
+{
+	struct abi_clone3 c = { 0 };
+	struct clone_args ca;
+	uint64_t byte;
+
+	if (a[1] < CLONE3_SIZE_VER0)
+		return -EINVAL;
+	if (a[1] > PAGE_SIZE)
+		return -E2BIG;
+	if (arch_copyin(&c, a[0], min(a[1], sizeof(c))) != 0)
+		return -EFAULT;
+	for (uint64_t off = sizeof(c); off < a[1]; off += 8) {
+		byte = 0;
+		if (arch_copyin(&byte, a[0] + off, min(a[1] - off, (uint64_t)8)) != 0)
+			return -EFAULT;
+		if (byte != 0)
+			return -E2BIG; /* asks for something that we have not heard of */
+	}
+	if ((c.flags & (CLONE_SIGNAL_MASK | CLONE_DETACHED)) != 0 || c.exit_signal > NSIG || c.set_tid_size != 0)
+		return -EINVAL;
+	if ((c.stack == 0) != (c.stack_size == 0))
+		return -EINVAL;
+	ca = (struct clone_args){
+		.flags = c.flags,
+		.stack = c.stack != 0 ? c.stack + c.stack_size : 0,
+		.tls = c.tls,
+		.parent_tid = c.parent_tid,
+		.child_tid = c.child_tid,
+		.exit_signal = (int)c.exit_signal,
+	};
+	return do_clone(&ca);
+}
+
+int64_t
+sys_fork(const uint64_t *a __unused)
+{
+	const struct clone_args ca = { .exit_signal = SIGCHLD };
+
+	return fork_process(&ca);
+}
+
+int64_t
+sys_vfork(const uint64_t *a __unused)
+{
+	const struct clone_args ca = { .flags = CLONE_VM | CLONE_VFORK, .exit_signal = SIGCHLD };
+
+	return fork_process(&ca);
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Futexes.
+ *
+ * A waiter is found by a key: what the word belongs to (the address space, or the object that is mapped there)
+ * and where in it. Keys hash to buckets; a bucket's lock is lent to its waiters like any sleep queue's. The
+ * word is compared and the waiter queued under that lock, so a wake that follows a change of the word finds it.
+ * The word is read under a spin lock, so a page that is not there fails the read; it is then brought in without
+ * the lock, and all starts again.
+ *
+ * A wake with nobody there takes no lock. fb_waiters counts who waits or is about to:
+ *
+ *	waiter: fb_waiters++; fence; reads the word		waker: (user) writes the word; fence; reads fb_waiters
+ *
+ * Both fences are full, so at least one of the two sees the other: either the waiter sees the new word and
+ * does not sleep, or the waker sees the count and takes the lock, behind which the waiter is queued.
+ *
+ * Who takes a waiter off for good (a wake) clears l_futex_obj and counts it off. A waiter that comes back with its
+ * key intact was interrupted, counts itself off, and has not used up a wake. A requeued waiter moves with
+ * its count; it has no flag changed, so a signal that came before still ends its sleep.
+ */
+#include <kernel/futex.h>
+
+#include <abi/errno.h>
+#include <arch/arch_if.h>
+#include <kernel/atomic.h>
+#include <kernel/callout.h>
+#include <kernel/panic.h>
+#include <kernel/proc.h>
+#include <kernel/sched.h>
+#include <kernel/sleepq.h>
+#include <kernel/vm.h>
+
+#define BUCKET_BITS 9
+#define WAKE_BATCH  32u /* woken in one hold of a bucket's lock */
+
+/* struct futex_bucket, field locks: (b) fb_lock (a) atomic */
+struct futex_bucket {
+	struct spinlock fb_lock;
+	uint32_t fb_waiters;  /* (a) */
+	struct list fb_queue; /* (b) l_sleepchain, oldest first */
+} __cacheline_aligned;
+
+struct futex_key {
+	const void *fk_obj;
+	uint64_t fk_off;
+};
+
+static struct futex_bucket buckets[1u << BUCKET_BITS];
+
+void
+futex_init(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(buckets); i++) {
+		spin_init(&buckets[i].fb_lock, "futex", RANK_SLEEPQ);
+		list_init(&buckets[i].fb_queue);
+	}
+}
+
+static inline struct futex_bucket *
+bucket_of(const void *obj, uint64_t off)
+{
+	return &buckets[((uintptr_t)obj + off) * 0x9e3779b97f4a7c15ul >> (64 - BUCKET_BITS)];
+}
+
+static inline bool
+key_matches(const struct lwp *l, const struct futex_key *k)
+{
+	return l->l_futex_obj == k->fk_obj && l->l_futex_off == k->fk_off;
+}
+
+static inline int
+get_key(uintptr_t addr, bool shared, struct futex_key *k)
+{
+	struct vmspace *vm = curproc()->p_vmspace;
+
+	if (addr % sizeof(uint32_t) != 0)
+		return -EINVAL;
+	if (addr >= USER_END)
+		return -EFAULT;
+	if (shared)
+		return vm_futex_key(vm, addr, true, &k->fk_obj, &k->fk_off);
+	k->fk_obj = vm;
+	k->fk_off = addr;
+	return 0;
+}
+
+/* => spin lock held; -EFAULT also for a page that is merely absent */
+static inline int
+fetch_locked(uintptr_t addr, uint32_t *v)
+{
+	struct lwp *l = curlwp();
+	int error;
+
+	l->l_pflag |= LP_NOFAULT;
+	error = arch_ufetch_32(addr, v);
+	l->l_pflag &= ~(uint32_t)LP_NOFAULT;
+	return error;
+}
+
+int
+futex_wait(uintptr_t addr, bool shared, uint32_t val, uint32_t bits, nsec_t deadline)
+{
+	struct lwp *l = curlwp();
+	struct futex_bucket *fb;
+	struct futex_key k;
+	uint32_t now;
+	int error;
+
+again:
+	error = get_key(addr, shared, &k);
+	if (error != 0)
+		return error;
+	fb = bucket_of(k.fk_obj, k.fk_off);
+	spin_lock(&fb->fb_lock);
+	atomic_add(&fb->fb_waiters, 1);
+	atomic_fence_full();
+	error = fetch_locked(addr, &now);
+	if (unlikely(
+		error != 0 || now != val || (deadline != NSEC_FOREVER && deadline <= time_now()))) {
+		atomic_sub(&fb->fb_waiters, 1);
+		spin_unlock(&fb->fb_lock);
+		if (error == 0)
+			return now != val ? -EAGAIN : -ETIMEDOUT;
+		error = arch_ufetch_32(addr, &now); /* brings the page in */
+		if (error != 0)
+			return error;
+		goto again;
+	}
+	l->l_futex_obj = k.fk_obj;
+	l->l_futex_off = k.fk_off;
+	l->l_futex_bits = bits;
+	sleepq_enter(&fb->fb_lock);
+	sleepq_enqueue(&fb->fb_queue, (const void *)addr, "futex", &syncobj_futex, true);
+	error = sleepq_block(deadline, true);
+	if (likely(l->l_futex_obj == NULL))
+		return 0;
+	/* Nobody finds us any more; the key tells the bucket that counts us now. */
+	atomic_sub(&bucket_of(l->l_futex_obj, l->l_futex_off)->fb_waiters, 1);
+	if (error == 0)
+		goto again; /* what interrupted us was withdrawn */
+	return error == -EWOULDBLOCK ? -ETIMEDOUT : error;
+}
+
+/* => fb_lock held */
+static unsigned
+wake_locked(struct futex_bucket *fb, const struct futex_key *k, unsigned n, uint32_t bits)
+{
+	struct list *e = fb->fb_queue.next;
+	unsigned woken = 0;
+
+	while (e != &fb->fb_queue && woken < n) {
+		struct lwp *l = list_entry(e, struct lwp, l_sleepchain);
+
+		e = e->next;
+		if (!key_matches(l, k) || (l->l_futex_bits & bits) == 0)
+			continue;
+		l->l_futex_obj = NULL;
+		atomic_sub(&fb->fb_waiters, 1);
+		sleepq_remove(l, true);
+		woken++;
+	}
+	return woken;
+}
+
+/*
+ * In batches, so that interrupts are never off for long. The queue is in order of arrival, and no more are woken than
+ * waited at the beginning, so this ends even if those that were woken come back at once.
+ */
+static int
+wake_key(const struct futex_key *k, unsigned n, uint32_t bits)
+{
+	struct futex_bucket *fb = bucket_of(k->fk_obj, k->fk_off);
+	unsigned total = 0, batch, got;
+
+	atomic_fence_full();
+	n = min(n, atomic_load_relaxed(&fb->fb_waiters));
+	while (total < n) {
+		batch = min(n - total, WAKE_BATCH);
+		spin_lock(&fb->fb_lock);
+		got = wake_locked(fb, k, batch, bits);
+		spin_unlock(&fb->fb_lock);
+		total += got;
+		if (got < batch)
+			break;
+	}
+	return (int)total;
+}
+
+int
+futex_wake(uintptr_t addr, bool shared, unsigned n, uint32_t bits)
+{
+	struct futex_key k;
+	int error = get_key(addr, shared, &k);
+
+	return error != 0 ? error : wake_key(&k, n, bits);
+}
+
+int
+futex_wake_addr(uintptr_t addr, unsigned n)
+{
+	int woken = futex_wake(addr, false, n, FUTEX_BITSET_ANY), more;
+
+	/* The keys are the same unless the memory is shared; to find that out is the dear part. */
+	if (woken < 0 || (unsigned)woken == n)
+		return woken;
+	more = futex_wake(addr, true, n - (unsigned)woken, FUTEX_BITSET_ANY);
+	return more < 0 ? woken : woken + more;
+}
+
+/* => both locks held */
+static void
+move_locked(
+    struct lwp *l, struct futex_bucket *from, struct futex_bucket *to, const struct futex_key *k)
+{
+	KASSERT(lwp_locked(l, &from->fb_lock) && l->l_sleepq == &from->fb_queue);
+	list_remove(&l->l_sleepchain);
+	list_insert_tail(&to->fb_queue, &l->l_sleepchain);
+	l->l_futex_obj = k->fk_obj;
+	l->l_futex_off = k->fk_off;
+	if (from != to) {
+		atomic_sub(&from->fb_waiters, 1);
+		atomic_add(&to->fb_waiters, 1);
+		l->l_sleepq = &to->fb_queue;
+		lwp_setlock(l, &to->fb_lock);
+	}
+}
+
+int
+futex_requeue(uintptr_t addr, uintptr_t addr2, bool shared, unsigned nwake, unsigned nmove,
+    const uint32_t *cmp)
+{
+	struct futex_bucket *from, *to;
+	struct futex_key k, k2;
+	unsigned total, moved = 0;
+	struct list *e, *last;
+	uint32_t now;
+	int error;
+
+again:
+	error = get_key(addr, shared, &k);
+	if (error == 0)
+		error = get_key(addr2, shared, &k2);
+	if (error != 0)
+		return error;
+	from = bucket_of(k.fk_obj, k.fk_off);
+	to = bucket_of(k2.fk_obj, k2.fk_off);
+	spin_lock_pair(&from->fb_lock, &to->fb_lock);
+	if (cmp != NULL) {
+		error = fetch_locked(addr, &now);
+		if (error != 0 || now != *cmp) {
+			spin_unlock_pair(&from->fb_lock, &to->fb_lock);
+			if (error == 0)
+				return -EAGAIN;
+			error = arch_ufetch_32(addr, &now);
+			if (error != 0)
+				return error;
+			goto again;
+		}
+	}
+	total = wake_locked(from, &k, nwake, FUTEX_BITSET_ANY);
+	last = from->fb_queue.prev; /* who is moved inside one bucket is not looked at again */
+	for (e = from->fb_queue.next; e != &from->fb_queue && moved < nmove;) {
+		struct lwp *l = list_entry(e, struct lwp, l_sleepchain);
+		bool end = e == last;
+
+		e = e->next;
+		if (key_matches(l, &k)) {
+			if (!key_matches(l, &k2))
+				move_locked(l, from, to, &k2);
+			moved++;
+		}
+		if (end)
+			break;
+	}
+	spin_unlock_pair(&from->fb_lock, &to->fb_lock);
+	return (int)(total + moved);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * getpid and its kin.
+ */
+#include <kernel/process.h>
+#include <kernel/sched.h>
+#include <kernel/syscall.h>
+
+int64_t
+sys_getpid(const uint64_t *a __unused)
+{
+	return curproc()->p_pid;
+}
+
+int64_t
+sys_gettid(const uint64_t *a __unused)
+{
+	return curlwp()->l_lid;
+}
+
+/* The parent pointer changes only when the parent exits; processes are type-stable, so a racing read is of a parent that was. */
+int64_t
+sys_getppid(const uint64_t *a __unused)
+{
+	const struct proc *parent = atomic_load_relaxed(&curproc()->p_pptr);
+
+	return parent->p_pid;
+}

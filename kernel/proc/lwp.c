@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Memory and linkage of processes and LWPs; proc0, idle LWPs and kernel threads.
+ *
+ * Birth of an LWP: lwp_alloc (IDL, invisible), an id (proc_lock), lwp_link (p_lock), lwp_start.
+ * Death: exit.c; the structures come back here through lwp_reap_dead().
+ */
+#include <kernel/process.h>
+
+#include <abi/errno.h>
+#include <arch/arch_if.h>
+#include <kernel/failpoint.h>
+#include <kernel/file.h>
+#include <kernel/idtable.h>
+#include <kernel/kmem.h>
+#include <kernel/printf.h>
+#include <kernel/sched.h>
+#include <kernel/signal.h>
+#include <kernel/sleepq.h>
+#include <kernel/string.h>
+#include <kernel/turnstile.h>
+#include <kernel/vm.h>
+
+const char *const proc_state_name[] = {
+#define X(name) #name,
+	PROC_STATES(X)
+#undef X
+};
+
+struct lwp lwp0 = { .l_magic = LWP_MAGIC };
+struct proc proc0 = { .p_comm = "kernel" };
+struct proc *initproc;
+struct list allproc = LIST_INIT(allproc);
+struct list zombproc = LIST_INIT(zombproc);
+
+static struct schedstate spc0;
+static struct kmem_cache *lwp_cache, *proc_cache;
+struct lwp *lwp_all; /* (a) every struct lwp ever made, linked by l_allnext */
+
+/* Once per allocation of memory, not per reuse. */
+static void
+lwp_ctor(void *obj)
+{
+	struct lwp *l = obj;
+
+	memset(l, 0, sizeof(*l));
+	l->l_magic = LWP_MAGIC;
+	l->l_stat = LS_IDL;
+	l->l_cpu = &cpu0;
+	l->l_mutex = &spc0.spc_lwplock;
+	l->l_proc = &proc0;
+	l->l_inheritedprio = -1;
+	list_init(&l->l_pi_lenders);
+	sleepq_lwp_ctor(l);
+	arch_lwp_ctor(l);
+	do
+		l->l_allnext = atomic_load_relaxed(&lwp_all);
+	while (!atomic_cas(&lwp_all, &l->l_allnext, l));
+}
+
+static void
+proc_init(struct proc *p)
+{
+	mutex_init(&p->p_lock, "p_lock", RANK_PROC);
+	list_init(&p->p_children);
+	list_init(&p->p_lwps);
+	list_init(&p->p_deadlwps);
+	cv_init(&p->p_waitcv, "wait");
+	cv_init(&p->p_lwpcv, "lwpwait");
+	cv_init(&p->p_vforkcv, "vfork");
+	cv_init(&p->p_boundarycv, "boundary");
+	sigpend_init(&p->p_sigpend);
+}
+
+/* Before anything else that looks at curlwp's locks: lwp0 is the idle LWP of the boot CPU. */
+void
+procs_init_early(void)
+{
+	struct lwp *l = &lwp0;
+
+	cpu0.ci_spc = &spc0;
+	cpu0.ci_idlelwp = l;
+	sched_cpu_init(&cpu0);
+	callout_cpu_init(&cpu0);
+	l->l_stat = LS_IDL;
+	l->l_flag = LW_IDLE | LW_SYSTEM | LW_BOUND;
+	l->l_cpu = &cpu0;
+	l->l_mutex = &spc0.spc_lwplock;
+	l->l_running = 1;
+	l->l_inheritedprio = -1;
+	l->l_proc = &proc0;
+	l->l_nopreempt = 1;
+	list_init(&l->l_pi_lenders);
+	strlcpy(l->l_name, "idle0", sizeof(l->l_name));
+	spc0.spc_curlwp = l;
+	proc0.p_vmspace = &vmspace_kernel;
+	proc0.p_stat = PS_ACTIVE;
+	proc0.p_flag = PK_SYSTEM;
+	proc_init(&proc0);
+	list_insert_tail(&allproc, &proc0.p_list);
+}
+
+void
+procs_init(void)
+{
+	struct id_array *a = kmem_zalloc(id_array_size(IDT_INITIAL));
+
+	lwp_cache = kmem_cache_create("lwp", sizeof(struct lwp) + arch_lwp_extra_size(), CACHE_LINE, KC_TYPESTABLE,
+	    lwp_ctor);
+	proc_cache = kmem_cache_create("proc", sizeof(struct proc), CACHE_LINE, KC_TYPESTABLE, NULL);
+	if (a == NULL)
+		panic("procs_init: no memory");
+	idtable_init(&idtable, a, &lwp0);
+	sleepq_lwp_ctor(&lwp0);
+	if (!turnstile_lwp_ctor(&lwp0))
+		panic("procs_init: no memory");
+	lwp0.l_allnext = lwp_all;
+	lwp_all = &lwp0;
+	mutex_lock(&proc0.p_lock);
+	list_insert_tail(&proc0.p_lwps, &lwp0.l_sibling);
+	proc0.p_nlwps = proc0.p_nlive = proc0.p_nrlwps = 1;
+	mutex_unlock(&proc0.p_lock);
+}
+
+struct proc *
+proc_alloc(void)
+{
+	struct proc *p = kmem_cache_alloc(proc_cache);
+
+	if (p == NULL)
+		return NULL;
+	memset(p, 0, sizeof(*p));
+	proc_init(p);
+	p->p_stat = PS_IDL;
+	return p;
+}
+
+void
+proc_free(struct proc *p)
+{
+	KASSERT(list_empty(&p->p_lwps) && list_empty(&p->p_children) && p->p_pgrp == NULL);
+	mutex_destroy(&p->p_lock);
+	cv_destroy(&p->p_waitcv);
+	cv_destroy(&p->p_lwpcv);
+	cv_destroy(&p->p_vforkcv);
+	cv_destroy(&p->p_boundarycv);
+	DEBUG_ONLY(p->p_pptr = (struct proc *)(uintptr_t)0xdead4ead;)
+	kmem_cache_free(proc_cache, p);
+}
+
+struct lwp *
+lwp_alloc(struct proc *p)
+{
+	struct lwp *l = kmem_cache_alloc(lwp_cache);
+	void *stack;
+
+	if (l == NULL)
+		return NULL;
+	if (l->l_ts == NULL && !turnstile_lwp_ctor(l)) {
+		kmem_cache_free(lwp_cache, l);
+		return NULL;
+	}
+	stack = kstack_alloc();
+	if (stack == NULL) {
+		kmem_cache_free(lwp_cache, l);
+		return NULL;
+	}
+	KASSERTMSG(l->l_stat == LS_IDL && !l->l_running && l->l_wchan == NULL && l->l_ts->ts_obj == NULL &&
+		list_empty(&l->l_pi_lenders) && l->l_kstack == NULL, "lid %d", l->l_lid);
+	/* A stale lookup may lock it meanwhile: it sees IDL and a lock that is for ever. */
+	l->l_kstack = stack;
+	l->l_lid = 0;
+	l->l_proc = p;
+	l->l_flag = 0;
+	l->l_pflag = 0;
+	l->l_prflag = 0;
+	l->l_kpribase = false;
+	l->l_priority = PRI_DEFAULT;
+	l->l_inheritedprio = -1;
+	l->l_affinity = 0;
+	l->l_target_cpu = NULL;
+	l->l_dopreempt = 0;
+	l->l_ast = 0;
+	l->l_nopreempt = 0;
+	l->l_nlocks = 0;
+	l->l_locks = NULL;
+	l->l_refcnt = 0;
+	l->l_sigmask = 0;
+	l->l_sigstk = (stack_t){ .ss_flags = SS_DISABLE };
+	sigpend_init(&l->l_sigpend);
+	l->l_set_tid = l->l_clear_tid = l->l_robust_head = 0;
+	l->l_sysrestart = 0;
+	l->l_rtime = l->l_uticks = l->l_sticks = 0;
+	l->l_nvcsw = l->l_nivcsw = l->l_minflt = 0;
+	l->l_name[0] = '\0';
+	return l;
+}
+
+void
+lwp_unalloc(struct lwp *l)
+{
+	void *stack = l->l_kstack;
+
+	KASSERT(l->l_stat == LS_IDL && !l->l_running);
+	l->l_kstack = NULL;
+	kstack_free(stack);
+	kmem_cache_free(lwp_cache, l);
+}
+
+/*
+ * A newborn takes over what its creator must still do at the user boundary, in the same hold of p_lock in
+ * which it becomes visible to those who stop or kill all LWPs of p: none escapes.
+ */
+void
+lwp_link(struct proc *p, struct lwp *l)
+{
+	KASSERT(mutex_owned(&p->p_lock));
+	KASSERT(l->l_proc == p && l->l_stat == LS_IDL);
+	if (curproc() == p) {
+		l->l_flag |= atomic_load_relaxed(&curlwp()->l_flag) & (LW_WEXIT | LW_WBOUNDARY);
+		if (l->l_flag & (LW_WEXIT | LW_WBOUNDARY))
+			l->l_ast = 1;
+	}
+	list_insert_tail(&p->p_lwps, &l->l_sibling);
+	p->p_nlwps++;
+	p->p_nlive++;
+	p->p_nrlwps++;
+}
+
+void
+lwp_start(struct lwp *l)
+{
+	fp(id_published_not_started);
+	lwp_lock(l);
+	setrunnable(l);
+}
+
+bool
+lwp_reap_dead(struct proc *p)
+{
+	struct list dead;
+	struct lwp *l, *next;
+
+	KASSERT(mutex_owned(&p->p_lock));
+	if (list_empty(&p->p_deadlwps))
+		return false;
+	list_init(&dead);
+	list_splice_tail(&dead, &p->p_deadlwps);
+	list_foreach (l, &dead, l_free) {
+		/* Off CPU, then hidden, then without an id, then free: in this order (B2). */
+		lwp_wait_offcpu(l);
+		lwp_lock(l);
+		KASSERT(l->l_stat == LS_ZOMB && l->l_kstack == NULL);
+		lwp_setstat(l, LS_IDL);
+		lwp_unlock(l);
+		list_remove(&l->l_sibling);
+		p->p_nlwps--;
+		p->p_nzlwps--;
+		p->p_ru.ru_rtime += l->l_rtime;
+		p->p_ru.ru_uticks += l->l_uticks;
+		p->p_ru.ru_sticks += l->l_sticks;
+		p->p_ru.ru_nvcsw += l->l_nvcsw;
+		p->p_ru.ru_nivcsw += l->l_nivcsw;
+		p->p_ru.ru_minflt += l->l_minflt;
+	}
+	mutex_unlock(&p->p_lock);
+	fp(free_after_idl_before_id);
+	mutex_lock(&proc_lock);
+	list_foreach (l, &dead, l_free)
+		if (l->l_lid == p->p_pid)
+			idt_set_proc(&idtable, l->l_lid, p);
+		else
+			idt_free(&idtable, l->l_lid);
+	mutex_unlock(&proc_lock);
+	list_foreach_safe (l, next, &dead, l_free)
+		lwp_free(l);
+	mutex_lock(&p->p_lock);
+	return true;
+}
+
+/* => l is IDL, has no id and no stack, nothing refers to it */
+void
+lwp_free(struct lwp *l)
+{
+	KASSERT(l->l_stat == LS_IDL && l->l_kstack == NULL && l->l_locks == NULL);
+	l->l_lid = 0;
+	kmem_cache_free(lwp_cache, l);
+}
+
+/* ---- kernel threads ---- */
+
+static int
+kernel_lwp(const char *name, int pri, uint32_t flag, void (*fn)(void *), void *arg, struct lwp **lp)
+{
+	struct lwp *l = lwp_alloc(&proc0);
+	int error;
+
+	if (l == NULL)
+		return -ENOMEM;
+	l->l_flag = LW_SYSTEM | flag;
+	l->l_priority = (int16_t)pri;
+	strlcpy(l->l_name, name, sizeof(l->l_name));
+	arch_lwp_init(l, fn, arg);
+	if ((error = id_enter()) != 0) {
+		lwp_unalloc(l);
+		return error;
+	}
+	id_alloc_lwp(l);
+	mutex_lock(&proc0.p_lock);
+	mutex_unlock(&proc_lock);
+	lwp_link(&proc0, l);
+	mutex_unlock(&proc0.p_lock);
+	*lp = l;
+	return 0;
+}
+
+int
+kthread_create(const char *name, int pri, void (*fn)(void *), void *arg, struct lwp **lp)
+{
+	struct lwp *l;
+	int error;
+
+	mutex_lock(&proc0.p_lock);
+	lwp_reap_dead(&proc0);
+	mutex_unlock(&proc0.p_lock);
+	error = kernel_lwp(name, pri, 0, fn, arg, &l);
+	if (error != 0)
+		return error;
+	if (lp != NULL)
+		*lp = l;
+	mutex_lock(&proc0.p_lock);
+	lwp_start(l);
+	mutex_unlock(&proc0.p_lock);
+	return 0;
+}
+
+static void
+idle_start(void *arg __unused)
+{
+	panic("idle LWP started by a switch");
+}
+
+/* Run queue, callout queue and idle LWP of a CPU that is about to start; it stays IDL and never leaves its CPU. */
+struct lwp *
+cpu_prepare_ap(struct cpu *ci)
+{
+	struct schedstate *spc = kmem_zalloc(sizeof(*spc));
+	char name[LWP_NAMELEN];
+	struct lwp *l;
+
+	if (spc == NULL)
+		return NULL;
+	ci->ci_spc = spc;
+	sched_cpu_init(ci);
+	callout_cpu_init(ci);
+	snprintf(name, sizeof(name), "idle%u", ci->ci_index);
+	if (kernel_lwp(name, 0, LW_IDLE | LW_BOUND, idle_start, NULL, &l) != 0) {
+		kmem_free(spc, sizeof(*spc));
+		return NULL;
+	}
+	l->l_cpu = ci;
+	l->l_mutex = &spc->spc_lwplock;
+	l->l_running = 1;
+	l->l_nopreempt = 1;
+	spc->spc_curlwp = l;
+	ci->ci_idlelwp = l;
+	ci->ci_curlwp = l;
+	return l;
+}
+
+size_t
+lwps_inuse(void)
+{
+	return kmem_cache_inuse(lwp_cache);
+}
+
+size_t
+procs_inuse(void)
+{
+	return kmem_cache_inuse(proc_cache);
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Process groups and sessions: objects in the id table's slots. All under proc_lock. A session holds the
+ * group whose id it has, so that the id stays taken; a group that is empty is not found by pgrp_find().
+ */
+#include <kernel/process.h>
+
+#include <abi/errno.h>
+#include <kernel/idtable.h>
+#include <kernel/kmem.h>
+#include <kernel/sched.h>
+#include <kernel/syscall.h>
+
+static struct pgrp *
+pgrp_make(void)
+{
+	struct pgrp *pg = kmem_zalloc(sizeof(*pg));
+
+	if (pg != NULL)
+		list_init(&pg->pg_members);
+	return pg;
+}
+
+static void
+pgrp_publish(struct pgrp *pg, pid_t id, struct session *s)
+{
+	KASSERT(mutex_owned(&proc_lock));
+	pg->pg_id = id;
+	pg->pg_session = s;
+	s->s_refs++;
+	idt_set_pgrp(&idtable, id, pg);
+}
+
+static void
+pgrp_remove(struct pgrp *pg)
+{
+	KASSERT(list_empty(&pg->pg_members));
+	idt_clear_pgrp(&idtable, pg->pg_id);
+	kmem_free(pg, sizeof(*pg));
+}
+
+void
+pgrp_enter(struct proc *p, struct pgrp *pg)
+{
+	KASSERT(mutex_owned(&proc_lock));
+	p->p_pgrp = pg;
+	list_insert_tail(&pg->pg_members, &p->p_pglist);
+}
+
+void
+pgrp_leave(struct proc *p)
+{
+	struct pgrp *pg = p->p_pgrp;
+	struct session *s;
+
+	KASSERT(mutex_owned(&proc_lock));
+	if (pg == NULL)
+		return;
+	list_remove(&p->p_pglist);
+	p->p_pgrp = NULL;
+	s = pg->pg_session;
+	if (s->s_leader == p)
+		s->s_leader = NULL;
+	if (!list_empty(&pg->pg_members))
+		return;
+	/* The group whose id is the session's stays, empty, until the session's last group goes. */
+	if (pg->pg_id != s->s_sid)
+		pgrp_remove(pg);
+	if (--s->s_refs == 0) {
+		pg = idt_pgrp(&idtable, s->s_sid);
+		KASSERT(pg != NULL);
+		pgrp_remove(pg);
+		kmem_free(s, sizeof(*s));
+	}
+}
+
+/* A new session and group with p's PID. => no lock held. 0, -EPERM, -ENOMEM */
+int
+session_create(struct proc *p)
+{
+	struct session *s = kmem_zalloc(sizeof(*s));
+	struct pgrp *pg = pgrp_make();
+	int error = 0;
+
+	if (s == NULL || pg == NULL) {
+		error = -ENOMEM;
+		goto out;
+	}
+	mutex_lock(&proc_lock);
+	if (idt_pgrp(&idtable, p->p_pid) != NULL) {
+		error = -EPERM;
+		mutex_unlock(&proc_lock);
+		goto out;
+	}
+	s->s_sid = p->p_pid;
+	s->s_leader = p;
+	pgrp_leave(p);
+	pgrp_publish(pg, p->p_pid, s);
+	pgrp_enter(p, pg);
+	mutex_unlock(&proc_lock);
+	return 0;
+out:
+	if (s != NULL)
+		kmem_free(s, sizeof(*s));
+	if (pg != NULL)
+		kmem_free(pg, sizeof(*pg));
+	return error;
+}
+
+int64_t
+sys_setsid(const uint64_t *a __unused)
+{
+	int error = session_create(curproc());
+
+	return error != 0 ? error : curproc()->p_pid;
+}
+
+int64_t
+sys_setpgid(const uint64_t *a)
+{
+	pid_t pid = (pid_t)a[0], pgid = (pid_t)a[1];
+	struct proc *self = curproc(), *p;
+	struct pgrp *pg, *spare;
+	int64_t error = 0;
+
+	if (pgid < 0)
+		return -EINVAL;
+	if ((spare = pgrp_make()) == NULL) /* always: a group may vanish between a look and the use */
+		return -ENOMEM;
+	mutex_lock(&proc_lock);
+	p = pid == 0 || pid == self->p_pid ? self : proc_find(pid);
+	if (p == NULL || (p != self && p->p_pptr != self)) {
+		error = -ESRCH;
+		goto out;
+	}
+	if (pgid == 0)
+		pgid = p->p_pid;
+	if (p->p_pgrp->pg_session != self->p_pgrp->pg_session || p->p_pgrp->pg_session->s_sid == p->p_pid) {
+		error = -EPERM;
+		goto out;
+	}
+	if (p != self && (p->p_flag & PK_EXEC)) {
+		error = -EACCES;
+		goto out;
+	}
+	pg = pgrp_find(pgid);
+	if (pg == NULL ? pgid != p->p_pid : pg->pg_session != p->p_pgrp->pg_session) {
+		error = -EPERM;
+		goto out;
+	}
+	if (pg == p->p_pgrp)
+		goto out;
+	if (pg == NULL) {
+		pg = spare;
+		spare = NULL;
+		pgrp_publish(pg, pgid, p->p_pgrp->pg_session);
+	}
+	pgrp_leave(p);
+	pgrp_enter(p, pg);
+out:
+	mutex_unlock(&proc_lock);
+	if (spare != NULL)
+		kmem_free(spare, sizeof(*spare));
+	return error;
+}
+
+static int64_t
+group_of(pid_t pid, bool session)
+{
+	struct proc *p;
+	int64_t id;
+
+	mutex_lock(&proc_lock);
+	p = pid == 0 ? curproc() : proc_find(pid);
+	if (p == NULL)
+		id = -ESRCH;
+	else
+		id = session ? p->p_pgrp->pg_session->s_sid : p->p_pgrp->pg_id;
+	mutex_unlock(&proc_lock);
+	return id;
+}
+
+int64_t
+sys_getpgid(const uint64_t *a)
+{
+	return group_of((pid_t)a[0], false);
+}
+
+int64_t
+sys_getpgrp(const uint64_t *a __unused)
+{
+	return group_of(0, false);
+}
+
+int64_t
+sys_getsid(const uint64_t *a)
+{
+	return group_of((pid_t)a[0], true);
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Delivery: what an LWP does about its signals before it returns to user mode. One signal after the other
+ * is taken until none is left, so several handlers may be stacked; the last one runs first.
+ *
+ * A system call that was interrupted has stored how it wants to go on in l_sysrestart, with EINTR as its result
+ * for the time being. Only the first handler matters for it: it runs between the call and its end.
+ */
+#include "signal_internal.h"
+
+#include <abi/errno.h>
+#include <arch/arch_if.h>
+#include <kernel/panic.h>
+#include <kernel/process.h>
+#include <kernel/sched.h>
+#include <kernel/string.h>
+
+static int
+sig_first(sigset_t set)
+{
+	if (set & SIGS_SYNC)
+		set &= SIGS_SYNC;
+	return __builtin_ctzll(set) + 1;
+}
+
+/* Takes the next signal that l does not block; 0 = none. SIGKILL first, then l's own, then the process's. */
+static int
+sig_take(struct lwp *l, siginfo_t *info)
+{
+	struct sigpend *sp = &l->l_proc->p_sigpend;
+	sigset_t set = sp->sp_set & ~l->l_sigmask, own = l->l_sigpend.sp_set & ~l->l_sigmask;
+	int sig;
+
+	if (set & SIGBIT(SIGKILL))
+		set = SIGBIT(SIGKILL);
+	else if (own != 0) {
+		sp = &l->l_sigpend;
+		set = own;
+	}
+	if (set == 0)
+		return 0;
+	sig = sig_first(set);
+	sigpend_take(sp, sig, info);
+	return sig;
+}
+
+/*
+ * Makes l enter the handler when it returns to user mode. A stack that takes no frame is a SIGSEGV, and if that
+ * was the signal, a fatal one.
+ * => no lock held; may fault
+ */
+static void
+sig_call_handler(struct trapframe *tf, struct lwp *l, int sig, const struct k_sigaction *act,
+    const siginfo_t *info)
+{
+	static const struct k_sigaction dfl = { .sa_handler = SIG_DFL };
+	struct proc *p = l->l_proc;
+	stack_t ss = l->l_sigstk;
+	sigset_t mask;
+
+	if (ss.ss_size == 0)
+		ss.ss_flags = SS_DISABLE;
+	if (arch_sendsig(tf, act, info, l->l_pflag & LP_SIGRESTORE ? l->l_sigoldmask : l->l_sigmask,
+		&ss) != 0) {
+		if (sig == SIGSEGV) {
+			mutex_lock(&p->p_lock);
+			sigacts_set(p, SIGSEGV, &dfl);
+			mutex_unlock(&p->p_lock);
+		}
+		sig_fault(SIGSEGV, NULL);
+		return;
+	}
+	l->l_pflag &= ~(uint32_t)LP_SIGRESTORE;
+	mask = l->l_sigmask | act->sa_mask;
+	if ((act->sa_flags & SA_NODEFER) == 0)
+		mask |= SIGBIT(sig);
+	mutex_lock(&p->p_lock);
+	sig_setmask(l, mask);
+	mutex_unlock(&p->p_lock);
+}
+
+void
+sig_deliver(struct trapframe *tf)
+{
+	struct lwp *l = curlwp();
+	struct proc *p = l->l_proc;
+	uint32_t restart = l->l_sysrestart;
+	int sig;
+
+	l->l_sysrestart = 0;
+	mutex_lock(&p->p_lock);
+	for (;;) {
+		struct k_sigaction act;
+		siginfo_t info;
+
+		if ((p->p_flag & PK_EXITING) || (sig = sig_take(l, &info)) == 0)
+			break;
+		act = p->p_sigacts->sa_act[sig];
+		if (p->p_sigacts->sa_ignored & SIGBIT(sig))
+			continue;
+		if (act.sa_handler == SIG_DFL) {
+			if (sigs_stop & SIGBIT(sig))
+				continue; /* it became the default while the signal was pending; no stopping yet */
+			mutex_unlock(&p->p_lock);
+			proc_exit(0, sig);
+		}
+		if (act.sa_flags & SA_RESETHAND) {
+			struct k_sigaction once = act;
+
+			once.sa_handler = SIG_DFL;
+			sigacts_set(p, sig, &once);
+		}
+		mutex_unlock(&p->p_lock);
+		if (restart == ERESTARTNOINTR ||
+		    (restart == ERESTART && (act.sa_flags & SA_RESTART)))
+			arch_frame_restart_syscall(tf);
+		restart = 0;
+		l->l_restart_deadline = 0;
+		sig_call_handler(tf, l, sig, &act, &info);
+		mutex_lock(&p->p_lock);
+	}
+	lwp_lock(l);
+	l->l_flag &= ~(uint32_t)LW_PENDSIG;
+	lwp_unlock(l);
+	if (l->l_pflag & LP_SIGRESTORE) { /* rt_sigsuspend, and no handler ran */
+		l->l_pflag &= ~(uint32_t)LP_SIGRESTORE;
+		sig_setmask(
+		    l, l->l_sigoldmask); /* may arm us again: the user boundary looks once more */
+	}
+	mutex_unlock(&p->p_lock);
+	if (restart != 0)
+		arch_frame_restart_syscall(tf);
+}
+
+void
+user_fault(struct trapframe *tf __unused, int sig, int code, uintptr_t addr)
+{
+	siginfo_t info;
+
+	memset(&info, 0, sizeof(info));
+	info.si_signo = sig;
+	info.si_code = code;
+	info.u.fault.addr = addr;
+	sig_fault(sig, &info);
+}

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Signals: actions, pending sets and masks. sigsend.c posts, sigdeliver.c delivers.
+ *
+ * A signal is pending for one LWP or for the process; the set says which ones are, and a queue holds what
+ * came with them. A standard signal is pending at most once. A real-time signal is queued as often as it is
+ * sent, up to a limit for the system. Without memory the bit alone stands for one instance.
+ *
+ * All of it, masks included, is guarded by p_lock. The rule that makes signals arrive: whenever p_lock is
+ * free, a signal pending for an LWP that does not block it has armed that LWP with LW_PENDSIG; and one pending
+ * for the process that some live LWP does not block has armed such an LWP. So each of these looks again: posting,
+ * a change of mask, the exit of an LWP. An LWP disarms itself in sig_deliver() when nothing is left to take.
+ *
+ * SIGSTOP and its kin do not stop anybody yet: kill() refuses them with ENOSYS where they would.
+ */
+#include "signal_internal.h"
+
+#include <abi/errno.h>
+#include <kernel/atomic.h>
+#include <kernel/kmem.h>
+#include <kernel/panic.h>
+#include <kernel/process.h>
+#include <kernel/sched.h>
+#include <kernel/string.h>
+
+#define KSIGINFO_MAX 8192 /* queued in the whole system */
+
+/* struct ksiginfo, field locks: (p) p_lock of the process that it is pending in */
+struct ksiginfo {
+	struct list ks_link; /* (p) sp_queue */
+	siginfo_t ks_info;   /* (p) */
+};
+
+#define DEFAULT_T              1
+#define DEFAULT_C              2
+#define DEFAULT_I              4
+#define DEFAULT_S              8
+#define DEFAULT_R              16
+#define X(name, value, action) | (DEFAULT_##action & (DEFAULT_I | DEFAULT_R) ? SIGBIT(value) : 0)
+const sigset_t sigs_ignored = 0 SIGNALS(X);
+#undef X
+#define X(name, value, action) | (DEFAULT_##action & DEFAULT_S ? SIGBIT(value) : 0)
+const sigset_t sigs_stop = 0 SIGNALS(X);
+#undef X
+
+static struct kmem_cache *ksiginfo_cache;
+static struct kmem_cache *sigacts_cache;
+static uint32_t ksiginfo_count; /* atomic */
+
+/* Free sigacts stay in this state, so that making one costs what its process changed, not its size. */
+static void
+sigacts_ctor(void *arg)
+{
+	struct sigacts *sa = arg;
+
+	memset(sa, 0, sizeof(*sa));
+	sa->sa_ignored = sigs_ignored;
+}
+
+void
+signal_init(void)
+{
+	ksiginfo_cache = kmem_cache_create("ksiginfo", sizeof(struct ksiginfo), 8, 0, NULL);
+	sigacts_cache = kmem_cache_create(
+	    "sigacts", sizeof(struct sigacts), CACHE_LINE, KC_TYPESTABLE, sigacts_ctor);
+}
+
+/* ---- actions ---- */
+
+static inline int
+sig_lowest(sigset_t set)
+{
+	return __builtin_ctzll(set) + 1;
+}
+
+struct sigacts *
+sigacts_create(void)
+{
+	struct sigacts *sa = kmem_cache_alloc(sigacts_cache);
+
+	KASSERT(sa == NULL || (sa->sa_set == 0 && sa->sa_ignored == sigs_ignored));
+	return sa;
+}
+
+struct sigacts *
+sigacts_copy(const struct sigacts *from)
+{
+	struct sigacts *sa = sigacts_create();
+
+	if (sa == NULL)
+		return NULL;
+	sa->sa_set = from->sa_set;
+	sa->sa_ignored = from->sa_ignored;
+	for (sigset_t set = sa->sa_set; set != 0; set &= set - 1)
+		sa->sa_act[sig_lowest(set)] = from->sa_act[sig_lowest(set)];
+	return sa;
+}
+
+void
+sigacts_free(struct sigacts *sa)
+{
+	for (sigset_t set = sa->sa_set; set != 0; set &= set - 1)
+		sa->sa_act[sig_lowest(set)] = (struct k_sigaction){ 0 };
+	sa->sa_set = 0;
+	sa->sa_ignored = sigs_ignored;
+	kmem_cache_free(sigacts_cache, sa);
+}
+
+void
+sigacts_set(struct proc *p, int sig, const struct k_sigaction *act)
+{
+	struct sigacts *sa = p->p_sigacts;
+	sigset_t bit = SIGBIT(sig);
+
+	KASSERT(mutex_owned(&p->p_lock) && sig >= 1 && sig <= NSIG);
+	sa->sa_act[sig] = *act;
+	sa->sa_set |= bit;
+	if (act->sa_handler == SIG_IGN || (act->sa_handler == SIG_DFL && (sigs_ignored & bit)))
+		sa->sa_ignored |= bit;
+	else
+		sa->sa_ignored &= ~bit;
+}
+
+void
+sigacts_exec(struct proc *p)
+{
+	struct sigacts *sa = p->p_sigacts;
+
+	KASSERT(mutex_owned(&p->p_lock));
+	for (sigset_t set = sa->sa_set; set != 0; set &= set - 1) {
+		int sig = sig_lowest(set);
+		struct k_sigaction act = {
+			.sa_handler = sa->sa_act[sig].sa_handler == SIG_IGN ? SIG_IGN : SIG_DFL
+		};
+
+		sigacts_set(p, sig, &act);
+		if (act.sa_handler == SIG_DFL)
+			sa->sa_set &= ~SIGBIT(sig);
+	}
+}
+
+/* ---- pending sets ---- */
+
+static struct ksiginfo *
+ksiginfo_alloc(void)
+{
+	struct ksiginfo *ks = NULL;
+
+	if (atomic_add(&ksiginfo_count, 1) >= KSIGINFO_MAX ||
+	    (ks = kmem_cache_alloc(ksiginfo_cache)) == NULL)
+		atomic_sub(&ksiginfo_count, 1);
+	return ks;
+}
+
+static void
+ksiginfo_free(struct ksiginfo *ks)
+{
+	kmem_cache_free(ksiginfo_cache, ks);
+	atomic_sub(&ksiginfo_count, 1);
+}
+
+void
+sigpend_init(struct sigpend *sp)
+{
+	sp->sp_set = 0;
+	list_init(&sp->sp_queue);
+}
+
+void
+sigpend_discard(struct sigpend *sp, sigset_t set)
+{
+	struct ksiginfo *ks, *next;
+
+	if ((sp->sp_set & set) == 0)
+		return;
+	sp->sp_set &= ~set;
+	list_foreach_safe (ks, next, &sp->sp_queue, ks_link) {
+		if (SIGBIT(ks->ks_info.si_signo) & set) {
+			list_remove(&ks->ks_link);
+			ksiginfo_free(ks);
+		}
+	}
+}
+
+void
+sigpend_drop(struct sigpend *sp)
+{
+	sigpend_discard(sp, ~(sigset_t)0);
+}
+
+int
+sigpend_put(struct sigpend *sp, int sig, const siginfo_t *info)
+{
+	struct ksiginfo *ks;
+
+	if (sig < SIGRTMIN && (sp->sp_set & SIGBIT(sig)))
+		return 0;
+	ks = sig == SIGKILL ? NULL : ksiginfo_alloc(); /* nobody sees what comes with SIGKILL */
+	if (ks != NULL) {
+		if (info != NULL)
+			ks->ks_info = *info;
+		else {
+			memset(&ks->ks_info, 0, sizeof(ks->ks_info));
+			ks->ks_info.si_code = SI_KERNEL;
+		}
+		ks->ks_info.si_signo = sig;
+		list_insert_tail(&sp->sp_queue, &ks->ks_link);
+	} else if (sig >= SIGRTMIN && info != NULL && info->si_code != SI_USER &&
+	    info->si_code != SI_KERNEL)
+		return -EAGAIN;
+	sp->sp_set |= SIGBIT(sig);
+	return 0;
+}
+
+void
+sigpend_take(struct sigpend *sp, int sig, siginfo_t *info)
+{
+	struct ksiginfo *ks, *first = NULL;
+	bool more = false;
+
+	KASSERT(sp->sp_set & SIGBIT(sig));
+	list_foreach (ks, &sp->sp_queue, ks_link) {
+		if (ks->ks_info.si_signo != sig)
+			continue;
+		if (first != NULL) {
+			more = true;
+			break;
+		}
+		first = ks;
+	}
+	if (!more)
+		sp->sp_set &= ~SIGBIT(sig);
+	if (first != NULL) {
+		*info = first->ks_info;
+		list_remove(&first->ks_link);
+		ksiginfo_free(first);
+	} else {
+		memset(info, 0, sizeof(*info));
+		info->si_signo = sig;
+		info->si_code = SI_USER;
+	}
+}
+
+/* ---- masks ---- */
+
+/*
+ * Signals for the process that l blocks from now on find another taker; those that it blocks no longer
+ * arm it, and so do its own.
+ * => p_lock held; l is curlwp
+ */
+void
+sig_setmask(struct lwp *l, sigset_t mask)
+{
+	struct proc *p = l->l_proc;
+	sigset_t blocked;
+
+	KASSERT(l == curlwp() && mutex_owned(&p->p_lock));
+	mask &= ~SIGS_NEVER;
+	blocked = mask & ~l->l_sigmask;
+	l->l_sigmask = mask;
+	if (p->p_sigpend.sp_set & blocked)
+		sig_retarget(p, l, p->p_sigpend.sp_set & blocked);
+	if ((l->l_sigpend.sp_set | p->p_sigpend.sp_set) & ~mask)
+		lwp_interrupt(l, LW_PENDSIG);
+}
+
+bool
+sig_deliverable(const struct lwp *l)
+{
+	const struct proc *p = l->l_proc;
+
+	KASSERT(mutex_owned(&p->p_lock));
+	return ((l->l_sigpend.sp_set | p->p_sigpend.sp_set) & ~l->l_sigmask &
+		   ~p->p_sigacts->sa_ignored) != 0;
+}
+
+void
+sig_lwp_fork(struct lwp *parent, struct lwp *child, bool keep_altstack)
+{
+	KASSERT(parent == curlwp() && child->l_stat == LS_IDL);
+	child->l_sigmask = parent->l_sigmask;
+	child->l_sigstk = keep_altstack ? parent->l_sigstk : (stack_t){ .ss_flags = SS_DISABLE };
+	sigpend_init(&child->l_sigpend);
+}
+
+void
+sig_lwp_exit(struct lwp *l)
+{
+	struct proc *p = l->l_proc;
+
+	KASSERT(mutex_owned(&p->p_lock));
+	sigpend_drop(&l->l_sigpend);
+	if (p->p_sigpend.sp_set & ~l->l_sigmask)
+		sig_retarget(p, l, p->p_sigpend.sp_set & ~l->l_sigmask);
+}

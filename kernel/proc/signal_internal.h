@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the signal files share with each other only.
+ * layer: proc
+ */
+#ifndef PROC_SIGNAL_INTERNAL_H
+#define PROC_SIGNAL_INTERNAL_H
+
+#include <kernel/signal.h>
+
+extern const sigset_t sigs_ignored; /* default action: nothing (SIGCONT among them) */
+extern const sigset_t sigs_stop;    /* default action: stop */
+
+#define SIGS_NEVER (SIGBIT(SIGKILL) | SIGBIT(SIGSTOP)) /* neither blocked, caught nor ignored */
+#define SIGS_SYNC \
+	(SIGBIT(SIGSEGV) | SIGBIT(SIGBUS) | SIGBIT(SIGILL) | SIGBIT(SIGTRAP) | SIGBIT(SIGFPE) | \
+	    SIGBIT(SIGSYS))
+
+/* All of these: => p_lock held */
+
+/* Adds; a standard signal that is pending already is dropped. 0 or -EAGAIN */
+int sigpend_put(struct sigpend *, int sig, const siginfo_t *info);
+/* Takes the oldest instance of `sig`, which is pending. */
+void sigpend_take(struct sigpend *, int sig, siginfo_t *info);
+void sigpend_discard(struct sigpend *, sigset_t); /* all instances of these signals */
+
+void sigacts_set(struct proc *, int sig, const struct k_sigaction *);
+void sig_setmask(struct lwp *, sigset_t); /* curlwp only */
+
+void sig_discard(struct proc *, sigset_t); /* pending anywhere in the process */
+void sig_retarget(
+    struct proc *, struct lwp *except, sigset_t); /* finds other takers for process signals */
+
+#endif

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Posting signals. The sender decides only where a signal becomes pending and which LWP is armed to look;
+ * what happens is decided by that LWP at its user boundary (sigdeliver.c). A process that has begun to exit
+ * takes no signals.
+ */
+#include "signal_internal.h"
+
+#include <kernel/atomic.h>
+#include <kernel/panic.h>
+#include <kernel/process.h>
+#include <kernel/sched.h>
+#include <kernel/string.h>
+
+static bool
+lwp_takes(const struct lwp *l, int sig)
+{
+	return (l->l_prflag & LPR_EXITING) == 0 && l->l_stat != LS_ZOMB &&
+	    (l->l_sigmask & SIGBIT(sig)) == 0;
+}
+
+/* Will l be at its user boundary soon? A guess: its lock is not held. */
+static bool
+lwp_is_prompt(const struct lwp *l)
+{
+	switch (atomic_load_relaxed(&l->l_stat)) {
+	case LS_RUN:
+	case LS_ONPROC:
+		return true;
+	case LS_SLEEP:
+		return (atomic_load_relaxed(&l->l_flag) & LW_SINTR) &&
+		    (atomic_load_relaxed(&l->l_intrmask) & LW_PENDSIG);
+	default:
+		return false;
+	}
+}
+
+/*
+ * The LWP that is to take a signal of the process, or NULL if all block it: the sender itself if it can,
+ * then the LWP that the others wait for at the boundary, then the first that can do it soon.
+ */
+static struct lwp *
+sig_choose(struct proc *p, int sig, const struct lwp *except)
+{
+	struct lwp *l = curlwp(), *any = NULL;
+
+	if (l->l_proc == p && l != except && lwp_takes(l, sig))
+		return l;
+	l = p->p_single;
+	if (l != NULL && l != except && lwp_takes(l, sig))
+		return l;
+	list_foreach (l, &p->p_lwps, l_sibling) {
+		if (l == except || !lwp_takes(l, sig))
+			continue;
+		if (lwp_is_prompt(l))
+			return l;
+		if (any == NULL)
+			any = l;
+	}
+	return any;
+}
+
+/* A kill that nobody can take soon ends even a wait for a vfork child. */
+static void
+sig_arm_any(struct proc *p, int sig, const struct lwp *except)
+{
+	struct lwp *l = sig_choose(p, sig, except);
+
+	if (l == NULL)
+		return;
+	if (sig == SIGKILL && p->p_single == NULL && !lwp_is_prompt(l)) {
+		p->p_flag |= PK_KILLED;
+		p->p_xsig = SIGKILL;
+		lwp_interrupt(l, LW_PENDSIG | LW_WEXIT);
+	} else
+		lwp_interrupt(l, LW_PENDSIG);
+}
+
+void
+sig_retarget(struct proc *p, struct lwp *except, sigset_t set)
+{
+	KASSERT(mutex_owned(&p->p_lock));
+	if (p->p_flag & PK_EXITING)
+		return;
+	for (; set != 0; set &= set - 1)
+		sig_arm_any(p, __builtin_ctzll(set) + 1, except);
+}
+
+void
+sig_discard(struct proc *p, sigset_t set)
+{
+	struct lwp *l;
+
+	KASSERT(mutex_owned(&p->p_lock));
+	sigpend_discard(&p->p_sigpend, set);
+	list_foreach (l, &p->p_lwps, l_sibling)
+		sigpend_discard(&l->l_sigpend, set);
+}
+
+/* Ignored, and not blocked by who would take it: a blocked signal waits, for its action may change meanwhile. */
+static bool
+sig_is_moot(struct proc *p, const struct lwp *l, int sig)
+{
+	if ((p->p_sigacts->sa_ignored & SIGBIT(sig)) == 0)
+		return false;
+	return l != NULL ? (l->l_sigmask & SIGBIT(sig)) == 0 : sig_choose(p, sig, NULL) != NULL;
+}
+
+/* To one LWP, or with l == NULL to the process. */
+static int
+sig_post(struct proc *p, struct lwp *l, int sig, const siginfo_t *info)
+{
+	int error;
+
+	KASSERT(mutex_owned(&p->p_lock) && sig >= 1 && sig <= NSIG);
+	if (p->p_sigacts == NULL || p->p_stat >= PS_DYING || (p->p_flag & PK_EXITING))
+		return 0;
+	if (l != NULL && (l->l_prflag & LPR_EXITING))
+		return 0;
+	if (sig == SIGCONT)
+		sig_discard(p, sigs_stop);
+	else if (sigs_stop & SIGBIT(sig))
+		sig_discard(p, SIGBIT(SIGCONT));
+	if (sig_is_moot(p, l, sig))
+		return 0;
+	error = sigpend_put(l != NULL ? &l->l_sigpend : &p->p_sigpend, sig, info);
+	if (error != 0)
+		return error;
+	if (l == NULL)
+		sig_arm_any(p, sig, NULL);
+	else if ((l->l_sigmask & SIGBIT(sig)) == 0)
+		lwp_interrupt(l, LW_PENDSIG);
+	return 0;
+}
+
+int
+sig_post_proc(struct proc *p, int sig, const siginfo_t *info)
+{
+	return sig_post(p, NULL, sig, info);
+}
+
+int
+sig_post_lwp(struct lwp *l, int sig, const siginfo_t *info)
+{
+	return sig_post(l->l_proc, sig == SIGKILL ? NULL : l, sig, info);
+}
+
+void
+sig_post_pgrp(struct pgrp *pg, int sig, const siginfo_t *info)
+{
+	struct proc *p;
+
+	KASSERT(mutex_owned(&proc_lock));
+	list_foreach (p, &pg->pg_members, p_pglist) {
+		mutex_lock(&p->p_lock);
+		sig_post_proc(p, sig, info);
+		mutex_unlock(&p->p_lock);
+	}
+}
+
+void
+sig_fault(int sig, const siginfo_t *info)
+{
+	static const struct k_sigaction dfl = { .sa_handler = SIG_DFL };
+	struct lwp *l = curlwp();
+	struct proc *p = l->l_proc;
+	sigset_t bit = SIGBIT(sig);
+
+	mutex_lock(&p->p_lock);
+	if (p->p_sigacts != NULL && (p->p_flag & PK_EXITING) == 0) {
+		if ((l->l_sigmask & bit) || p->p_sigacts->sa_act[sig].sa_handler == SIG_IGN) {
+			sigacts_set(p, sig, &dfl);
+			l->l_sigmask &= ~bit;
+		}
+		sig_post_lwp(l, sig, info);
+	}
+	mutex_unlock(&p->p_lock);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Single-threading: one arbiter per process, p_single and p_singlemode under p_lock. PROTOCOL 4.3.
+ *
+ * The first LWP that asks becomes the owner. Any other that asks is told to unwind to the user boundary,
+ * where it parks (BOUNDARY) or dies (EXIT); it never waits in place, so two LWPs that exec or exit at once
+ * cannot wait for each other (B31). The owner sleeps until all others are parked or dead: those who park or
+ * die look at the counts and wake it; nothing polls.
+ */
+#include <kernel/process.h>
+
+#include <abi/errno.h>
+#include <kernel/sched.h>
+
+/* Sets `flag` on every other live LWP and gets it moving towards the boundary. => p_lock held */
+static void
+interrupt_others(struct proc *p, uint32_t flag)
+{
+	struct lwp *l;
+
+	list_foreach (l, &p->p_lwps, l_sibling)
+		if (l != curlwp() && l->l_stat != LS_ZOMB)
+			lwp_interrupt(l, flag);
+}
+
+void
+lwp_interrupt(struct lwp *l, uint32_t flag)
+{
+	KASSERT(mutex_owned(&l->l_proc->p_lock));
+	lwp_lock(l);
+	l->l_flag |= flag;
+	lwp_need_userret(l);
+	if (l->l_stat == LS_SLEEP && (l->l_flag & LW_SINTR) && (l->l_flag & l->l_intrmask))
+		setrunnable(l);
+	else
+		lwp_unlock(l);
+}
+
+int
+single_begin(enum single_mode mode)
+{
+	struct lwp *l = curlwp();
+	struct proc *p = l->l_proc;
+
+	mutex_lock(&p->p_lock);
+	if (p->p_single != NULL && p->p_single != l) {
+		mutex_unlock(&p->p_lock);
+		return -ERESTARTNOINTR;
+	}
+	if (mode == SINGLE_BOUNDARY && (p->p_flag & PK_KILLED)) {
+		mutex_unlock(&p->p_lock);
+		return -ERESTARTNOINTR;
+	}
+	p->p_single = l;
+	p->p_singlemode = (uint8_t)mode;
+	if (p->p_nlwps > 1) {
+		if (mode == SINGLE_EXIT) {
+			interrupt_others(p, LW_WEXIT);
+			cv_broadcast(&p->p_boundarycv);
+			while (p->p_nlive > 1)
+				cv_wait(&p->p_lwpcv, &p->p_lock);
+			while (lwp_reap_dead(p))
+				continue;
+			KASSERT(p->p_nlwps == 1);
+		} else {
+			interrupt_others(p, LW_WBOUNDARY);
+			while (p->p_nlive - p->p_nboundary > 1)
+				cv_wait(&p->p_lwpcv, &p->p_lock);
+		}
+	}
+	mutex_unlock(&p->p_lock);
+	return 0;
+}
+
+void
+single_end(void)
+{
+	struct lwp *l;
+	struct proc *p = curproc();
+
+	mutex_lock(&p->p_lock);
+	KASSERT(p->p_single == curlwp());
+	p->p_single = NULL;
+	p->p_singlemode = SINGLE_NONE;
+	list_foreach (l, &p->p_lwps, l_sibling) {
+		lwp_lock(l);
+		l->l_flag &= ~(uint32_t)LW_WBOUNDARY;
+		lwp_unlock(l);
+	}
+	cv_broadcast(&p->p_boundarycv);
+	mutex_unlock(&p->p_lock);
+}
+
+void
+single_rest_begin(struct proc *p)
+{
+	KASSERT(mutex_owned(&p->p_lock));
+	p->p_nboundary++;
+	if (p->p_single != NULL && p->p_nlive - p->p_nboundary <= 1)
+		cv_broadcast(&p->p_lwpcv);
+}
+
+void
+single_rest_end(struct proc *p)
+{
+	KASSERT(mutex_owned(&p->p_lock) && p->p_nboundary > 0);
+	p->p_nboundary--;
+}
+
+void
+single_boundary(void)
+{
+	struct lwp *l = curlwp();
+	struct proc *p = l->l_proc;
+
+	mutex_lock(&p->p_lock);
+	while (p->p_single != NULL && p->p_single != l && p->p_singlemode == SINGLE_BOUNDARY) {
+		single_rest_begin(p);
+		cv_wait(&p->p_boundarycv, &p->p_lock);
+		single_rest_end(p);
+	}
+	mutex_unlock(&p->p_lock);
+}

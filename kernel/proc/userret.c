@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The user boundary: what an LWP does before it goes back to user mode when l_ast is set. It comes here
+ * again until nothing is left to do. Exit beats parking, parking beats signals.
+ */
+#include <kernel/process.h>
+
+#include <arch/arch_if.h>
+#include <kernel/sched.h>
+#include <kernel/signal.h>
+#include <kernel/syscall.h>
+
+/* => no lock held, interrupts on. May not return. */
+void
+user_return(struct trapframe *tf)
+{
+	struct lwp *l = curlwp();
+	struct proc *p = l->l_proc;
+	uint32_t flags;
+
+	/* Cleared before we look: who sets a flag after this sets it again. */
+	atomic_store_relaxed(&l->l_ast, 0);
+	atomic_fence_full();
+	if (atomic_load_relaxed(&curcpu()->ci_want_resched) != 0)
+		preempt();
+	flags = atomic_load_relaxed(&l->l_flag);
+	if (unlikely(p->p_flag & PK_KILLED) && (p->p_single == NULL || p->p_single == l))
+		proc_exit(0, p->p_xsig);
+	if (flags & LW_WEXIT)
+		lwp_exit();
+	if (flags & LW_WBOUNDARY) {
+		single_boundary();
+		mutex_lock(&p->p_lock);
+		if (p->p_single == NULL || p->p_single == l) {
+			lwp_lock(l);
+			l->l_flag &= ~(uint32_t)LW_WBOUNDARY;
+			lwp_unlock(l);
+		}
+		mutex_unlock(&p->p_lock);
+		atomic_store_relaxed(&l->l_ast, 1); /* from the top: we may have to die now */
+		return;
+	}
+	if ((flags & LW_PENDSIG) || l->l_sysrestart != 0)
+		sig_deliver(tf);
+}
+
+int64_t
+sys_exit(const uint64_t *a)
+{
+	struct proc *p = curproc();
+
+	mutex_lock(&p->p_lock);
+	if (p->p_nlwps - p->p_nzlwps == 1) {
+		/* The last LWP: the process ends with this status, as on Linux. */
+		mutex_unlock(&p->p_lock);
+		proc_exit((int)a[0], 0);
+	}
+	mutex_unlock(&p->p_lock);
+	lwp_exit();
+}
+
+int64_t
+sys_exit_group(const uint64_t *a)
+{
+	proc_exit((int)a[0], 0);
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The lock of an LWP is lent: l_mutex points at the lock of whatever structure the LWP is on (run queue,
+ * sleep queue, or its CPU's spc_lwplock). The pointer changes only under the lock it points at, so to lock
+ * an LWP is to take the lock and look again. All such locks are immortal and LWP memory is type-stable,
+ * so this is safe even for an LWP that is freed and reused meanwhile. PROTOCOL 2.1, 2.2.
+ */
+#include <kernel/sched.h>
+
+#include <kernel/proc.h>
+
+const char *const lwp_state_name[] = {
+#define X(name, letter) #name,
+	LWP_STATES(X)
+#undef X
+};
+
+/*
+ * => l may be any LWP, even a free one; no lock of its rank held; on return interrupts are off.
+ */
+void
+lwp_lock(struct lwp *l)
+{
+	for (;;) {
+		struct spinlock *m = atomic_load_acquire(&l->l_mutex);
+
+		spin_lock(m);
+		if (likely(atomic_load_relaxed(&l->l_mutex) == m))
+			return;
+		spin_unlock(m);
+	}
+}
+
+bool
+lwp_trylock(struct lwp *l)
+{
+	for (;;) {
+		struct spinlock *m = atomic_load_acquire(&l->l_mutex);
+
+		if (!spin_trylock(m))
+			return false;
+		if (likely(atomic_load_relaxed(&l->l_mutex) == m))
+			return true;
+		spin_unlock(m);
+	}
+}
+
+void
+lwp_unlock(struct lwp *l)
+{
+	spin_unlock(l->l_mutex);
+}
+
+bool
+lwp_locked(const struct lwp *l, const struct spinlock *m)
+{
+	struct spinlock *cur = atomic_load_relaxed(&l->l_mutex);
+
+	return spin_held(cur) && (m == NULL || m == cur);
+}
+
+/*
+ * Lends `new` to l: the last store of whatever was changed under the old lock, because the owner of `new`
+ * may use l from here on. The caller holds `new` too, unless the change is one that the holder of `new`
+ * cannot mind (an LWP that begins to run gets its CPU's spc_lwplock).
+ * => l locked; returns the old lock, still held
+ */
+struct spinlock *
+lwp_setlock(struct lwp *l, struct spinlock *new)
+{
+	struct spinlock *old = l->l_mutex;
+
+	KASSERT(spin_held(old));
+	atomic_store_release(&l->l_mutex, new);
+	return old;
+}
+
+void
+lwp_unlock_to(struct lwp *l, struct spinlock *new)
+{
+	KASSERT(spin_held(new));
+	spin_unlock(lwp_setlock(l, new));
+}
+
+#define TO(s) (1u << LS_##s)
+static const uint8_t lwp_legal[LS_COUNT] __unused = {
+	[LS_IDL] = TO(RUN) | TO(STOP) | TO(ZOMB),
+	[LS_RUN] = TO(ONPROC),
+	[LS_ONPROC] = TO(RUN) | TO(SLEEP) | TO(SUSPENDED) | TO(STOP) | TO(ZOMB),
+	[LS_SLEEP] = TO(RUN) | TO(ONPROC) | TO(STOP),
+	[LS_STOP] = TO(SLEEP) | TO(RUN) | TO(ONPROC),
+	[LS_SUSPENDED] = TO(RUN) | TO(ONPROC),
+	[LS_ZOMB] = TO(IDL),
+};
+
+#define NEEDS_PLOCK (TO(IDL) | TO(STOP) | TO(SUSPENDED) | TO(ZOMB))
+
+/*
+ * => l locked by the lock of its old state; the caller lends the lock of the new state next.
+ *    Into and out of IDL, STOP, SUSPENDED, ZOMB: p_lock held too.
+ */
+void
+lwp_setstat(struct lwp *l, enum lwp_state new)
+{
+	KASSERTMSG(new < LS_COUNT && (lwp_legal[l->l_stat] & (1u << new)), "lid %d: %s -> %s", l->l_lid,
+	    lwp_state_name[l->l_stat], lwp_state_name[new]);
+	KASSERTMSG(lwp_locked(l, NULL), "lid %d: %s -> %s", l->l_lid, lwp_state_name[l->l_stat],
+	    lwp_state_name[new]);
+	KASSERTMSG(((1u << new | 1u << l->l_stat) & NEEDS_PLOCK) == 0 || mutex_owned(&l->l_proc->p_lock),
+	    "lid %d: %s -> %s", l->l_lid, lwp_state_name[l->l_stat], lwp_state_name[new]);
+	l->l_stat = (uint8_t)new;
+}

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Sleep queues. PROTOCOL 2.6.
+ *
+ * A sleeper lends itself the lock of the queue that it joins, so whoever holds that lock holds all
+ * sleepers on the queue. It is held from the check of the condition to the stack switch, and released by
+ * the successor: a wakeup finds the sleeper either not yet queued or completely off its CPU. The one
+ * exception is priority lending (turnstile.c), which must let go for a moment; a sleeper that is woken
+ * then is RUNNING still, becomes ONPROC again, and does not switch.
+ *
+ * A genuine wakeup clears interruptibility and the timeout mark: it cannot turn into an error any more,
+ * so what the waker handed over is not lost (B10).
+ */
+#include <kernel/sleepq.h>
+
+#include <abi/errno.h>
+#include <kernel/callout.h>
+#include <kernel/failpoint.h>
+#include <kernel/proc.h>
+#include <kernel/sched.h>
+
+#define SLEEPQ_LOCKS 128
+
+static struct {
+	struct spinlock lock;
+} __cacheline_aligned sleepq_locks[SLEEPQ_LOCKS];
+
+const struct syncobj syncobj_cv = { SOBJ_CV, true, NULL };
+const struct syncobj syncobj_futex = { SOBJ_FUTEX, false, NULL };
+const struct syncobj syncobj_park = { SOBJ_PARK, false, NULL };
+
+void
+sleepq_init(void)
+{
+	for (int i = 0; i < SLEEPQ_LOCKS; i++)
+		spin_init(&sleepq_locks[i].lock, "sleepq", RANK_SLEEPQ);
+}
+
+struct spinlock *
+sleepq_lock_of(const void *wchan)
+{
+	uintptr_t h = (uintptr_t)wchan >> 4;
+
+	h ^= h >> 9;
+	return &sleepq_locks[h % SLEEPQ_LOCKS].lock;
+}
+
+void
+sleepq_enter(struct spinlock *lock)
+{
+	struct lwp *l = curlwp();
+	struct spinlock *own = l->l_mutex;
+
+	KASSERT(spin_held(lock));
+	KASSERTMSG(l->l_stat == LS_ONPROC, "lid %d %s", l->l_lid, lwp_state_name[l->l_stat]);
+	/* While we are ONPROC and cannot be preempted (we hold a spin lock) nobody changes l_mutex. */
+	spin_lock(own);
+	lwp_unlock_to(l, lock);
+}
+
+/* Inserts by effective priority, after its equals; at the tail if the object does not care. */
+static void
+queue_insert(struct list *queue, struct lwp *l, bool sorted)
+{
+	if (sorted) {
+		int pri = lwp_eprio(l);
+		struct list *e;
+
+		for (e = queue->prev; e != queue; e = e->prev)
+			if (lwp_eprio(list_entry(e, struct lwp, l_sleepchain)) >= pri)
+				break;
+		list_insert_after(e, &l->l_sleepchain);
+	} else
+		list_insert_tail(queue, &l->l_sleepchain);
+}
+
+/* => curlwp locked by the queue's lock; `queue` NULL: an object without a queue */
+void
+sleepq_enqueue(struct list *queue, const void *wchan, const char *wmesg, const struct syncobj *so, bool intr)
+{
+	struct lwp *l = curlwp();
+
+	KASSERT(lwp_locked(l, NULL) && l->l_wchan == NULL && wchan != NULL);
+	l->l_wchan = wchan;
+	l->l_wmesg = wmesg;
+	l->l_syncobj = so;
+	l->l_sleepq = queue;
+	if (intr) {
+		l->l_flag |= LW_SINTR | LW_CATCHINTR;
+		l->l_intrmask = LW_INTERRUPT;
+	}
+	lwp_setstat(l, LS_SLEEP);
+	if (queue != NULL)
+		queue_insert(queue, l, so->so_sorted);
+}
+
+static void
+sleepq_timeout(void *arg)
+{
+	struct lwp *l = arg;
+
+	lwp_lock(l);
+	if (l->l_wchan == NULL) {
+		lwp_unlock(l);
+		return;
+	}
+	l->l_flag |= LW_STIMO;
+	sleepq_unsleep(l);
+}
+
+void
+sleepq_lwp_ctor(struct lwp *l)
+{
+	callout_init(&l->l_timeout, sleepq_timeout, l);
+}
+
+int
+sleepq_block(nsec_t deadline, bool intr)
+{
+	struct lwp *l = curlwp();
+	struct spinlock *m = l->l_mutex;
+	bool timed = deadline != NSEC_FOREVER;
+	uint32_t flags;
+
+#ifdef DEBUG
+	if (unlikely(fp_usec[FP_sleep_queued_not_switched] != 0)) {
+		spin_unlock(m);
+		fp_hit(FP_sleep_queued_not_switched);
+		lwp_lock(l);
+		m = l->l_mutex;
+	}
+#endif
+	if (l->l_wchan == NULL) {
+		/* Woken while the lock was let go: no switch. */
+		spin_unlock(m);
+	} else if (intr && (l->l_flag & l->l_intrmask)) {
+		sleepq_remove(l, false);
+		spin_unlock(m);
+	} else {
+		if (timed)
+			callout_arm(&l->l_timeout, deadline);
+		l->l_kpribase = true;
+		sched_enter_switch(l);
+		if (timed)
+			callout_stop(&l->l_timeout);
+	}
+	/* Written under our lock by whoever woke us, before we ran; only we clear the two below. */
+	if (likely((atomic_load_relaxed(&l->l_flag) & (LW_STIMO | LW_CATCHINTR)) == 0))
+		return 0;
+	lwp_lock(l);
+	flags = l->l_flag;
+	l->l_flag &= ~(uint32_t)(LW_STIMO | LW_CATCHINTR);
+	if ((flags & LW_STIMO) == 0 && (flags & LW_CATCHINTR) && (flags & LW_CANCELLED))
+		l->l_flag &= ~(uint32_t)(LW_CANCELLED | LW_UNPARKED);
+	lwp_unlock(l);
+	if (flags & LW_STIMO)
+		return -EWOULDBLOCK;
+	if (flags & l->l_intrmask)
+		return flags & LW_CANCELLED ? -EINTR : -ERESTART;
+	return 0;
+}
+
+void
+sleepq_remove(struct lwp *l, bool wakeup)
+{
+	KASSERT(lwp_locked(l, NULL) && l->l_wchan != NULL);
+	if (l->l_sleepq != NULL)
+		list_remove(&l->l_sleepchain);
+	l->l_wchan = NULL;
+	l->l_sleepq = NULL;
+	l->l_flag &= ~(uint32_t)(wakeup ? LW_SINTR | LW_CATCHINTR | LW_STIMO : LW_SINTR);
+	if (l->l_stat != LS_SLEEP) {
+		/* Stopped while it was queued: it stays so. */
+		KASSERT(l->l_stat == LS_STOP || l->l_stat == LS_SUSPENDED);
+		lwp_setlock(l, &l->l_cpu->ci_spc->spc_lwplock);
+	} else if (l->l_running) {
+		fp(woken_while_running);
+		lwp_setstat(l, LS_ONPROC);
+		lwp_setlock(l, &l->l_cpu->ci_spc->spc_lwplock);
+	} else
+		runq_make_runnable(l);
+}
+
+void
+sleepq_unsleep(struct lwp *l)
+{
+	struct spinlock *m = l->l_mutex;
+
+	sleepq_remove(l, false);
+	spin_unlock(m);
+}
+
+int
+sleepq_wake(struct list *queue, const void *wchan, unsigned n)
+{
+	struct list *e = queue->next;
+	int woken = 0;
+
+	while (e != queue && n > 0) {
+		struct lwp *l = list_entry(e, struct lwp, l_sleepchain);
+
+		e = e->next;
+		if (l->l_wchan != wchan)
+			continue;
+		sleepq_remove(l, true);
+		woken++;
+		n--;
+	}
+	return woken;
+}
+
+void
+sleepq_changepri(struct lwp *l)
+{
+	KASSERT(lwp_locked(l, NULL));
+	if (l->l_sleepq == NULL || !l->l_syncobj->so_sorted)
+		return;
+	if (l->l_sleepq->next == l->l_sleepq->prev)
+		return; /* alone: the queue must not be seen empty */
+	list_remove(&l->l_sleepchain);
+	queue_insert(l->l_sleepq, l, true);
+}

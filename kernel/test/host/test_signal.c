@@ -1,0 +1,508 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Signals of one process with a few LWPs, without a machine: what is queued and in which order, who is
+ * armed, what a handler's start and the end of delivery do to masks, actions and interrupted calls.
+ *
+ * sources: kernel/proc/signal.c kernel/proc/sigsend.c kernel/proc/sigdeliver.c
+ * cflags: -D_POSIX_C_SOURCE=200809L -include kernel/test/host/vm/cpu_md.h
+ */
+#include <hosttest.h>
+
+#include "../../proc/signal_internal.h"
+
+#include <abi/errno.h>
+#include <arch/arch_if.h>
+#include <kernel/kmem.h>
+#include <kernel/process.h>
+#include <kernel/sched.h>
+#include <kernel/string.h>
+
+#define NLWPS   3
+#define HANDLER 0x1000
+#define RT      (SIGRTMIN + 2)
+
+struct cpu *host_cpu;
+struct lwp *host_lwp;
+struct mutex proc_lock;
+
+static struct proc proc;
+static struct lwp lwp[NLWPS];
+static struct spinlock lwplock;
+static int live; /* objects */
+static bool no_memory, no_stack;
+
+static struct {
+	int sig, code;
+	uint64_t value;
+	sigset_t oldmask;
+} sent[16];
+static int nsent, restarts, exit_sig;
+static jmp_buf exited;
+
+/* ---- what the code calls ---- */
+
+struct kmem_cache {
+	size_t size;
+	void (*ctor)(void *);
+	void *free;
+};
+
+struct kmem_cache *
+kmem_cache_create(const char *name __unused, size_t size, size_t align __unused,
+    unsigned flags __unused, void (*ctor)(void *))
+{
+	struct kmem_cache *kc = calloc(1, sizeof(*kc));
+
+	kc->size = size;
+	kc->ctor = ctor;
+	return kc;
+}
+
+/* Hands the object freed last out again as it was. */
+void *
+kmem_cache_alloc(struct kmem_cache *kc)
+{
+	void *o = kc->free;
+
+	if (no_memory)
+		return NULL;
+	kc->free = NULL;
+	if (o == NULL) {
+		o = malloc(kc->size);
+		if (kc->ctor != NULL)
+			kc->ctor(o);
+	}
+	live++;
+	return o;
+}
+
+void
+kmem_cache_free(struct kmem_cache *kc, void *o)
+{
+	free(kc->free);
+	kc->free = o;
+	live--;
+}
+
+void
+mutex_lock(struct mutex *m)
+{
+	KASSERT(m->mtx_word == 0);
+	m->mtx_word = (uintptr_t)host_lwp;
+}
+
+void
+mutex_unlock(struct mutex *m)
+{
+	KASSERT(mutex_owned(m));
+	m->mtx_word = 0;
+}
+
+void
+lwp_lock(struct lwp *l)
+{
+	KASSERT(l->l_mutex->sl_word == 0);
+	l->l_mutex->sl_word = 1;
+}
+
+void
+lwp_unlock(struct lwp *l)
+{
+	l->l_mutex->sl_word = 0;
+}
+
+void
+lwp_interrupt(struct lwp *l, uint32_t flag)
+{
+	KASSERT(mutex_owned(&l->l_proc->p_lock));
+	l->l_flag |= flag;
+}
+
+void
+proc_exit(int code __unused, int sig)
+{
+	KASSERT(proc.p_lock.mtx_word == 0);
+	exit_sig = sig;
+	longjmp(exited, 1);
+}
+
+int
+arch_sendsig(struct trapframe *tf __unused, const struct k_sigaction *act, const siginfo_t *info,
+    sigset_t oldmask, const stack_t *ss __unused)
+{
+	KASSERT(act->sa_handler == HANDLER && proc.p_lock.mtx_word == 0);
+	if (no_stack)
+		return -EFAULT;
+	sent[nsent].sig = info->si_signo;
+	sent[nsent].code = info->si_code;
+	sent[nsent].value = info->u.rt.value;
+	sent[nsent++].oldmask = oldmask;
+	return 0;
+}
+
+void
+arch_frame_restart_syscall(struct trapframe *tf __unused)
+{
+	restarts++;
+}
+
+/* ---- helpers ---- */
+
+static void
+setup(void)
+{
+	memset(&proc, 0, sizeof(proc));
+	memset(lwp, 0, sizeof(lwp));
+	memset(&lwplock, 0, sizeof(lwplock));
+	proc.p_stat = PS_ACTIVE;
+	proc.p_sigacts = sigacts_create();
+	sigpend_init(&proc.p_sigpend);
+	list_init(&proc.p_lwps);
+	for (int i = 0; i < NLWPS; i++) {
+		lwp[i].l_proc = &proc;
+		lwp[i].l_stat = LS_ONPROC;
+		lwp[i].l_mutex = &lwplock;
+		sigpend_init(&lwp[i].l_sigpend);
+		list_insert_tail(&proc.p_lwps, &lwp[i].l_sibling);
+	}
+	host_lwp = &lwp[0];
+	nsent = restarts = exit_sig = 0;
+	no_memory = no_stack = false;
+}
+
+static void
+teardown(void)
+{
+	sigpend_drop(&proc.p_sigpend);
+	for (int i = 0; i < NLWPS; i++)
+		sigpend_drop(&lwp[i].l_sigpend);
+	sigacts_free(proc.p_sigacts);
+	QUIET_CHECK(live == 0);
+}
+
+static void
+action(int sig, uint64_t handler, uint64_t flags, sigset_t mask)
+{
+	struct k_sigaction act = { .sa_handler = handler, .sa_flags = flags, .sa_mask = mask };
+
+	mutex_lock(&proc.p_lock);
+	sigacts_set(&proc, sig, &act);
+	mutex_unlock(&proc.p_lock);
+}
+
+static void
+setmask(int i, sigset_t mask)
+{
+	struct lwp *was = host_lwp;
+
+	host_lwp = &lwp[i];
+	mutex_lock(&proc.p_lock);
+	sig_setmask(&lwp[i], mask);
+	mutex_unlock(&proc.p_lock);
+	host_lwp = was;
+}
+
+/* To LWP i, or with -1 to the process. */
+static int
+post(int i, int sig, uint64_t value)
+{
+	siginfo_t info;
+	int error;
+
+	memset(&info, 0, sizeof(info));
+	info.si_code = SI_QUEUE;
+	info.u.rt.value = value;
+	mutex_lock(&proc.p_lock);
+	error = i < 0 ? sig_post_proc(&proc, sig, &info) : sig_post_lwp(&lwp[i], sig, &info);
+	mutex_unlock(&proc.p_lock);
+	return error;
+}
+
+static bool
+armed(int i)
+{
+	return (lwp[i].l_flag & LW_PENDSIG) != 0;
+}
+
+/* Returns the signal that ended the process, or 0. */
+static int
+deliver(int i)
+{
+	struct lwp *was = host_lwp;
+
+	host_lwp = &lwp[i];
+	exit_sig = 0;
+	if (setjmp(exited) == 0) {
+		sig_deliver(NULL);
+		mutex_lock(&proc.p_lock);
+		QUIET_CHECK(!sig_deliverable(&lwp[i]));
+		mutex_unlock(&proc.p_lock);
+	}
+	host_lwp = was;
+	return exit_sig;
+}
+
+/* ---- tests ---- */
+
+static void
+test_queue(void)
+{
+	setup();
+	action(SIGUSR1, HANDLER, SA_NODEFER, 0);
+	action(RT, HANDLER, SA_NODEFER, 0);
+	setmask(0, SIGBIT(SIGUSR1) | SIGBIT(RT));
+	post(0, RT, 1);
+	post(0, SIGUSR1, 10);
+	post(0, SIGUSR1, 11);
+	post(0, RT, 2);
+	post(0, RT, 3);
+	CHECK_NAMED(!armed(0), "a blocked signal does not arm");
+	CHECK(deliver(0) == 0 && nsent == 0);
+	setmask(0, 0);
+	CHECK_NAMED(armed(0), "unblocking does");
+	CHECK(deliver(0) == 0 && nsent == 4 && !armed(0));
+	CHECK_NAMED(sent[0].sig == SIGUSR1 && sent[0].value == 10,
+	    "a standard signal counts once, the first");
+	CHECK_NAMED(sent[1].value == 1 && sent[2].value == 2 && sent[3].value == 3,
+	    "real-time signals come as often as sent, in order");
+	teardown();
+}
+
+static void
+test_memory(void)
+{
+	int i;
+
+	setup();
+	action(SIGUSR1, HANDLER, SA_NODEFER, 0);
+	no_memory = true;
+	CHECK_NAMED(post(0, SIGUSR1, 5) == 0, "without memory a standard signal is sent bare");
+	CHECK_NAMED(post(0, RT, 5) == -EAGAIN, "a real-time one is refused");
+	CHECK(deliver(0) == 0 && nsent == 1 && sent[0].code == SI_USER && sent[0].value == 0);
+	no_memory = false;
+	setmask(0, SIGBIT(RT));
+	for (i = 0; post(0, RT, 0) == 0; i++)
+		continue;
+	CHECK_NAMED(i == 8192, "the queue has a limit");
+	teardown();
+	CHECK(live == 0);
+}
+
+static void
+test_order(void)
+{
+	setup();
+	action(SIGHUP, HANDLER, 0, 0);
+	action(SIGUSR1, HANDLER, 0, 0);
+	action(SIGSEGV, HANDLER, 0, 0);
+	post(-1, SIGHUP, 0);
+	post(0, SIGUSR1, 0);
+	post(0, SIGSEGV, 0);
+	CHECK(deliver(0) == 0 && nsent == 3);
+	CHECK_NAMED(sent[0].sig == SIGSEGV && sent[1].sig == SIGUSR1 && sent[2].sig == SIGHUP,
+	    "faults first, then the LWP's own, then the process's");
+	CHECK_NAMED(sent[1].oldmask == SIGBIT(SIGSEGV) &&
+		sent[2].oldmask == (SIGBIT(SIGSEGV) | SIGBIT(SIGUSR1)),
+	    "each handler saves the mask that it was entered with");
+	post(0, SIGTERM, 0);
+	post(-1, SIGKILL, 0);
+	CHECK_NAMED(deliver(0) == SIGKILL, "SIGKILL goes before all");
+	teardown();
+}
+
+static void
+test_ignored(void)
+{
+	setup();
+	post(-1, SIGCHLD, 0);
+	CHECK_NAMED(proc.p_sigpend.sp_set == 0 && !armed(0), "ignored by default: dropped");
+	setmask(0, SIGBIT(SIGCHLD));
+	post(0, SIGCHLD, 0);
+	CHECK_NAMED(lwp[0].l_sigpend.sp_set == SIGBIT(SIGCHLD), "but not while blocked");
+	setmask(0, 0);
+	CHECK_NAMED(armed(0) && deliver(0) == 0 && nsent == 0 && !armed(0),
+	    "then it is dropped at delivery");
+	action(SIGUSR1, SIG_IGN, 0, 0);
+	post(0, SIGUSR1, 0);
+	CHECK(lwp[0].l_sigpend.sp_set == 0);
+	setmask(0, ~(sigset_t)0);
+	CHECK_NAMED(lwp[0].l_sigmask == ~SIGS_NEVER, "SIGKILL and SIGSTOP cannot be blocked");
+	action(SIGCONT, HANDLER, 0, 0);
+	action(SIGTSTP, HANDLER, 0, 0);
+	post(0, SIGTSTP, 0);
+	post(-1, SIGCONT, 0);
+	CHECK_NAMED(lwp[0].l_sigpend.sp_set == 0, "SIGCONT takes pending stop signals away");
+	post(0, SIGTSTP, 0);
+	CHECK_NAMED(proc.p_sigpend.sp_set == 0 && lwp[0].l_sigpend.sp_set == SIGBIT(SIGTSTP),
+	    "and they it");
+	teardown();
+}
+
+static void
+test_takers(void)
+{
+	setup();
+	action(SIGUSR1, HANDLER, 0, 0);
+	post(-1, SIGUSR1, 0);
+	CHECK_NAMED(armed(0) && !armed(1) && !armed(2), "the sender takes it if it can");
+	setmask(0, SIGBIT(SIGUSR1));
+	CHECK_NAMED(armed(1) && !armed(2), "blocked there: another LWP is found");
+	lwp[1].l_prflag |= LPR_EXITING;
+	host_lwp = &lwp[1];
+	mutex_lock(&proc.p_lock);
+	sig_lwp_exit(&lwp[1]);
+	mutex_unlock(&proc.p_lock);
+	host_lwp = &lwp[0];
+	CHECK_NAMED(armed(2), "that one exits: the next");
+	CHECK(deliver(0) == 0 && nsent == 0 && deliver(2) == 0 && nsent == 1);
+	lwp[0].l_flag = lwp[1].l_flag = lwp[2].l_flag = 0;
+	setmask(2, SIGBIT(SIGUSR1));
+	post(-1, SIGUSR1, 0);
+	CHECK_NAMED(!armed(0) && !armed(1) && !armed(2), "blocked by all: it waits");
+	setmask(2, 0);
+	CHECK_NAMED(armed(2), "for the first that unblocks it");
+	lwp[0].l_sigmask = 0;
+	lwp[0].l_flag = lwp[2].l_flag = 0;
+	lwp[0].l_stat = LS_SLEEP;
+	host_lwp = &lwp[1];
+	post(-1, SIGTERM, 0);
+	CHECK_NAMED(!armed(0) && armed(2), "one that cannot be interrupted is passed over");
+	lwp[2].l_stat = LS_ZOMB;
+	post(-1, SIGKILL, 0);
+	CHECK_NAMED(
+	    (lwp[0].l_flag & LW_WEXIT) && proc.p_xsig == SIGKILL && (proc.p_flag & PK_KILLED),
+	    "if there is no other, SIGKILL is not to wait for it");
+	proc.p_flag |= PK_EXITING;
+	sigpend_drop(&proc.p_sigpend);
+	post(-1, SIGTERM, 0);
+	CHECK_NAMED(proc.p_sigpend.sp_set == 0, "nothing is posted to a process in exit");
+	teardown();
+}
+
+static void
+test_handler(void)
+{
+	setup();
+	action(SIGUSR1, HANDLER, SA_RESETHAND, SIGBIT(SIGUSR2) | SIGBIT(SIGKILL));
+	post(0, SIGUSR1, 0);
+	CHECK(deliver(0) == 0 && nsent == 1);
+	CHECK_NAMED(lwp[0].l_sigmask == (SIGBIT(SIGUSR1) | SIGBIT(SIGUSR2)),
+	    "its signal and its mask are blocked");
+	CHECK_NAMED(proc.p_sigacts->sa_act[SIGUSR1].sa_handler == SIG_DFL, "SA_RESETHAND");
+	setmask(0, 0);
+	post(0, SIGUSR1, 0);
+	CHECK(deliver(0) == SIGUSR1);
+
+	action(SIGUSR1, HANDLER, SA_NODEFER, 0);
+	post(0, SIGUSR1, 0);
+	CHECK(deliver(0) == 0 && lwp[0].l_sigmask == 0);
+
+	/* rt_sigsuspend: the frame saves the mask from before. */
+	lwp[0].l_sigoldmask = SIGBIT(SIGUSR2);
+	lwp[0].l_pflag |= LP_SIGRESTORE;
+	post(0, SIGUSR1, 0);
+	CHECK(deliver(0) == 0 && sent[nsent - 1].oldmask == SIGBIT(SIGUSR2) && lwp[0].l_pflag == 0);
+	lwp[0].l_pflag |= LP_SIGRESTORE;
+	CHECK(deliver(0) == 0 && lwp[0].l_sigmask == SIGBIT(SIGUSR2) && lwp[0].l_pflag == 0);
+	teardown();
+}
+
+static void
+restart(uint32_t how, int sig, int want, const char *what)
+{
+	lwp[0].l_sysrestart = how;
+	restarts = 0;
+	setmask(0, 0);
+	if (sig != 0)
+		post(0, sig, 0);
+	deliver(0);
+	CHECK_NAMED(restarts == want && lwp[0].l_sysrestart == 0, what);
+}
+
+static void
+test_restart(void)
+{
+	setup();
+	action(SIGUSR1, HANDLER, 0, 0);
+	action(SIGUSR2, HANDLER, SA_RESTART, 0);
+	restart(ERESTART, 0, 1, "no signal: restarted");
+	restart(ERESTARTNOHAND, 0, 1, "pause, no signal: restarted");
+	restart(ERESTART, SIGCHLD, 1, "an ignored signal: restarted");
+	restart(ERESTART, SIGUSR1, 0, "a handler: not");
+	restart(ERESTART, SIGUSR2, 1, "a handler with SA_RESTART: restarted, once");
+	restart(ERESTARTNOHAND, SIGUSR2, 0, "pause: not even then");
+	restart(ERESTARTNOINTR, SIGUSR1, 1, "a call that was only asked to wait: always");
+	restart(0, SIGUSR2, 0, "no call was interrupted");
+	lwp[0].l_restart_deadline = 5;
+	restart(ERESTARTNOHAND, 0, 1, "a time limit...");
+	CHECK_NAMED(lwp[0].l_restart_deadline == 5, "...goes on");
+	restart(ERESTARTNOHAND, SIGUSR1, 0, "...unless a handler runs");
+	CHECK(lwp[0].l_restart_deadline == 0);
+	teardown();
+}
+
+static void
+test_fault(void)
+{
+	setup();
+	action(SIGSEGV, HANDLER, 0, 0);
+	user_fault(NULL, SIGSEGV, SEGV_MAPERR, 0x1234);
+	CHECK(deliver(0) == 0 && nsent == 1 && sent[0].code == SEGV_MAPERR);
+	user_fault(NULL, SIGSEGV, SEGV_MAPERR, 0x1234);
+	CHECK_NAMED(deliver(0) == SIGSEGV, "a fault whose signal is blocked is fatal");
+	setmask(0, 0);
+	action(SIGFPE, SIG_IGN, 0, 0);
+	user_fault(NULL, SIGFPE, FPE_INTDIV, 0);
+	CHECK_NAMED(deliver(0) == SIGFPE, "so is one that is ignored");
+	action(SIGUSR1, HANDLER, 0, 0);
+	action(SIGSEGV, HANDLER, 0, 0);
+	no_stack = true;
+	post(0, SIGUSR1, 0);
+	CHECK_NAMED(
+	    deliver(0) == SIGSEGV, "no stack for a frame: SIGSEGV, and none for its: fatal");
+	teardown();
+}
+
+static void
+test_actions(void)
+{
+	struct sigacts *copy;
+
+	setup();
+	action(SIGUSR1, HANDLER, SA_RESTART, 4);
+	action(SIGUSR2, SIG_IGN, SA_RESTART, 4);
+	action(SIGCHLD, HANDLER, 0, 0);
+	mutex_lock(&proc.p_lock);
+	copy = sigacts_copy(proc.p_sigacts);
+	CHECK_NAMED(memcmp(copy, proc.p_sigacts, sizeof(*copy)) == 0, "a copy is equal");
+	sigacts_exec(&proc);
+	mutex_unlock(&proc.p_lock);
+	CHECK_NAMED(proc.p_sigacts->sa_ignored == (sigs_ignored | SIGBIT(SIGUSR2)) &&
+		proc.p_sigacts->sa_act[SIGUSR1].sa_handler == SIG_DFL &&
+		proc.p_sigacts->sa_act[SIGUSR2].sa_handler == SIG_IGN &&
+		proc.p_sigacts->sa_act[SIGUSR2].sa_flags == 0,
+	    "exec keeps what is ignored, and nothing else");
+	sigacts_free(copy);
+	copy = sigacts_create();
+	CHECK_NAMED(copy->sa_act[SIGUSR1].sa_handler == 0 && copy->sa_act[SIGUSR2].sa_flags == 0 &&
+		copy->sa_act[SIGCHLD].sa_handler == 0,
+	    "one that is used again is all default");
+	sigacts_free(copy);
+	teardown();
+}
+
+int
+main(void)
+{
+	signal_init();
+	test_queue();
+	test_memory();
+	test_order();
+	test_ignored();
+	test_takers();
+	test_handler();
+	test_restart();
+	test_fault();
+	test_actions();
+	return host_done();
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The line discipline: lines and their editing, end of file, echo, streams, a full ring.
+ *
+ * sources: kernel/fs/tty.c
+ * cflags: -Ikernel/fs
+ */
+#include "hosttest.h"
+
+#include <kernel/string.h>
+#include "tty.h"
+
+static struct tty t;
+static char echoed[4 * TTY_RING];
+static size_t nechoed;
+static unsigned wakes;
+
+static void
+start(bool stream)
+{
+	tty_init(&t, stream);
+	nechoed = 0;
+	wakes = 0;
+}
+
+static void
+type(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		char echo[TTY_ECHO];
+		bool wake;
+		unsigned e = tty_input(&t, s[i], echo, &wake);
+
+		QUIET_CHECK(e <= TTY_ECHO);
+		memcpy(echoed + nechoed, echo, e);
+		nechoed += e;
+		wakes += wake;
+	}
+}
+
+/* One read of up to n bytes gives exactly `want`; -1 instead of a length: nothing is there. */
+static bool
+reads(uint32_t n, const char *want, int len)
+{
+	char got[512];
+	uint32_t take, m = tty_peek(&t, got, n, &take);
+
+	if (len < 0)
+		return m == 0 && take == 0;
+	if (m != (uint32_t)len || take == 0 || memcmp(got, want, m) != 0)
+		return false;
+	tty_take(&t, take);
+	return true;
+}
+
+static void
+test_lines(void)
+{
+	start(false);
+	type("ab", 2);
+	CHECK(wakes == 0 && reads(100, "", -1) && tty_available(&t) == 0);
+	type("c\rsecond\n", 9);
+	CHECK(wakes == 2 && tty_available(&t) == 11);
+	CHECK(reads(100, "abc\n", 4));
+	CHECK(reads(3, "sec", 3) && reads(100, "ond\n", 4) && reads(100, "", -1));
+	CHECK(nechoed == 13 && memcmp(echoed, "abc\r\nsecond\r\n", 13) == 0);
+	start(false);
+	type("x\177\177ab\001\177c\025de\n", 12);
+	CHECK(reads(100, "de\n", 3));
+	start(false);
+	type("\177\001\177", 3);
+	CHECK(nechoed == 8 && memcmp(echoed, "^A\b\b  \b\b", 8) == 0);
+}
+
+static void
+test_eof(void)
+{
+	start(false);
+	type("\004", 1);
+	CHECK(wakes == 1 && reads(100, "", 0) && reads(100, "", -1));
+	type("ab\004cd\n", 6);
+	CHECK(reads(100, "ab", 2) && reads(100, "cd\n", 3) && reads(100, "", -1));
+	type("\n\004", 2);
+	CHECK(reads(100, "\n", 1) && reads(100, "", 0) && reads(100, "", -1));
+}
+
+static void
+test_raw(void)
+{
+	struct abi_termios m;
+
+	start(false);
+	type("abc", 3);
+	m = t.t_modes;
+	m.c_lflag = 0;
+	tty_set_modes(&t, &m, false);
+	CHECK(reads(100, "abc", 3));
+	nechoed = 0;
+	type("x\004\177\n", 4);
+	CHECK(wakes == 4 && nechoed == 0 && reads(100, "x\004\177\n", 4));
+	type("abc", 3);
+	tty_set_modes(&t, &m, true);
+	CHECK(reads(100, "", -1));
+}
+
+static void
+test_stream(void)
+{
+	start(true);
+	type("a\nb\020\004\020\020\r\004", 9);
+	CHECK(nechoed == 0 && reads(2, "a\n", 2) && reads(100, "b\004\020\r", 4));
+	CHECK(reads(100, "", 0) && reads(100, "", 0));
+}
+
+static void
+test_full(void)
+{
+	static char line[2 * TTY_RING], got[2 * TTY_RING];
+	uint32_t take;
+
+	start(false);
+	memset(line, 'x', sizeof(line));
+	type(line, sizeof(line));
+	CHECK(tty_available(&t) == 0 && t.t_head - t.t_tail == TTY_RING - 1);
+	type("\n", 1);
+	CHECK(tty_peek(&t, got, sizeof(got), &take) == TTY_RING && got[TTY_RING - 1] == '\n');
+	tty_take(&t, take);
+	type("more\n", 5);
+	CHECK(reads(100, "more\n", 5));
+	/* Positions wrap. */
+	t.t_tail = t.t_line = t.t_head = 0xfffffffe;
+	type("over the edge\n", 14);
+	CHECK(reads(100, "over the edge\n", 14));
+}
+
+int
+main(void)
+{
+	test_lines();
+	test_eof();
+	test_raw();
+	test_stream();
+	test_full();
+	return host_done();
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * In-kernel tests that must end in a panic: the assertions and guards that the other tests rely on.
+ */
+#include <abi/errno.h>
+#include <kernel/debug.h>
+#include <kernel/idtable.h>
+#include <kernel/mutex.h>
+#include <kernel/process.h>
+#include <kernel/sched.h>
+
+/* Takes the lock of curlwp and asks for ONPROC -> IDL. */
+static int
+panic_setstat(void)
+{
+	mutex_lock(&curproc()->p_lock);
+	lwp_lock(curlwp());
+	lwp_setstat(curlwp(), LS_IDL);
+	return -EIO;
+}
+KTEST(panic_setstat, "panic-setstat", panic_setstat);
+
+static struct mutex low = MUTEX_INIT("low", RANK_FILE), high = MUTEX_INIT("high", RANK_PROC);
+
+static int
+panic_mutex_order(void)
+{
+	mutex_lock(&high);
+	mutex_lock(&low);
+	return -EIO;
+}
+KTEST(panic_mutex_order, "panic-mutex-order", panic_mutex_order);
+
+static int
+panic_spin_order(void)
+{
+	struct spinlock inner = SPINLOCK_INIT("inner", RANK_SPIN_LEAF), outer = SPINLOCK_INIT("outer", RANK_SLEEPQ);
+
+	spin_lock(&inner);
+	spin_lock(&outer);
+	return -EIO;
+}
+KTEST(panic_spin_order, "panic-spin-order", panic_spin_order);
+
+static int
+panic_sleep_under_spin(void)
+{
+	struct spinlock leaf = SPINLOCK_INIT("leaf", RANK_SPIN_LEAF);
+
+	spin_lock(&leaf);
+	mutex_lock(&low); /* free: the check must not depend on contention */
+	return -EIO;
+}
+KTEST(panic_sleep_under_spin, "panic-sleep-under-spin", panic_sleep_under_spin);
+
+static int
+panic_mutex_twice(void)
+{
+	mutex_lock(&low);
+	mutex_unlock(&low);
+	mutex_unlock(&low);
+	return -EIO;
+}
+KTEST(panic_mutex_twice, "panic-mutex-not-owned", panic_mutex_twice);
+
+static int __noinline
+eat_stack(int depth)
+{
+	volatile char frame[512];
+
+	frame[0] = (char)depth;
+	return depth > 1000000 ? frame[0] : eat_stack(depth + 1) + frame[0];
+}
+
+static int
+panic_stack(void)
+{
+	return eat_stack(0) ? -EIO : -EIO;
+}
+KTEST(panic_stack, "panic-kernel-stack", panic_stack);
+
+static int
+panic_fsck(void)
+{
+	mutex_lock(&proc_lock);
+	idtable.count++;
+	mutex_unlock(&proc_lock);
+	fsck();
+	return -EIO;
+}
+KTEST(panic_fsck, "panic-fsck", panic_fsck);
+
+static int
+panic_fsck_state(void)
+{
+	curlwp()->l_mutex = &curcpu()->ci_spc->spc_mutex; /* ONPROC with the wrong lock */
+	fsck();
+	return -EIO;
+}
+KTEST(panic_fsck_state, "panic-fsck-state", panic_fsck_state);

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Callouts. Each CPU has a tree of pending ones by time and a one-shot timer that is programmed for the
+ * earlier of the first callout and the scheduler's tick. A callout runs in the timer interrupt of the CPU
+ * that armed it, with the queue's lock dropped; cc_running tells callout_stop() whom to wait for.
+ *
+ * Locking: cc_lock (RANK_CALLOUT) of the CPU in co_cpu covers the node. co_cpu changes only while the
+ * callout is not pending, by its owner.
+ */
+#include <kernel/callout.h>
+
+#include <arch/arch_if.h>
+#include <kernel/cv.h>
+#include <kernel/sched.h>
+
+/* struct callout_cpu, field locks: (q) cc_lock (a) atomic (o) this CPU, interrupts off */
+static struct callout_cpu {
+	struct spinlock cc_lock;
+	struct rb_tree cc_tree;       /* (q) */
+	struct callout *cc_first;     /* (q) */
+	struct callout *cc_running;   /* (a) */
+	nsec_t cc_programmed;         /* (o) what the timer is set to */
+} __cacheline_aligned callout_cpus[MAXCPUS];
+
+void
+callout_cpu_init(struct cpu *ci)
+{
+	struct callout_cpu *cc = &callout_cpus[ci->ci_index];
+
+	spin_init(&cc->cc_lock, "callout", RANK_CALLOUT);
+	cc->cc_programmed = NSEC_FOREVER;
+}
+
+void
+callout_init(struct callout *co, void (*fn)(void *), void *arg)
+{
+	*co = (struct callout){ .co_fn = fn, .co_arg = arg };
+}
+
+static void
+program(struct callout_cpu *cc)
+{
+	struct schedstate *spc = curcpu()->ci_spc;
+	nsec_t when = cc->cc_first != NULL ? cc->cc_first->co_when : NSEC_FOREVER;
+
+	if (spc->spc_tick && spc->spc_nexttick < when)
+		when = spc->spc_nexttick;
+	if (when != cc->cc_programmed) {
+		cc->cc_programmed = when;
+		arch_timer_set(when);
+	}
+}
+
+void
+callout_program(void)
+{
+	struct callout_cpu *cc = &callout_cpus[curcpu()->ci_index];
+
+	spin_lock(&cc->cc_lock);
+	program(cc);
+	spin_unlock(&cc->cc_lock);
+}
+
+void
+callout_arm(struct callout *co, nsec_t when)
+{
+	bool intr = arch_intr_disable();
+	struct cpu *ci = curcpu();
+	struct callout_cpu *cc = &callout_cpus[ci->ci_index];
+	struct rb_node **link, *parent = NULL;
+	bool first = true;
+
+	KASSERT(!co->co_pending);
+	spin_lock(&cc->cc_lock);
+	co->co_cpu = ci;
+	co->co_when = when;
+	for (link = &cc->cc_tree.root; *link != NULL;) {
+		parent = *link;
+		if (when < container_of(parent, struct callout, co_node)->co_when)
+			link = &parent->left;
+		else {
+			link = &parent->right;
+			first = false;
+		}
+	}
+	rb_insert(&cc->cc_tree, parent, link, &co->co_node);
+	co->co_pending = 1;
+	if (first) {
+		cc->cc_first = co;
+		if (when < cc->cc_programmed)
+			program(cc);
+	}
+	spin_unlock(&cc->cc_lock);
+	arch_intr_restore(intr);
+}
+
+static void
+unlink_callout(struct callout_cpu *cc, struct callout *co)
+{
+	if (cc->cc_first == co) {
+		struct rb_node *n = rb_next(&co->co_node);
+
+		cc->cc_first = n != NULL ? container_of(n, struct callout, co_node) : NULL;
+	}
+	rb_remove(&cc->cc_tree, &co->co_node);
+	co->co_pending = 0;
+}
+
+bool
+callout_stop(struct callout *co)
+{
+	struct callout_cpu *cc;
+	bool pending;
+
+	if (co->co_cpu == NULL)
+		return false;
+	cc = &callout_cpus[co->co_cpu->ci_index];
+	spin_lock(&cc->cc_lock);
+	pending = co->co_pending;
+	if (pending)
+		unlink_callout(cc, co); /* the timer may fire early once: harmless */
+	spin_unlock(&cc->cc_lock);
+	while (atomic_load_acquire(&cc->cc_running) == co)
+		arch_cpu_relax();
+	return pending;
+}
+
+void
+callout_run(nsec_t now)
+{
+	struct callout_cpu *cc = &callout_cpus[curcpu()->ci_index];
+	struct callout *co;
+
+	spin_lock(&cc->cc_lock);
+	while ((co = cc->cc_first) != NULL && co->co_when <= now) {
+		void (*fn)(void *) = co->co_fn;
+		void *arg = co->co_arg;
+
+		unlink_callout(cc, co);
+		atomic_store_relaxed(&cc->cc_running, co);
+		spin_unlock(&cc->cc_lock);
+		fp(timer_fired_not_run);
+		fn(arg);
+		atomic_store_release(&cc->cc_running, NULL);
+		spin_lock(&cc->cc_lock);
+	}
+	cc->cc_programmed = NSEC_FOREVER;
+	program(cc);
+	spin_unlock(&cc->cc_lock);
+}
+
+/* => interrupts off, in the timer interrupt */
+void
+timer_intr(bool user)
+{
+	nsec_t now = time_now();
+	struct schedstate *spc = curcpu()->ci_spc;
+
+	if (spc->spc_tick && now >= spc->spc_nexttick)
+		sched_tick(now, user);
+	callout_run(now);
+}
+
+nsec_t
+time_now(void)
+{
+	return arch_time_ns();
+}
+
+nsec_t
+time_wall(void)
+{
+	return arch_time_wall_at_boot() + arch_time_ns();
+}

@@ -1,0 +1,428 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The virtual machine behind tools/run.
+
+Two byte streams come out of the guest: COM1, which is the program's console,
+and the debug port 0xe9, which is the kernel's log. Both are socket pairs that
+are drained while the guest runs and once more after QEMU has ended, so that
+nothing is lost. The log also carries the result: its last line is either
+"exit: status=N" or belongs to the report that a line "panic: ..." opens.
+
+Input is held back until the kernel says "init:" in its log (or the program
+writes something): before that, the kernel resets the serial port, which would
+swallow what is waiting in it.
+"""
+
+import ctypes
+import os
+import re
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+import tty
+
+import newc
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+QEMU = os.environ.get("QEMU", "qemu-system-x86_64")
+
+TIMED_OUT, PANICKED, NOT_STARTED, BY_USER, BROKEN_PIPE = 124, 125, 126, 130, 141
+ESCAPE = 0x01                   # ^A
+EOT = b"\x04"                   # ^D
+GRACE = 10.0                    # seconds between the last word and the end
+INPUT_DELAY = 5.0               # feed input by then, whatever the log says
+PR_SET_PDEATHSIG = 1
+
+
+class CannotStart(Exception):
+    """The machine could not be started; the text tells why."""
+
+
+class Config:
+    """What a machine is to be: see Machine._command for each field's use."""
+
+    def __init__(self, **fields):
+        self.__dict__.update(fields)
+
+
+def image(build):
+    """Return (ISO, names in its RAM disk), making the ISO if there is none."""
+    iso = os.path.join(TOP, "build", build, "threadbare.iso")
+    disk = os.path.join(TOP, "build", "ramdisk.cpio")
+    if not (os.path.exists(iso) and os.path.exists(disk)):
+        made = subprocess.run(
+            ["make", "-C", TOP, "--no-print-directory", "BUILD=" + build, "iso"],
+            stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
+        if made.returncode != 0:
+            raise CannotStart("there is no kernel; `make BUILD=%s iso` failed" % build)
+    with open(disk, "rb") as file:
+        return iso, {name for name, _ in newc.names(file.read())}
+
+
+def owns_terminal(fd):
+    """Tell whether fd is our terminal and we are in its foreground."""
+    try:
+        return os.isatty(fd) and os.tcgetpgrp(fd) == os.getpgrp()
+    except OSError:
+        return False
+
+
+def hardware(smp, mem, accel, icount):
+    """Return QEMU's command for a machine without any device but the fixed ones."""
+    command = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+               "-machine", "pc", "-cpu", "max" if accel == "tcg" else "host",
+               "-smp", str(smp), "-m", "%dM" % mem]
+    if not icount:
+        return command + ["-accel", "tcg,thread=multi" if accel == "tcg" else accel]
+    if accel != "tcg":
+        raise CannotStart("--icount works with --accel tcg only")
+    # The clock and what guests take for random are the same in every run, too.
+    return command + ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off",
+                      "-seed", "1", "-rtc", "base=2025-01-01T00:00:00,clock=vm"]
+
+
+def _strings(items):
+    return b"".join(os.fsencode(item) + b"\0" for item in items)
+
+
+def _die_with_parent():
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Log:
+    """The kernel's log: collects lines and finds the result in them."""
+
+    def __init__(self):
+        self.status = None      # of "exit: status=N"
+        self.panic = None       # number of the line that opens the report
+        self.lines = []
+        self.ready = False      # the kernel can take console input
+        self._partial = b""
+
+    def feed(self, data):
+        """Take bytes; return the lines that they completed."""
+        *whole, self._partial = (self._partial + data).split(b"\n")
+        for line in whole:
+            self._line(line.rstrip(b"\r"))
+        return whole
+
+    def end(self):
+        """Take the unfinished last line for a whole one."""
+        return self.feed(b"\n") if self._partial else []
+
+    def _line(self, line):
+        text = line.decode("utf-8", "replace")
+        # Lines may begin with a time stamp.
+        text = re.sub(r"^\[[ 0-9.]+\] ", "", text)
+        self.lines.append(text)
+        found = re.match(r"exit: status=(\d+)$", text)
+        if found and self.panic is None:
+            self.status = int(found.group(1))
+        elif text.startswith("panic:") and self.panic is None:
+            self.panic = len(self.lines) - 1
+        elif text.startswith("init:"):
+            self.ready = True
+
+
+class Machine:
+    """A context manager: owns the scratch folder, the sockets and QEMU."""
+
+    def __init__(self, config):
+        self._config = config
+        self._scratch = None
+        self._qemu = None
+        self._console = self._debug = None
+        self._ends = []
+
+    def __enter__(self):
+        self._scratch = tempfile.mkdtemp(prefix="threadbare-")
+        self._console, console_end = socket.socketpair()
+        self._debug, debug_end = socket.socketpair()
+        self._ends = [console_end, debug_end]
+        self.command = self._command(console_end.fileno(), debug_end.fileno())
+        return self
+
+    def __exit__(self, *_):
+        self._kill()
+        for end in self._ends + [self._console, self._debug]:
+            end.close()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    # --- The command line ---------------------------------------------------
+
+    def _file(self, name, data):
+        path = os.path.join(self._scratch, name)
+        with open(path, "wb") as file:
+            file.write(data)
+        return path
+
+    def _command(self, console, debug):
+        config = self._config
+        command = hardware(config.smp, config.mem, config.accel, config.icount)
+        command += ["-drive", "file=%s,format=raw,if=ide,media=cdrom,readonly=on"
+                    % config.image.replace(",", ",,")]
+        command += ["-chardev", "socket,id=console,fd=%d" % console,
+                    "-serial", "chardev:console",
+                    "-chardev", "socket,id=log,fd=%d" % debug,
+                    "-device", "isa-debugcon,iobase=0xe9,chardev=log",
+                    "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]
+        items = {"options": os.fsencode(config.options)}
+        if config.argv:
+            items["argv"] = _strings(config.argv)
+            items["envp"] = _strings(config.envp)
+        if config.ramdisk is not None:
+            items["ramdisk"] = config.ramdisk
+        for name, data in items.items():
+            if data:
+                command += ["-fw_cfg", "name=opt/threadbare/%s,file=%s"
+                            % (name, self._file(name, data).replace(",", ",,"))]
+        if config.gdb is not None:
+            command += ["-gdb", "tcp:127.0.0.1:%d" % config.gdb, "-S"]
+        return command
+
+    # --- Running ------------------------------------------------------------
+
+    def run(self, interactive, stdin, timeout, log_path, repeat):
+        """Run until the machine stops; return the exit status of tools/run."""
+        with open(os.path.join(self._scratch, "stderr"), "w+b") as errors:
+            keep = open(log_path, "wb") if log_path else None
+            try:
+                self._start(errors)
+                pump = Pump(self._qemu, self._console, self._debug, keep)
+                how = pump.run(interactive, stdin, timeout)
+                self._kill()
+            finally:
+                if keep:
+                    keep.close()
+            errors.seek(0)
+            text = errors.read().decode("utf-8", "replace").strip()
+        return self._verdict(how, pump.log, text, timeout, repeat)
+
+    def _start(self, errors):
+        try:
+            self._qemu = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors,
+                pass_fds=[end.fileno() for end in self._ends],
+                start_new_session=True, preexec_fn=_die_with_parent)
+        except OSError as error:
+            raise CannotStart("%s: %s (tools/setup installs it)" % (QEMU, error.strerror))
+        for end in self._ends:
+            end.close()
+
+    def _kill(self):
+        if self._qemu and self._qemu.poll() is None:
+            self._qemu.kill()
+            self._qemu.wait()
+
+    @staticmethod
+    def _verdict(how, log, errors, timeout, repeat):
+        def say(*lines):
+            print(*lines, sep="\n", file=sys.stderr, flush=True)
+
+        if log.panic is not None:
+            say(*log.lines[log.panic:], "repeat: " + repeat)
+            return PANICKED
+        if how is not None:
+            if how == TIMED_OUT:
+                say("tools/run: ended after %g seconds" % timeout)
+            return how
+        if log.status is not None:
+            return log.status
+        if log.lines:
+            say(*log.lines[-10:], errors or "tools/run: the machine stopped without a word "
+                "(a triple fault?)", "repeat: " + repeat)
+            return PANICKED
+        say("tools/run: the machine could not be started",
+            errors or "the kernel did not come up", "repeat: " + repeat)
+        return NOT_STARTED
+
+
+class Pump:
+    """Carries bytes between the guest's streams and ours."""
+
+    def __init__(self, qemu, console, debug, keep):
+        self._qemu = qemu
+        self._console = console
+        self._debug = debug
+        self._keep = keep
+        self._held = []         # log lines that wait for the end of a console line
+        self._at_line_start = True
+        self._input = bytearray()
+        self._input_fd = None
+        self._selector = selectors.DefaultSelector()
+        self._watching = False
+        self._send_eot = False
+        self._last_byte = b"\n"
+        self._escaped = False
+        self._first_word = None
+        self._spoke = False
+        self.log = Log()
+
+    def run(self, interactive, stdin, timeout):
+        """Pump until the guest ends; return why it was ended, None if by itself."""
+        opened = None
+        if stdin:
+            opened = self._input_fd = os.open(stdin, os.O_RDONLY)
+        elif interactive or not os.isatty(0) or owns_terminal(0):
+            self._input_fd = 0
+        self._send_eot = not interactive
+        saved = None
+        try:
+            if interactive:
+                saved = termios.tcgetattr(0)
+                tty.setraw(0)
+            return self._loop(interactive, timeout)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return BROKEN_PIPE
+        finally:
+            if saved:
+                termios.tcsetattr(0, termios.TCSADRAIN, saved)
+            if opened is not None:
+                os.close(opened)
+            self._flush_log(final=True)
+
+    def _loop(self, interactive, timeout):
+        deadline = None if timeout is None else time.monotonic() + timeout
+        selector = self._selector
+        for stream in (self._console, self._debug):
+            stream.setblocking(False)
+            selector.register(stream, selectors.EVENT_READ)
+        streams, writing = 2, False
+        last_word = time.monotonic()
+        while streams:
+            now = time.monotonic()
+            if deadline is not None and now >= deadline:
+                return TIMED_OUT
+            if (self.log.status is not None or self.log.panic is not None) \
+                    and now - last_word > GRACE:
+                return None     # the kernel has said all but does not stop
+
+            ready = self._ready_for_input(now)
+            want = ready and self._input_fd is not None and len(self._input) < 4096
+            if want != self._watching:
+                self._watch_input(want)
+            want = ready and bool(self._input)
+            if want != writing and self._console in selector.get_map():
+                writing = want
+                selector.modify(self._console, selectors.EVENT_READ
+                                | (selectors.EVENT_WRITE if want else 0))
+
+            wait = 0.25 if deadline is None else max(0.0, min(0.25, deadline - now))
+            for key, events in selector.select(wait):
+                if key.fileobj is not self._console and key.fileobj is not self._debug:
+                    if self._take_input(interactive):
+                        return BY_USER
+                    continue
+                if events & selectors.EVENT_WRITE:
+                    self._send_input()
+                if not events & selectors.EVENT_READ:
+                    continue
+                last_word = time.monotonic()
+                if not self._take(key.fileobj):
+                    selector.unregister(key.fileobj)
+                    streams -= 1
+                    if key.fileobj is self._console:
+                        writing = False
+                        self._input.clear()
+                        self._send_eot = False
+                        self._drop_input()
+        self._qemu.wait()
+        return None
+
+    def _ready_for_input(self, now):
+        if self._first_word is None and self.log.lines:
+            self._first_word = now
+        return self.log.ready or self._spoke or (
+            self._first_word is not None and now - self._first_word > INPUT_DELAY)
+
+    def _watch_input(self, want):
+        if not want:
+            self._selector.unregister(self._input_fd)
+            self._watching = False
+            return
+        try:
+            self._selector.register(self._input_fd, selectors.EVENT_READ)
+            self._watching = True
+        except PermissionError:         # a plain file: it can always be read
+            while self._input_fd is not None:
+                self._take_input(False)
+
+    def _take(self, stream):
+        """Read from one of the guest's streams; False at its end."""
+        try:
+            data = stream.recv(65536)
+        except BlockingIOError:
+            return True
+        except ConnectionResetError:
+            data = b""
+        if stream is self._debug:
+            self._held += self.log.feed(data) if data else self.log.end()
+            self._flush_log()
+        elif data:
+            self._spoke = True
+            if self._keep:
+                self._keep.write(data)
+            self._at_line_start = data.endswith(b"\n")
+            self._flush_log()
+            view = memoryview(data)
+            while view:
+                view = view[os.write(1, view):]
+        return bool(data)
+
+    def _flush_log(self, final=False):
+        """Put log lines into the kept log, between lines of the console."""
+        if self._keep and self._held and (self._at_line_start or final):
+            if not self._at_line_start:
+                self._keep.write(b"\n")
+            self._keep.write(b"".join(line + b"\n" for line in self._held))
+            self._held.clear()
+            self._keep.flush()
+
+    def _take_input(self, interactive):
+        """Read our input; True when the user wants to end the machine."""
+        try:
+            data = os.read(self._input_fd, 4096)
+        except OSError:
+            data = b""
+        if not data:
+            # A second ^D is needed behind an unfinished line.
+            if self._send_eot:
+                self._input += EOT if self._last_byte == b"\n" else EOT + EOT
+            self._drop_input()
+            return interactive
+        self._last_byte = data[-1:]
+        if not interactive:
+            self._input += data
+            return False
+        for byte in data:
+            if self._escaped:
+                self._escaped = False
+                if byte in b"xX":
+                    return True
+                if byte != ESCAPE:
+                    continue
+            elif byte == ESCAPE:
+                self._escaped = True
+                continue
+            self._input.append(byte)
+        return False
+
+    def _drop_input(self):
+        if self._watching:
+            self._watch_input(False)
+        self._input_fd = None
+
+    def _send_input(self):
+        try:
+            sent = self._console.send(self._input)
+        except BlockingIOError:
+            return
+        except OSError:
+            sent = len(self._input)
+        del self._input[:sent]

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What tools/run promises, tried with small programs made here."""
+
+import os
+import shutil
+import struct
+import subprocess
+import tempfile
+import unittest
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+USERCC = os.environ.get("USERCC", "musl-gcc")
+
+PROGRAM = r"""
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void
+copy(int fd)
+{
+	char buf[4096];
+	ssize_t n;
+
+	while ((n = read(fd, buf, sizeof(buf))) > 0)
+		write(1, buf, n);
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *mode = argc > 1 ? argv[1] : "";
+
+	if (strcmp(mode, "args") == 0)
+		for (int i = 0; i < argc; i++)
+			printf("[%s]\n", argv[i]);
+	else if (strcmp(mode, "exit") == 0)
+		return atoi(argv[2]);
+	else if (strcmp(mode, "signal") == 0)
+		raise(atoi(argv[2]));
+	else if (strcmp(mode, "fault") == 0)
+		*(volatile int *)8 = 1;
+	else if (strcmp(mode, "env") == 0)
+		printf("%s\n", getenv(argv[2]) != NULL ? getenv(argv[2]) : "(none)");
+	else if (strcmp(mode, "stdin") == 0)
+		copy(0);
+	else if (strcmp(mode, "file") == 0)
+		copy(open(argv[2], O_RDONLY));
+	else if (strcmp(mode, "flood") == 0)
+		for (int i = 0; i < 8000; i++)
+			printf("%07d 0123456789abcdefg\n", i);
+	else if (strcmp(mode, "bytes") == 0)
+		for (int i = 0; i < 256; i++)
+			putchar(i);
+	else if (strcmp(mode, "cpus") == 0)
+		printf("%ld\n", sysconf(_SC_NPROCESSORS_ONLN));
+	else if (strcmp(mode, "hang") == 0)
+		for (;;)
+			pause();
+	return 0;
+}
+"""
+
+
+class RunTest(unittest.TestCase):
+    """Each test boots at most a few machines."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="threadbare-test-")
+        cls.program = cls.path("prog")
+        with open(cls.path("prog.c"), "w", encoding="ascii") as file:
+            file.write(PROGRAM)
+        subprocess.run([USERCC, "-static", "-O1", "-o", cls.program, cls.path("prog.c")],
+                       check=True)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+
+    @classmethod
+    def path(cls, name):
+        return os.path.join(cls.folder, name)
+
+    def write(self, name, data, mode=0o644):
+        path = self.path(name)
+        with open(path, "wb") as file:
+            file.write(data)
+        os.chmod(path, mode)
+        return path
+
+    def run_tool(self, *arguments, stdin=b""):
+        return subprocess.run(
+            [os.path.join(TOP, "tools/run"), "--build", "debug", *arguments],
+            input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+
+    def run_program(self, *arguments, options=(), stdin=b""):
+        return self.run_tool("--smp", "1", *options, "--", self.program, *arguments,
+                             stdin=stdin)
+
+    def check(self, done, status, out=None):
+        self.assertEqual(done.returncode, status, done.stderr.decode(errors="replace"))
+        if out is not None:
+            self.assertEqual(done.stdout, out)
+
+    def refused(self, path, *words):
+        done = self.run_tool(path)
+        self.check(done, 126, b"")
+        for word in words:
+            self.assertIn(word, done.stderr.decode())
+
+    # --- The guest's answers ---
+
+    def test_exit_status(self):
+        for status in (0, 1, 125):
+            self.check(self.run_program("exit", str(status)), status, b"")
+
+    def test_killed(self):
+        self.check(self.run_program("signal", "9"), 128 + 9)
+        self.check(self.run_program("fault"), 128 + 11)
+
+    def test_arguments(self):
+        words = ["args", "", "a b", "x'y", 'say "hi"', "-v", "--", "k=v,w", "\u00e4"]
+        done = self.run_program(*words)
+        want = "".join("[%s]\n" % word for word in ["/run/prog", *words])
+        self.check(done, 0, want.encode())
+
+    def test_environment(self):
+        self.check(self.run_program("env", "PATH"), 0, b"/bin:/usr/bin\n")
+        self.check(self.run_program("env", "X", options=("--env", "X=1 2")), 0, b"1 2\n")
+
+    def test_output_is_whole(self):
+        want = b"".join(b"%07d 0123456789abcdefg\n" % i for i in range(8000))
+        self.check(self.run_program("flood"), 0, want)
+
+    def test_output_is_exact(self):
+        self.check(self.run_program("bytes"), 0, bytes(range(256)))
+
+    def test_cpus(self):
+        done = self.run_tool("--smp", "3", self.program, "cpus")
+        self.check(done, 0, b"3\n")
+
+    def test_stdin_file(self):
+        text = b"".join(b"line %d\n" % i for i in range(500))
+        path = self.write("input", text)
+        self.check(self.run_program("stdin", options=("--stdin", path)), 0, text)
+
+    def test_stdin_pipe(self):
+        self.check(self.run_program("stdin", stdin=b"one\ntwo"), 0, b"one\ntwo")
+
+    def test_add(self):
+        one = self.write("one", b"first\n")
+        os.makedirs(self.path("tree/sub"), exist_ok=True)
+        self.write("tree/sub/two", b"second\n")
+        for options, name, want in (
+                (("--add", one), "/one", b"first\n"),
+                (("--add", one + "=/etc/motd"), "/etc/motd", b"first\n"),
+                (("--add", self.path("tree") + "=/data"), "/data/sub/two", b"second\n")):
+            self.check(self.run_program("file", name, options=options), 0, want)
+
+    def test_timeout(self):
+        done = self.run_program("hang", options=("--timeout", "4"))
+        self.check(done, 124)
+        self.assertIn(b"4 seconds", done.stderr)
+
+    def test_icount(self):
+        self.check(self.run_program("exit", "7", options=("--icount",)), 7, b"")
+
+    def test_log(self):
+        log = self.path("log")
+        self.check(self.run_program("args", options=("--log", log)), 0)
+        with open(log, encoding="utf-8") as file:
+            text = file.read()
+        self.assertIn("[args]\n", text)
+        self.assertTrue(text.endswith("exit: status=0\n"), text[-200:])
+
+    # --- What is refused before boot ---
+
+    def test_missing(self):
+        for name in ("/nowhere/prog", "no-such-program", self.path("absent")):
+            done = self.run_tool(name)
+            self.check(done, 127, b"")
+            self.assertIn(name, done.stderr.decode())
+
+    def test_dynamic(self):
+        dynamic = self.path("dynamic")
+        subprocess.run(["gcc", "-o", dynamic, self.path("prog.c")], check=True)
+        self.refused(dynamic, "dynamically linked", "musl-gcc -static")
+
+    def test_foreign(self):
+        def header(bits, machine):
+            return (b"\x7fELF" + bytes([bits, 1, 1]) + bytes(9)
+                    + struct.pack("<HHI", 2, machine, 1)).ljust(128, b"\0")
+        self.refused(self.write("arm", header(2, 183)), "64-bit ARM", "musl-gcc -static")
+        self.refused(self.write("i386", header(1, 3)), "not a 64-bit x86", "musl-gcc")
+        self.refused(self.write("short", b"\x7fELF\2\1\1"), "cut short")
+        self.refused(self.write("script", b"#!/bin/sh\n"), "script")
+        self.refused(self.path("prog.c"), "musl-gcc -static -O2 -o")
+        self.refused(self.folder, "not a regular file")
+
+    def test_usage(self):
+        self.assertEqual(self.run_tool("--smp", "0").returncode, 2)
+        self.assertEqual(self.run_tool("--no-such-option").returncode, 2)
+        self.check(self.run_program(options=("--trace", self.path("t"))), 126)
+        self.check(self.run_program(options=("--add", self.path("absent"))), 126)
+        self.check(self.run_program(options=("--stdin", self.path("absent"))), 126)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Threads that come and go: bare and detached ones, from several creators.
+ * B24 (two detached corpses, one lost), B45 (ended threads kept: memory must
+ * stay flat), B3 and B46 (stack reused before its owner left it).
+ *
+ * test: timeout=60
+ * test: name=b24 smp=2,4 append="fp=zombie-before-switch:200" host=no
+ * test: name=b45 smp=2,4 append="fp=free-after-IDL-before-id:200" host=no
+ * test: name=b3 smp=2,4 append="fp=switch-before-clear-RUNNING:200" host=no
+ */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "tap.h"
+#include "thr.h"
+#include "util.h"
+
+#define CREATORS 4
+#define POOL	 4
+#define STK	 8192
+#define SLACK	 (1 << 20)
+
+static long per_creator;
+static atomic_int ran, detached_ran;
+
+/* The thread fills its own stack with its mark and finds it again. */
+static int
+bare(void *arg)
+{
+	volatile long mark[64];
+	int i, bad = 0;
+
+	for (i = 0; i < 64; i++)
+		mark[i] = (long)arg + i;
+	thr_spin((unsigned)(long)arg % 64);
+	for (i = 0; i < 64; i++)
+		bad |= mark[i] != (long)arg + i;
+	atomic_fetch_add(&ran, bad ? 1 << 20 : 1);
+	return 0;
+}
+
+static long
+create_many(long n)
+{
+	char *stk = private_mem(POOL * STK);
+	static atomic_int tids[CREATORS][POOL];
+	static atomic_int next;
+	atomic_int *tid = tids[atomic_fetch_add(&next, 1) % CREATORS];
+	long i, failed = 0;
+	int k;
+
+	for (i = 0; i < n; i++) {
+		k = (int)(i % POOL);
+		thr_join(&tid[k]);
+		failed += thr_start(stk + (k + 1) * STK, bare, (void *)i, &tid[k]) < 0;
+	}
+	for (k = 0; k < POOL; k++)
+		thr_join(&tid[k]);
+	return failed;
+}
+
+static void *
+creator(void *arg)
+{
+	(void)arg;
+	return (void *)create_many(per_creator);
+}
+
+static void *
+nothing(void *arg)
+{
+	(void)arg;
+	atomic_fetch_add(&detached_ran, 1);
+	return NULL;
+}
+
+/* Detached threads unmap their own stacks. */
+static void *
+detacher(void *arg)
+{
+	pthread_attr_t attr;
+	pthread_t t;
+	long i, failed = 0;
+
+	(void)arg;
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, 16384);
+	for (i = 0; i < per_creator; i++)
+		while (pthread_create(&t, &attr, nothing, NULL) != 0) {
+			if (++failed > 1000)
+				return (void *)failed;
+			sleep_ms(1);
+		}
+	return NULL;
+}
+
+static long
+run_creators(void *(*fn)(void *))
+{
+	pthread_t t[CREATORS];
+	long bad = 0;
+	void *ret;
+	int i;
+
+	for (i = 0; i < CREATORS; i++)
+		pthread_create(&t[i], NULL, fn, NULL);
+	for (i = 0; i < CREATORS; i++) {
+		pthread_join(t[i], &ret);
+		bad += (long)ret;
+	}
+	return bad;
+}
+
+static long long
+free_ram(void)
+{
+	struct sysinfo si;
+
+	sleep_ms(20);
+	return sysinfo(&si) == -1 ? -1 : (long long)si.freeram * si.mem_unit;
+}
+
+int
+main(int argc, char **argv)
+{
+	long n = arg_long(argc, argv, 1, 2000), total;
+	long long before, after;
+
+	rng_arg(argc, argv);
+	per_creator = n / CREATORS;
+	total = per_creator * CREATORS;
+	create_many(50);	/* fill the kernel's caches */
+	run_creators(detacher);
+	word_wait_ms(&detached_ran, (int)total, 20000);
+	atomic_store(&ran, 0);
+	atomic_store(&detached_ran, 0);
+	before = free_ram();
+
+	is_int(run_creators(creator), 0, "B24: four threads create bare threads at once");
+	is_int(atomic_load(&ran), total, "each ran once on a stack of its own");
+	is_int(run_creators(detacher), 0, "detached threads");
+	while (atomic_load(&detached_ran) < total)
+		sleep_ms(1);
+	is_int(atomic_load(&detached_ran), total, "each ran once");
+
+	after = free_ram();
+	diag("free memory: %lld before, %lld after", before, after);
+	if (getpid() != 1)
+		skip("other programs use this machine", "B45: memory is flat");
+	else if (!ok(before > 0 && after > before - SLACK, "B45: memory is flat"))
+		diag("why: %lld KiB less are free", (before - after) / 1024);
+	return tap_done();
+}
