@@ -2,9 +2,10 @@
 ;
 ; From the boot loader's 32-bit protected mode, paging off, to arch_start() in 64-bit mode.
 ;
-; The boot page tables map the first 4 GiB of physical memory three times, by pages of 2 MiB: at 0 (we run there),
-; at the direct map, and the first GiB where the kernel image is linked. pmap_bootstrap() replaces them; after
-; that only CPUs that start use them, on their way (trampoline.asm).
+; The boot page tables map the first 4 GiB of physical memory three times, by pages of 2 MiB: at
+; 0 (we run there), at the direct map, and the first GiB where the kernel image is linked.
+; pmap_bootstrap() replaces them; after that only CPUs that start use them, on their way
+; (trampoline.asm).
 ;
 ; EAX and EBX hold the Multiboot2 magic number and information; EDI and ESI keep them.
 

@@ -1,6 +1,7 @@
 ; SPDX-License-Identifier: BSD-2-Clause
 ;
-; The Multiboot2 header: what we want of the boot loader. No framebuffer tag: the display stays as it is.
+; The Multiboot2 header: what we want of the boot loader. No framebuffer tag: the display stays
+; as it is.
 
 MAGIC		equ 0xe85250d6
 ARCH_I386	equ 0		; entry in 32-bit protected mode

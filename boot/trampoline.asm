@@ -1,8 +1,9 @@
 ; SPDX-License-Identifier: BSD-2-Clause
 ;
-; Start of every CPU but the first: real mode, at the page that the start-up interrupt named. The code between
-; the linker script's __trampoline_start and __trampoline_end is copied there, see arch/x86_64/smp.c; it
-; goes to 64-bit mode in the boot page tables, and claims its start before it touches anything else.
+; Start of every CPU but the first: real mode, at the page that the start-up interrupt named.
+; The code between the linker script's __trampoline_start and __trampoline_end is copied there,
+; see arch/x86_64/smp.c; it goes to 64-bit mode in the boot page tables, and claims its start
+; before it touches anything else.
 
 %include "assym.inc"
 
@@ -69,8 +70,8 @@ gdtr:	dw	gdtr - gdt - 1
 trampoline_page:
 	dd	PAGE
 
-; In the kernel image, with the boot page tables. Which CPU are we? Its APIC id is in EDX of the x2APIC leaf, or
-; on older processors in the top byte of EBX of leaf 1.
+; In the kernel image, with the boot page tables. Which CPU are we? Its APIC id is in EDX of the
+; x2APIC leaf, or on older processors in the top byte of EBX of leaf 1.
 	section .text.entry progbits alloc exec nowrite align=16
 	default rel
 ap_entry:

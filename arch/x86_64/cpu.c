@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Features of the processor: found once on the boot CPU, turned on on every CPU. Those that protect (SMEP,
- * SMAP, UMIP) and those that save work (FSGSBASE, XSAVE) are used where present; nothing but long mode with
- * no-execute pages is required, which the boot code has checked.
+ * Features of the processor: found once on the boot CPU, turned on on every CPU. Those that
+ * protect (SMEP, SMAP, UMIP) and those that save work (FSGSBASE, XSAVE) are used where present;
+ * nothing but long mode with no-execute pages is required, which the boot code has checked.
  */
 #include <arch/arch_if.h>
 #include <arch/insn.h>
@@ -75,8 +75,9 @@ cpu_detect(void)
 	fpu_detect();
 }
 
-/* What SYSCALL clears: interrupts stay off until the stack is ours, and no flag of user mode's gets at the kernel. */
-#define SYSCALL_FLAGS (RFLAGS_IF | RFLAGS_TF | RFLAGS_DF | RFLAGS_IOPL | RFLAGS_NT | RFLAGS_RF | RFLAGS_AC)
+/* What SYSCALL clears: no interrupt before the stack is ours, no flag of user mode's in the kernel. */
+#define SYSCALL_FLAGS \
+	(RFLAGS_IF | RFLAGS_TF | RFLAGS_DF | RFLAGS_IOPL | RFLAGS_NT | RFLAGS_RF | RFLAGS_AC)
 
 void
 cpu_enable(void)

@@ -2,24 +2,28 @@
 ;
 ; Entry of exceptions and interrupts, and the way back to user mode.
 ;
-; Every vector has a stub that completes the frame with an error code where the processor pushes none, and
-; the vector. Three kinds of entry follow:
+; Every vector has a stub that completes the frame with an error code where the processor pushes
+; none, and the vector. Three kinds of entry follow:
 ;
-;  - exceptions and interrupts. From user mode they arrive on the kernel stack of the current LWP, GS is
-;    the user's: SWAPGS. From kernel mode GS is ours. There is no third case: the kernel runs with the
-;    user's GS only for a few instructions with interrupts off that cannot fault. IRETQ to user mode is among
-;    them: its selectors and flags are constants or masked, and user_exit looks at the address.
-;  - NMI, double fault, machine check come at any time, so nothing is concluded from the interrupted code,
-;    and user mode may have put any value into GS base. They have stacks of their own, above whose frame
-;    lies the address of this CPU's struct cpu; GS base is saved, set, and put back.
+;  - exceptions and interrupts. From user mode they arrive on the kernel stack of the current
+;    LWP, GS is the user's: SWAPGS. From kernel mode GS is ours. There is no third case: the
+;    kernel runs with the user's GS only for a few instructions with interrupts off that cannot
+;    fault. IRETQ to user mode is among them: its selectors and flags are constants or masked,
+;    and user_exit looks at the address.
+;  - NMI, double fault, machine check come at any time, so nothing is concluded from the
+;    interrupted code, and user mode may have put any value into GS base. They have stacks of
+;    their own, above whose frame lies the address of this CPU's struct cpu; GS base is saved,
+;    set, and put back.
 ;
-; A frame from kernel mode gets a copy of the interrupted address and the interrupted RBP below it, as a call from
-; there would have left them: so backtraces and gdb walk through. From user mode RBP is 0: the walk ends.
+; A frame from kernel mode gets a copy of the interrupted address and the interrupted RBP below
+; it, as a call from there would have left them: so backtraces and gdb walk through. From user
+; mode RBP is 0: the walk ends.
 
 	default rel
 	bits 64
 
 %include "assym.inc"
+%include "dwarf.inc"
 %include "smap.inc"
 
 	extern	trap_user, trap_kernel, trap_ist, irq_user, irq_kernel, user_return, user_bad_rip
@@ -70,6 +74,7 @@
 %endmacro
 
 	section .text.entry progbits alloc exec nowrite align=16
+text_start:
 
 ; ---- stubs ----
 
@@ -203,6 +208,7 @@ trap_ist_ret:
 	wrmsr
 	POP_REGS
 	iretq
+text_end:
 
 ; ---- tables ----
 
@@ -216,4 +222,11 @@ trap_vectors:
 %assign vector vector + 1
 %endrep
 
-	SMAP_TABLE smap_sites_entry
+	CFI_OUTERMOST trap_entry, trap_kernel_frame
+	CFI_TRAP trap_kernel_frame, irq_entry
+	CFI_OUTERMOST irq_entry, irq_kernel_frame
+	CFI_TRAP irq_kernel_frame, user_exit
+	CFI_OUTERMOST user_exit, ist_entry
+	CFI_TRAP trap_ist_frame, text_end
+
+	SMAP_TABLE smap_sites_entry, text_start

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * FPU state of user mode: x87, SSE, AVX. XSAVE where the processor has it, else FXSAVE (x87 and SSE). The
- * kernel's own code uses none of these registers, so an LWP's state stays in them until arch_switch() (or a
- * function here, asked to) saves it.
+ * FPU state of user mode: x87, SSE, AVX. XSAVE where the processor has it, else FXSAVE (x87 and
+ * SSE). The kernel's own code uses none of these registers, so an LWP's state stays in them
+ * until arch_switch() (or a function here, asked to) saves it.
  */
 #include <arch/arch_if.h>
 #include <arch/insn.h>
@@ -10,10 +10,10 @@
 #include <kernel/panic.h>
 #include <kernel/string.h>
 
-#define FCW_INITIAL   0x37fu
-#define MXCSR_INITIAL 0x1f80u
+#define FCW_INITIAL        0x37fu
+#define MXCSR_INITIAL      0x1f80u
 #define MXCSR_MASK_DEFAULT 0xffbfu
-#define XCR0_X87_SSE  3u
+#define XCR0_X87_SSE       3u
 
 /* Places in the save area. */
 #define AREA_MXCSR      24

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Segment descriptors and the TSS, one set for each CPU. There is no 32-bit segment for user mode: the
- * selector exists only as the base from which SYSRET counts.
+ * Segment descriptors and the TSS, one set for each CPU. There is no 32-bit segment for user
+ * mode: the selector exists only as the base from which SYSRET counts.
  */
 #include <abi/errno.h>
 #include <arch/md.h>
@@ -20,7 +20,7 @@ struct table_pointer {
 	uint64_t base;
 } __attribute__((packed));
 
-/* The address of the CPU's structure lies above the first frame on each IST stack: see entry.asm. */
+/* The address of struct cpu lies above the first frame on each IST stack: see entry.asm. */
 #define IST_TOP_GAP 16
 
 void
@@ -30,7 +30,6 @@ gdt_set_ist(struct cpu *ci, const uintptr_t ist[])
 		uintptr_t top = ist[i] + KSTACK_SIZE - IST_TOP_GAP;
 
 		*(struct cpu **)top = ci;
-		ci->ci_md.md_ist[i] = ist[i];
 		ci->ci_md.md_tss.tss_ist[i - 1] = top;
 	}
 }
@@ -50,7 +49,8 @@ gdt_init(struct cpu *ci, uintptr_t ist[])
 	gdt[SEL_KDATA >> 3] = GDT_KDATA;
 	gdt[SEL_UDATA >> 3] = GDT_UDATA;
 	gdt[SEL_UCODE >> 3] = GDT_UCODE;
-	gdt[SEL_TSS >> 3] = GDT_TSS | (sizeof(struct tss) - 1) | (tss & 0xffffff) << 16 | (tss >> 24 & 0xff) << 56;
+	gdt[SEL_TSS >> 3] =
+	    GDT_TSS | (sizeof(struct tss) - 1) | (tss & 0xffffff) << 16 | (tss >> 24 & 0xff) << 56;
 	gdt[(SEL_TSS >> 3) + 1] = tss >> 32;
 
 	__asm volatile("lgdt %0\n\t"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Offsets and constants for assembly: compiled to assembly, never linked; see assym.inc in the Makefile.
+ * Offsets and constants for assembly: compiled to assembly, never linked; see assym.inc in the
+ * Makefile.
  */
 #include <arch/arch_if.h>
 #include <arch/md.h>
@@ -10,7 +11,8 @@
 
 #include <abi/errno.h>
 
-#define DEFINE(name, value) __asm volatile(".ascii \"->" #name " %0\"" : : "i"((unsigned long)(value)))
+#define DEFINE(name, value) \
+	__asm volatile(".ascii \"->" #name " %0\"" : : "i"((unsigned long)(value)))
 #define OFFSET(name, type, field) DEFINE(name, offsetof(struct type, field))
 
 void genassym(void);
@@ -41,6 +43,13 @@ genassym(void)
 	OFFSET(TF_R8, trapframe, tf_r8);
 	OFFSET(TF_R9, trapframe, tf_r9);
 	OFFSET(TF_RAX, trapframe, tf_rax);
+	OFFSET(TF_RCX, trapframe, tf_rcx);
+	OFFSET(TF_R11, trapframe, tf_r11);
+	OFFSET(TF_RBX, trapframe, tf_rbx);
+	OFFSET(TF_R12, trapframe, tf_r12);
+	OFFSET(TF_R13, trapframe, tf_r13);
+	OFFSET(TF_R14, trapframe, tf_r14);
+	OFFSET(TF_R15, trapframe, tf_r15);
 	OFFSET(TF_RBP, trapframe, tf_rbp);
 	OFFSET(TF_RIP, trapframe, tf_rip);
 	OFFSET(TF_CS, trapframe, tf_cs);

@@ -23,7 +23,10 @@ idt_init(void)
 		idt[i] = (struct gate){
 			.offset0 = (uint16_t)entry,
 			.selector = SEL_KCODE,
-			.ist = i == T_NMI ? IST_NMI : i == T_DF ? IST_DF : i == T_MC ? IST_MC : IST_NONE,
+			.ist = i == T_NMI ? IST_NMI
+			    : i == T_DF   ? IST_DF
+			    : i == T_MC   ? IST_MC
+					  : IST_NONE,
 			.type = GATE_INTERRUPT | (i == T_BP || i == T_OF ? GATE_USER : 0),
 			.offset1 = (uint16_t)(entry >> 16),
 			.offset2 = (uint32_t)(entry >> 32),

@@ -154,16 +154,18 @@ arch_prctl(int code, uintptr_t addr)
 
 /* ---- birth, new program, death ---- */
 
-/* => child runs nowhere; its kernel stack is there */
+/* => child runs nowhere, its kernel stack is there; tls < USER_END, else the switch would fault */
 void
 arch_lwp_fork(struct lwp *child, uintptr_t stack, bool set_tls, uintptr_t tls)
 {
 	struct lwp *l = arch_curlwp();
 	struct trapframe *tf = arch_user_frame(child);
 
-	KASSERT(l->l_md.md_hasuser && child != l);
+	KASSERT(l->l_md.md_hasuser && child != l && (!set_tls || tls < USER_END));
 	*tf = *arch_user_frame(l);
 	tf->tf_rax = 0;
+	tf->tf_rcx = tf->tf_rip; /* a system call's frame leaves these two to us */
+	tf->tf_r11 = tf->tf_rflags;
 	if (stack != 0)
 		tf->tf_rsp = stack;
 	fpu_save(child->l_md.md_fpu); /* one instruction: no switch can come between */

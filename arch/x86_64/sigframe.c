@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Signal frames: Linux's rt_sigframe for x86-64, to the byte, for C libraries and run-time systems look into it.
+ * Signal frames: Linux's rt_sigframe for x86-64, to the byte, for C libraries and run-time
+ * systems look into it.
  *
- * From lower addresses up: struct rt_sigframe, at 8 modulo 16 as after a call; the FPU state in XSAVE format, at
- * a multiple of 64, whose reserved bytes tell its size; a closing magic number; the 128 bytes below the old
- * stack pointer that the interrupted function may use.
+ * From lower addresses up: struct rt_sigframe, at 8 modulo 16 as after a call; the FPU state in
+ * XSAVE format, at a multiple of 64, whose reserved bytes tell its size; a closing magic
+ * number; the 128 bytes below the old stack pointer that the interrupted function may use.
  *
- * Nothing of a frame that comes back is trusted: selectors must be ours, only flags that user mode may change
- * are taken, the address must be canonical, and the FPU state is checked for what would make XRSTOR fault.
+ * Nothing of a frame that comes back is trusted: selectors must be ours, only flags that user
+ * mode may change are taken, the address must be canonical, and the FPU state is checked for
+ * what would make XRSTOR fault.
  */
 #include <abi/errno.h>
 #include <arch/arch_if.h>
@@ -27,8 +29,8 @@
 
 /* Flags that rt_sigreturn restores. */
 #define RFLAGS_USER \
-	(RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_TF | RFLAGS_DF | RFLAGS_OF | RFLAGS_RF | \
-	    RFLAGS_AC)
+	(RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_TF | RFLAGS_DF | \
+	    RFLAGS_OF | RFLAGS_RF | RFLAGS_AC)
 
 struct sigcontext {
 	uint64_t sc_r8, sc_r9, sc_r10, sc_r11, sc_r12, sc_r13, sc_r14, sc_r15;
@@ -56,7 +58,7 @@ struct rt_sigframe {
 };
 _Static_assert(sizeof(struct rt_sigframe) == 440, "struct rt_sigframe");
 
-/* The save area of FXSAVE, its last bytes used as Linux does; then the header of XSAVE, then the components. */
+/* FXSAVE's area, its last bytes used as Linux does; then XSAVE's header; then the components. */
 struct fpstate {
 	uint8_t fp_legacy[24];
 	uint32_t fp_mxcsr;
@@ -70,7 +72,8 @@ struct fpstate {
 	uint8_t fp_components[FPU_AREA - 576];
 } __aligned(64);
 _Static_assert(sizeof(struct fpstate) == FPU_AREA && offsetof(struct fpstate, fp_magic1) == 464 &&
-	offsetof(struct fpstate, fp_xstate_bv) == 512, "struct fpstate");
+	offsetof(struct fpstate, fp_xstate_bv) == 512,
+    "struct fpstate");
 #define FP_LEGACY_SIZE offsetof(struct fpstate, fp_xstate_bv)
 
 /* ---- FPU state ---- */
@@ -102,16 +105,16 @@ fpstate_out(uintptr_t dst)
 	return arch_ustore_32(dst + size, FP_XSTATE_MAGIC2);
 }
 
-/* Is it a complete XSAVE area, as its reserved bytes say? An area without is x87 and SSE state alone. */
+/* Is it a complete XSAVE area, as its reserved bytes say? Else it is x87 and SSE state alone. */
 static bool
 fpstate_extended(const struct fpstate *fp, uintptr_t src)
 {
 	size_t size = fpu_area_size();
 	uint32_t magic2;
 
-	return fpu_features() != 0 && fp->fp_magic1 == FP_XSTATE_MAGIC1 && fp->fp_xstate_size == size &&
-	    fp->fp_extended_size >= size + sizeof(magic2) && arch_ufetch_32(src + size, &magic2) == 0 &&
-	    magic2 == FP_XSTATE_MAGIC2;
+	return fpu_features() != 0 && fp->fp_magic1 == FP_XSTATE_MAGIC1 &&
+	    fp->fp_xstate_size == size && fp->fp_extended_size >= size + sizeof(magic2) &&
+	    arch_ufetch_32(src + size, &magic2) == 0 && magic2 == FP_XSTATE_MAGIC2;
 }
 
 /* => src may be 0: initial state */
@@ -130,7 +133,8 @@ fpstate_in(uintptr_t src)
 		return -EFAULT;
 	if (fpstate_extended(&fp, src)) {
 		features &= fp.fp_xfeatures;
-		if (arch_copyin((char *)&fp + FP_LEGACY_SIZE, src + FP_LEGACY_SIZE, fpu_area_size() - FP_LEGACY_SIZE) != 0)
+		if (arch_copyin((char *)&fp + FP_LEGACY_SIZE, src + FP_LEGACY_SIZE,
+			fpu_area_size() - FP_LEGACY_SIZE) != 0)
 			return -EFAULT;
 		if (fp.fp_xcomp_bv != 0)
 			return -EFAULT;
@@ -155,9 +159,10 @@ on_stack(uintptr_t sp, const stack_t *ss)
 	return (ss->ss_flags & SS_DISABLE) == 0 && sp > ss->ss_sp && sp - ss->ss_sp <= ss->ss_size;
 }
 
-/* Where the frame goes, or 0 when the alternate stack is too small; *fpstate receives the place of the FPU state. */
+/* Where the frame goes, or 0 when the alternate stack is too small; *fpstate: the FPU state. */
 static uintptr_t
-frame_place(const struct trapframe *tf, const struct k_sigaction *act, const stack_t *ss, uintptr_t *fpstate)
+frame_place(const struct trapframe *tf, const struct k_sigaction *act, const stack_t *ss,
+    uintptr_t *fpstate)
 {
 	bool alternate = on_stack(tf->tf_rsp, ss);
 	uintptr_t sp = tf->tf_rsp - RED_ZONE;
@@ -175,20 +180,36 @@ static void
 fill_context(struct sigcontext *sc, const struct trapframe *tf, const struct arch_lwp *md)
 {
 	*sc = (struct sigcontext){
-		.sc_r8 = tf->tf_r8, .sc_r9 = tf->tf_r9, .sc_r10 = tf->tf_r10, .sc_r11 = tf->tf_r11,
-		.sc_r12 = tf->tf_r12, .sc_r13 = tf->tf_r13, .sc_r14 = tf->tf_r14, .sc_r15 = tf->tf_r15,
-		.sc_rdi = tf->tf_rdi, .sc_rsi = tf->tf_rsi, .sc_rbp = tf->tf_rbp, .sc_rbx = tf->tf_rbx,
-		.sc_rdx = tf->tf_rdx, .sc_rax = tf->tf_rax, .sc_rcx = tf->tf_rcx, .sc_rsp = tf->tf_rsp,
-		.sc_rip = tf->tf_rip, .sc_rflags = tf->tf_rflags,
-		.sc_cs = (uint16_t)tf->tf_cs, .sc_ss = (uint16_t)tf->tf_ss,
-		.sc_err = md->md_err, .sc_trapno = md->md_trapno, .sc_cr2 = md->md_cr2,
+		.sc_r8 = tf->tf_r8,
+		.sc_r9 = tf->tf_r9,
+		.sc_r10 = tf->tf_r10,
+		.sc_r11 = tf->tf_r11,
+		.sc_r12 = tf->tf_r12,
+		.sc_r13 = tf->tf_r13,
+		.sc_r14 = tf->tf_r14,
+		.sc_r15 = tf->tf_r15,
+		.sc_rdi = tf->tf_rdi,
+		.sc_rsi = tf->tf_rsi,
+		.sc_rbp = tf->tf_rbp,
+		.sc_rbx = tf->tf_rbx,
+		.sc_rdx = tf->tf_rdx,
+		.sc_rax = tf->tf_rax,
+		.sc_rcx = tf->tf_rcx,
+		.sc_rsp = tf->tf_rsp,
+		.sc_rip = tf->tf_rip,
+		.sc_rflags = tf->tf_rflags,
+		.sc_cs = (uint16_t)tf->tf_cs,
+		.sc_ss = (uint16_t)tf->tf_ss,
+		.sc_err = md->md_err,
+		.sc_trapno = md->md_trapno,
+		.sc_cr2 = md->md_cr2,
 	};
 }
 
 /* => the current LWP's frame, in user_return(): after that all registers are loaded from it */
 int
-arch_sendsig(struct trapframe *tf, const struct k_sigaction *act, const siginfo_t *info, sigset_t oldmask,
-    const stack_t *altstack)
+arch_sendsig(struct trapframe *tf, const struct k_sigaction *act, const siginfo_t *info,
+    sigset_t oldmask, const stack_t *altstack)
 {
 	struct rt_sigframe sf;
 	uintptr_t sp, fpstate;
@@ -200,7 +221,8 @@ arch_sendsig(struct trapframe *tf, const struct k_sigaction *act, const siginfo_
 		return -EFAULT;
 
 	sf.sf_restorer = act->sa_restorer;
-	sf.sf_uc.uc_flags = UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS | (fpu_features() != 0 ? UC_FP_XSTATE : 0);
+	sf.sf_uc.uc_flags =
+	    UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS | (fpu_features() != 0 ? UC_FP_XSTATE : 0);
 	sf.sf_uc.uc_link = 0;
 	memset(&sf.sf_uc.uc_stack, 0, sizeof(stack_t)); /* it has a hole */
 	sf.sf_uc.uc_stack.ss_sp = altstack->ss_sp;

@@ -2,10 +2,11 @@
 /*
  * Start of the other CPUs, one after the other.
  *
- * A CPU starts in real mode in the first MiB, so boot/trampoline.asm is copied to a page there; it goes through
- * the boot page tables, the only ones that map low addresses, to ap_entry and ap_main() below. `ap_claim` holds
- * the APIC id of the CPU that is being started: it swaps itself for AP_CLAIMED, or, when we have lost
- * patience, we swap it for AP_NONE; only one can win, so a CPU that comes too late halts and touches nothing.
+ * A CPU starts in real mode in the first MiB, so boot/trampoline.asm is copied to a page there;
+ * it goes through the boot page tables, the only ones that map low addresses, to ap_entry and
+ * ap_main() below. `ap_claim` holds the APIC id of the CPU that is being started: it swaps
+ * itself for AP_CLAIMED, or, when we have lost patience, we swap it for AP_NONE; only one can
+ * win, so a CPU that comes too late halts and touches nothing.
  */
 #include <arch/arch_if.h>
 #include <arch/insn.h>
@@ -19,9 +20,9 @@
 #include <kernel/printf.h>
 #include <kernel/string.h>
 
-#define AP_NONE    0xffffffffu
-#define AP_CLAIMED 0xfffffffeu
-#define AP_PATIENCE ((nsec_t)5000000000) /* for the CPU to come at all */
+#define AP_NONE          0xffffffffu
+#define AP_CLAIMED       0xfffffffeu
+#define AP_PATIENCE      ((nsec_t)5000000000) /* for the CPU to come at all */
 #define INIT_DELAY_US    10000
 #define STARTUP_DELAY_US 200
 

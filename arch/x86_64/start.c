@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Start of the boot CPU: from boot/entry.asm, with the boot page tables, on the stack of lwp0. Descriptor tables
- * come first, so that any fault from then on ends in a panic that can be read.
+ * Start of the boot CPU: from boot/entry.asm, with the boot page tables, on the stack of lwp0.
+ * Descriptor tables come first, so that any fault from then on ends in a panic that can be
+ * read.
  */
 #include <arch/arch_if.h>
 #include <arch/machine.h>

@@ -6,6 +6,7 @@
 	bits 64
 
 %include "assym.inc"
+%include "dwarf.inc"
 
 	extern	fpu_kind, cpu_fsgsbase, lwp_startup, user_exit
 
@@ -35,7 +36,7 @@ arch_switch:
 	xsaveopt64 [rcx]
 .fpu_saved:
 	cmp	byte [cpu_fsgsbase], 0
-	je	.saved			; only calls change the bases: L_FSBASE and L_GSBASE are right
+	je	.saved			; only calls change the bases, and save them
 	rdfsbase rax
 	mov	[rdi + L_FSBASE], rax
 	swapgs				; an NMI here sets GS base for itself
@@ -111,8 +112,8 @@ arch_switch:
 	wrmsr
 	jmp	.loaded
 
-; First code of a new LWP: RAX = the LWP that ran before, RBX = function, R12 = argument, RSP = its frame
-; of user registers, see arch_lwp_init().
+; First code of a new LWP: RAX = the LWP that ran before, RBX = function, R12 = argument, RSP =
+; its frame of user registers, see arch_lwp_init().
 	align	16
 	global	lwp_trampoline:function
 lwp_trampoline:
@@ -121,3 +122,6 @@ lwp_trampoline:
 	mov	rdi, r12
 	call	rbx
 	jmp	user_exit
+text_end:
+
+	CFI_OUTERMOST lwp_trampoline, text_end

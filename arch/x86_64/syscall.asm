@@ -1,20 +1,23 @@
 ; SPDX-License-Identifier: BSD-2-Clause
 ;
-; System calls: SYSCALL comes here with interrupts off and user mode's RSP and GS base; the processor has put
-; RIP into RCX, RFLAGS into R11, and cleared what IA32_FMASK names.
+; System calls: SYSCALL comes here with interrupts off and user mode's RSP and GS base; the
+; processor has put RIP into RCX, RFLAGS into R11, and cleared what IA32_FMASK names.
 ;
-; The fast way back is SYSRET. It loads RIP from RCX and must not meet an address that is not canonical: it
-; would fault in kernel mode on the user's stack. RIP here is the one that SYSCALL stored, the end of an
-; instruction below USER_END, or that moved back to the instruction's start by a restart. Whoever puts
-; anything else into the frame (exec, rt_sigreturn, a signal handler's start) has l_ast set, and with l_ast the way
-; back is that of traps, user_exit, which looks at RIP and loads every register.
+; The fast way back is SYSRET. It loads RIP from RCX and must not meet an address that is not
+; canonical: it would fault in kernel mode on the user's stack. RIP here is the one that SYSCALL
+; stored, the end of an instruction below USER_END, or that moved back to the instruction's
+; start by a restart. Whoever puts anything else into the frame (exec, rt_sigreturn, a signal
+; handler's start) has l_ast set, and with l_ast the way back is that of traps, user_exit, which
+; looks at RIP and loads every register.
 ;
-; Called functions keep RBX and R12-R15 for us, RBP is put back; R8-R10, RDI, RSI, RDX are the user's to keep, too.
+; Called functions keep RBX and R12-R15 for us, RBP is put back; R8-R10, RDI, RSI, RDX are the
+; user's to keep, too.
 
 	default rel
 	bits 64
 
 %include "assym.inc"
+%include "dwarf.inc"
 
 	extern	syscall_dispatch, user_exit
 
@@ -39,9 +42,7 @@ syscall_entry:
 	push	r13
 	push	r12
 	push	rbx
-	push	r11
-	push	rcx
-	push	rax
+	sub	rsp, TF_RBX - TF_RAX	; tf_r11, tf_rcx, tf_rax: only .slow needs them
 	push	r9
 	push	r8
 	push	r10
@@ -75,4 +76,11 @@ syscall_entry:
 	cmp	rax, -EJUSTRETURN	; the frame has the result already
 	je	user_exit
 	mov	[rsp + TF_RAX], rax
+	mov	rcx, [rsp + TF_RIP]	; what SYSCALL has left there
+	mov	[rsp + TF_RCX], rcx
+	mov	r11, [rsp + TF_RFLAGS]
+	mov	[rsp + TF_R11], r11
 	jmp	user_exit
+text_end:
+
+	CFI_OUTERMOST syscall_entry, text_end

@@ -2,9 +2,10 @@
 /*
  * Exceptions and interrupts, called by entry.asm with interrupts off.
  *
- * From user mode: a page fault is the address space's business; any other exception becomes a signal
- * with Linux's codes. From kernel mode: a page fault in one of the functions on user memory is tried there
- * too, and if that fails, goes on at the fixup of the faulting instruction; everything else is a bug.
+ * From user mode: a page fault is the address space's business; any other exception becomes a
+ * signal with Linux's codes. From kernel mode: a page fault in one of the functions on user
+ * memory is tried there too, and if that fails, goes on at the fixup of the faulting
+ * instruction; everything else is a bug.
  */
 #include <abi/errno.h>
 #include <arch/arch_if.h>
@@ -31,16 +32,16 @@
 #define FPE_FLTINV 7
 #define FPE_FLTUNK 14
 
-#define DR6_STEP 0x4000u
+#define DR6_STEP    0x4000u
 #define DR6_INITIAL 0xffff0ff0ul
 
 /* Exception bits of the x87 status word and of MXCSR. */
-#define FP_INVALID   0x01u
-#define FP_DENORMAL  0x02u
-#define FP_DIVIDE    0x04u
-#define FP_OVERFLOW  0x08u
-#define FP_UNDERFLOW 0x10u
-#define FP_PRECISION 0x20u
+#define FP_INVALID        0x01u
+#define FP_DENORMAL       0x02u
+#define FP_DIVIDE         0x04u
+#define FP_OVERFLOW       0x08u
+#define FP_UNDERFLOW      0x10u
+#define FP_PRECISION      0x20u
 #define MXCSR_MASKS_SHIFT 7
 
 struct extable_entry {
@@ -48,15 +49,29 @@ struct extable_entry {
 };
 
 extern const struct extable_entry __extable_start[], __extable_end[]; /* linker script */
-extern const char peek_fault[]; /* usercopy.asm */
+extern const char peek_fault[];                                       /* usercopy.asm */
 
 static const char *const trap_name[32] = {
-	[T_DE] = "divide error", [T_DB] = "debug exception", [T_NMI] = "NMI", [T_BP] = "breakpoint",
-	[T_OF] = "overflow", [T_BR] = "bound range", [T_UD] = "invalid opcode", [T_NM] = "no FPU",
-	[T_DF] = "double fault", [T_TS] = "invalid TSS", [T_NP] = "segment not present",
-	[T_SS] = "stack fault", [T_GP] = "general protection fault", [T_PF] = "page fault",
-	[T_MF] = "x87 error", [T_AC] = "alignment check", [T_MC] = "machine check", [T_XM] = "SIMD error",
-	[T_VE] = "virtualization exception", [T_CP] = "control protection",
+	[T_DE] = "divide error",
+	[T_DB] = "debug exception",
+	[T_NMI] = "NMI",
+	[T_BP] = "breakpoint",
+	[T_OF] = "overflow",
+	[T_BR] = "bound range",
+	[T_UD] = "invalid opcode",
+	[T_NM] = "no FPU",
+	[T_DF] = "double fault",
+	[T_TS] = "invalid TSS",
+	[T_NP] = "segment not present",
+	[T_SS] = "stack fault",
+	[T_GP] = "general protection fault",
+	[T_PF] = "page fault",
+	[T_MF] = "x87 error",
+	[T_AC] = "alignment check",
+	[T_MC] = "machine check",
+	[T_XM] = "SIMD error",
+	[T_VE] = "virtualization exception",
+	[T_CP] = "control protection",
 };
 
 static inline uintptr_t
@@ -88,12 +103,12 @@ print_registers(const struct trapframe *tf)
 	__asm volatile("movq %%cr3, %0" : "=r"(cr3));
 	kprintf("rip %016lx  rsp %016lx  rflags %08lx  cs %lx  err %lx\n", tf->tf_rip, tf->tf_rsp,
 	    tf->tf_rflags, tf->tf_cs, tf->tf_err);
-	kprintf("rax %016lx  rbx %016lx  rcx %016lx  rdx %016lx\n", tf->tf_rax, tf->tf_rbx, tf->tf_rcx,
-	    tf->tf_rdx);
-	kprintf("rsi %016lx  rdi %016lx  rbp %016lx  r8  %016lx\n", tf->tf_rsi, tf->tf_rdi, tf->tf_rbp,
-	    tf->tf_r8);
-	kprintf("r9  %016lx  r10 %016lx  r11 %016lx  r12 %016lx\n", tf->tf_r9, tf->tf_r10, tf->tf_r11,
-	    tf->tf_r12);
+	kprintf("rax %016lx  rbx %016lx  rcx %016lx  rdx %016lx\n", tf->tf_rax, tf->tf_rbx,
+	    tf->tf_rcx, tf->tf_rdx);
+	kprintf("rsi %016lx  rdi %016lx  rbp %016lx  r8  %016lx\n", tf->tf_rsi, tf->tf_rdi,
+	    tf->tf_rbp, tf->tf_r8);
+	kprintf("r9  %016lx  r10 %016lx  r11 %016lx  r12 %016lx\n", tf->tf_r9, tf->tf_r10,
+	    tf->tf_r11, tf->tf_r12);
 	kprintf("r13 %016lx  r14 %016lx  r15 %016lx\n", tf->tf_r13, tf->tf_r14, tf->tf_r15);
 	kprintf("cr2 %016lx  cr3 %016lx\n", read_cr2(), cr3);
 }
@@ -118,9 +133,9 @@ fatal_page_fault(struct trapframe *tf, uintptr_t addr)
 
 	print_registers(tf);
 	panic("page fault in kernel mode at %#lx: %s at %#lx%s", tf->tf_rip, what, addr,
-	    addr < PAGE_SIZE  ? ", a null pointer"
-	    : addr < USER_END ? ", user memory outside the copy functions"
-			      : "");
+	    addr < PAGE_SIZE      ? ", a null pointer"
+		: addr < USER_END ? ", user memory outside the copy functions"
+				  : "");
 }
 
 static inline int
@@ -140,9 +155,11 @@ kernel_page_fault(struct trapframe *tf)
 		fatal_page_fault(tf, addr);
 	if (addr < USER_END) {
 		/* With interrupts off or LP_NOFAULT nobody may sleep: absent is absent. */
-		if ((tf->tf_rflags & RFLAGS_IF) != 0 && (arch_curlwp()->l_pflag & LP_NOFAULT) == 0) {
+		if ((tf->tf_rflags & RFLAGS_IF) != 0 &&
+		    (arch_curlwp()->l_pflag & LP_NOFAULT) == 0) {
 			arch_intr_enable();
-			error = vm_fault_trap(tf, addr, fault_access(tf), false, (tf->tf_err & PF_PRESENT) != 0);
+			error = vm_fault_trap(
+			    tf, addr, fault_access(tf), false, (tf->tf_err & PF_PRESENT) != 0);
 			arch_intr_disable();
 		}
 	} else if (fixup != (uintptr_t)peek_fault) {
@@ -240,14 +257,16 @@ trap_user(struct trapframe *tf)
 		if (unlikely((tf->tf_err & PF_RSVD) != 0))
 			fatal_page_fault(tf, cr2);
 		/*
-		 * The processor itself, for an instruction of user mode, may not touch a page that is there. No
-		 * handling helps. QEMU's emulation does this for IRET and far returns in user mode, with SMAP.
+		 * The processor itself, for an instruction of user mode, may not touch a page that
+		 * is there. No handling helps. QEMU's emulation does this with SMAP for IRET and
+		 * far returns in user mode.
 		 */
 		if (unlikely((tf->tf_err & (PF_USER | PF_PRESENT)) == PF_PRESENT)) {
 			user_fault(tf, SIGSEGV, SEGV_ACCERR, cr2);
 			break;
 		}
-		(void)vm_fault_trap(tf, cr2, fault_access(tf), true, (tf->tf_err & PF_PRESENT) != 0);
+		(void)vm_fault_trap(
+		    tf, cr2, fault_access(tf), true, (tf->tf_err & PF_PRESENT) != 0);
 		break;
 	case T_DE:
 		user_fault(tf, SIGFPE, FPE_INTDIV, tf->tf_rip);
@@ -311,8 +330,8 @@ irq_kernel(struct trapframe *tf)
 	const struct lwp *l = ci->ci_curlwp;
 
 	irq(ci, tf, false);
-	if (unlikely(__atomic_load_n(&l->l_dopreempt, __ATOMIC_RELAXED) != 0) && l->l_nopreempt == 0 &&
-	    ci->ci_mtx_count == 0 && ci->ci_intr_depth == 0)
+	if (unlikely(__atomic_load_n(&l->l_dopreempt, __ATOMIC_RELAXED) != 0) &&
+	    l->l_nopreempt == 0 && ci->ci_mtx_count == 0 && ci->ci_intr_depth == 0)
 		kpreempt_intr();
 }
 
@@ -332,8 +351,9 @@ trap_ist(struct trapframe *tf)
 		cr2 = read_cr2();
 		print_registers(tf);
 		if (kstack_is_guard(cr2))
-			panic("kernel stack overflow at %#lx: stack pointer %#lx, lid %d's stack begins at %p", tf->tf_rip,
-			    tf->tf_rsp, l->l_lid, l->l_kstack);
+			panic(
+			    "kernel stack overflow at %#lx: rsp %#lx, the stack of lid %d begins at %p",
+			    tf->tf_rip, tf->tf_rsp, l->l_lid, l->l_kstack);
 		panic("double fault at %#lx", tf->tf_rip);
 	default:
 		print_registers(tf);

@@ -1,10 +1,11 @@
 ; SPDX-License-Identifier: BSD-2-Clause
 ;
-; User memory: <arch/arch_if.h>. Each instruction that touches it has an entry in the table .extable
-; that tells the page-fault handler where to go on when the page cannot be had. The range is checked first.
+; User memory: <arch/arch_if.h>. Each instruction that touches it has an entry in the table
+; .extable that tells the page-fault handler where to go on when the page cannot be had. The
+; range is checked first.
 ;
-; Bulk is moved by REP MOVSQ: the fewest instructions without vector registers, which are the user's. The bytes
-; behind the last whole word are moved by one unaligned word that overlaps it.
+; Bulk is moved by REP MOVSQ: the fewest instructions without vector registers, which are the
+; user's. The bytes behind the last whole word are moved by one unaligned word that overlaps it.
 
 	default rel
 	bits 64
@@ -12,12 +13,12 @@
 %include "assym.inc"
 %include "smap.inc"
 
-; U fixup, instruction: an instruction that may fault.
+; U fixup, instruction: an instruction that may fault. Its place is a number, as in smap.inc.
 %macro U 2+
-%%here:
+%%here	equ $ - $$
 	%2
 	[section .extable progbits alloc noexec nowrite align=8]
-	dq	%%here, %1
+	dq	text_start + %%here, %1
 	__SECT__
 %endmacro
 
@@ -67,6 +68,7 @@
 %endmacro
 
 	section .text
+text_start:
 
 ; int arch_copyin(void *dst, uintptr_t src, size_t n)
 	align	16
@@ -187,9 +189,9 @@ arch_uzero:
 	CLAC
 	ret
 
-; ssize_t arch_copyinstr(char *dst, uintptr_t src, size_t size)
-; By bytes up to a word boundary of the source, then by words that hold no zero byte while there is room for
-; a whole one, then by bytes again. A word inside one boundary lies in one page: nothing is read too far.
+; ssize_t arch_copyinstr(char *dst, uintptr_t src, size_t size) By bytes up to a word boundary
+; of the source, then by words that hold no zero byte while there is room for a whole one, then
+; by bytes again. A word inside one boundary lies in one page: nothing is read too far.
 	align	16
 	global	arch_copyinstr:function
 arch_copyinstr:
@@ -261,4 +263,4 @@ peek_fault:
 	mov	eax, -EFAULT
 	ret
 
-	SMAP_TABLE smap_sites_usercopy
+	SMAP_TABLE smap_sites_usercopy, text_start

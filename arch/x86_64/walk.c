@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Walking the frames of a kernel stack by RBP. Entry code pushes the interrupted address and RBP as a call
- * would, so a walk goes through traps, from one stack to another if need be, and ends at a frame from user mode,
- * where RBP was made 0. Every word is read by arch_peek(): a broken chain ends the walk.
+ * Walking the frames of a kernel stack by RBP. Entry code pushes the interrupted address and
+ * RBP as a call would, so a walk goes through traps, from one stack to another if need be, and
+ * ends at a frame from user mode, where RBP was made 0. Every word is read by arch_peek(): a
+ * broken chain ends the walk.
  */
 #include <arch/arch_if.h>
 #include <arch/md.h>

@@ -2,10 +2,10 @@
 /*
  * The console as a file. Options and sources of input: see <kernel/console.h>.
  *
- * Locking: con_output is held for a whole write, so that writes do not mix. con_reading is held by the reader who
- * takes bytes, not while it waits for them; it shows the bytes to user memory first and takes them when
- * they have arrived, so a bad address loses none. The line discipline's state, which the interrupt handler changes
- * too, is guarded by the spin lock of the readers' sleep queue.
+ * Locking: con_output is held for a whole write, so that writes do not mix. con_reading is held by
+ * the reader who takes bytes, not while it waits for them; it shows the bytes to user memory first
+ * and takes them when they have arrived, so a bad address loses none. The line discipline's state,
+ * which the interrupt handler changes too, is guarded by the spin lock of the readers' sleep queue.
  */
 #include <kernel/console.h>
 
@@ -39,7 +39,7 @@ static size_t item_done;   /* under con_reading */
 
 static struct mutex con_output = MUTEX_INIT("console output", RANK_INODE);
 static struct mutex con_reading = MUTEX_INIT("console input", RANK_INODE);
-static struct tty tty;     /* under sleepq_lock_of(&tty) */
+static struct tty tty;                           /* under sleepq_lock_of(&tty) */
 static struct list readers = LIST_INIT(readers); /* under sleepq_lock_of(&tty) */
 
 /* ---- options and start ---- */
@@ -76,7 +76,8 @@ console_init(void)
 		source = cooked ? SOURCE_TTY : SOURCE_NONE;
 	if (size >= 0) {
 		if ((size_t)size > ITEM_MAX)
-			panic("console: %zd bytes of standard input, at most %zu are possible", size, ITEM_MAX);
+			panic("console: %zd bytes of standard input, at most %zu are possible",
+			    size, ITEM_MAX);
 		item_size = (size_t)size;
 		if (size > 0 && (item = kmem_alloc(item_size)) == NULL)
 			panic("console: no memory for %zd bytes of standard input", size);
@@ -207,7 +208,8 @@ put_text(const char *s, size_t n)
 	char out[2 * CHUNK];
 	size_t k = 0;
 
-	if ((tty.t_modes.c_oflag & (OPOST | ONLCR)) != (OPOST | ONLCR)) { /* one word, read without the lock */
+	if ((tty.t_modes.c_oflag & (OPOST | ONLCR)) !=
+	    (OPOST | ONLCR)) { /* one word, read without the lock */
 		arch_console_write(s, n);
 		return;
 	}

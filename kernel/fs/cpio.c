@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * cpio archives, "newc": each member is a header of 110 characters (a magic number and 13 fields of 8 hexadecimal
- * digits), the name with its NUL, and the contents; name and contents are padded so that the next part
- * begins at a multiple of 4. A member called TRAILER!!! ends the archive.
+ * cpio archives, "newc": each member is a header of 110 characters (a magic number and 13 fields of
+ * 8 hexadecimal digits), the name with its NUL, and the contents; name and contents are padded so
+ * that the next part begins at a multiple of 4. A member called TRAILER!!! ends the archive.
  */
 #include <kernel/cpio.h>
 
@@ -15,8 +15,20 @@
 #define TRAILER     "TRAILER!!!"
 
 enum field {
-	F_INO, F_MODE, F_UID, F_GID, F_NLINK, F_MTIME, F_SIZE, F_DEVMAJOR, F_DEVMINOR, F_RDEVMAJOR, F_RDEVMINOR,
-	F_NAMESIZE, F_CHECK, F_COUNT
+	F_INO,
+	F_MODE,
+	F_UID,
+	F_GID,
+	F_NLINK,
+	F_MTIME,
+	F_SIZE,
+	F_DEVMAJOR,
+	F_DEVMINOR,
+	F_RDEVMAJOR,
+	F_RDEVMINOR,
+	F_NAMESIZE,
+	F_CHECK,
+	F_COUNT
 };
 _Static_assert(MAGIC_SIZE + 8 * F_COUNT == HEADER_SIZE, "newc header");
 
@@ -42,7 +54,10 @@ parse_field(const uint8_t *p, uint32_t *value)
 	return 0;
 }
 
-/* Takes n bytes at *pos and the padding behind them, which may be missing at the very end. NULL: not there. */
+/*
+ * Takes n bytes at *pos and the padding behind them, which may be missing at the very end. NULL:
+ * not there.
+ */
 static const uint8_t *
 take(const uint8_t *archive, size_t size, size_t *pos, size_t n)
 {
@@ -70,7 +85,8 @@ cpio_next(const void *archive, size_t size, size_t *pos, struct cpio_member *m)
 	for (unsigned i = 0; i < F_COUNT; i++)
 		if (parse_field(p + MAGIC_SIZE + 8 * i, &f[i]) != 0)
 			return -EINVAL;
-	if (f[F_NAMESIZE] < 2 || take(archive, size, &at, HEADER_SIZE + (size_t)f[F_NAMESIZE]) == NULL)
+	if (f[F_NAMESIZE] < 2 ||
+	    take(archive, size, &at, HEADER_SIZE + (size_t)f[F_NAMESIZE]) == NULL)
 		return -EINVAL;
 	m->name = (const char *)p + HEADER_SIZE;
 	m->namelen = f[F_NAMESIZE] - 1;

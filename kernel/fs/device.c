@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The devices without hardware: null, zero, full, random; and, in debug builds, debug, to which commands
- * for the kernel's self-tests are written.
+ * The devices without hardware: null, zero, full, random; and, in debug builds, debug, to which
+ * commands for the kernel's self-tests are written.
  */
 #include <kernel/file.h>
 
@@ -56,10 +56,18 @@ random_read(struct file *f __unused, struct uio *u, uint64_t *off __unused)
 	return done;
 }
 
-const struct file_ops null_ops = { .fo_seek = SEEKS_ZERO, .fo_read = null_read, .fo_write = null_write };
-const struct file_ops zero_ops = { .fo_seek = SEEKS_ZERO, .fo_read = zero_read, .fo_write = null_write };
-const struct file_ops full_ops = { .fo_seek = SEEKS_ZERO, .fo_read = zero_read, .fo_write = full_write };
-const struct file_ops random_ops = { .fo_seek = SEEKS_ZERO, .fo_read = random_read, .fo_write = null_write };
+const struct file_ops null_ops = {
+	.fo_seek = SEEKS_ZERO, .fo_read = null_read, .fo_write = null_write
+};
+const struct file_ops zero_ops = {
+	.fo_seek = SEEKS_ZERO, .fo_read = zero_read, .fo_write = null_write
+};
+const struct file_ops full_ops = {
+	.fo_seek = SEEKS_ZERO, .fo_read = zero_read, .fo_write = full_write
+};
+const struct file_ops random_ops = {
+	.fo_seek = SEEKS_ZERO, .fo_read = random_read, .fo_write = null_write
+};
 
 #ifdef DEBUG
 /* A write is one command; its result is that of the write. */
@@ -81,7 +89,9 @@ debug_write(struct file *f __unused, struct uio *u, uint64_t *off __unused)
 	return error != 0 ? error : (int64_t)len;
 }
 
-const struct file_ops debug_ops = { .fo_seek = SEEKS_NOT, .fo_read = null_read, .fo_write = debug_write };
+const struct file_ops debug_ops = {
+	.fo_seek = SEEKS_NOT, .fo_read = null_read, .fo_write = debug_write
+};
 #endif
 
 void

@@ -30,7 +30,8 @@ filedesc_ctor(void *p)
 void
 fd_init(void)
 {
-	filedesc_cache = kmem_cache_create("filedesc", sizeof(struct filedesc), 8, KC_TYPESTABLE, filedesc_ctor);
+	filedesc_cache =
+	    kmem_cache_create("filedesc", sizeof(struct filedesc), 8, KC_TYPESTABLE, filedesc_ctor);
 }
 
 static struct filedesc *
@@ -39,7 +40,8 @@ filedesc_alloc(void)
 	struct filedesc *fdt = kmem_cache_alloc(filedesc_cache);
 
 	if (fdt != NULL) {
-		KASSERT(fdt->fd_array == &fdt->fd_small && fdt->fd_used == 0 && fdt->fd_cloexec == 0);
+		KASSERT(
+		    fdt->fd_array == &fdt->fd_small && fdt->fd_used == 0 && fdt->fd_cloexec == 0);
 		fdt->fd_refs = 1;
 		fdt->fd_lowfree = 0;
 	}
@@ -85,7 +87,10 @@ fd_copy(struct filedesc *from)
 	if (to == NULL)
 		return NULL;
 	mutex_lock(&from->fd_lock);
-	/* Room first. The rank allows one table's lock at a time, but `to` is ours alone and needs none. */
+	/*
+	 * Room first. The rank allows one table's lock at a time, but `to` is ours alone and needs
+	 * none.
+	 */
 	for (;;) {
 		fa = from->fd_array;
 		end = fdmap_end(fa->fa_used, fa->fa_size);
@@ -108,7 +113,8 @@ fd_copy(struct filedesc *from)
 			uint32_t fd = w * 64 + (uint32_t)__builtin_ctzll(left);
 			struct file *f = fa->fa_file[fd];
 
-			if (unlikely(f == NULL)) { /* reserved by another LWP, which is just opening it */
+			if (unlikely(f ==
+				NULL)) { /* reserved by another LWP, which is just opening it */
 				used &= ~(left & -left);
 				continue;
 			}

@@ -2,11 +2,12 @@
 /*
  * Descriptors: from small numbers to open files.
  *
- * Changes are made under fd_lock. Lookups take no lock. If this LWP is the only one that can change the table
- * (one LWP in the process, no other process shares the table) it needs no reference either, for nothing else
- * can close the file before the call ends. Otherwise fd_get() raises the file's count unless it is 0 and then
- * looks again whether the slot still holds the file: memory of files is type-stable, so the worst it
- * can have touched is the count of another file, which it gives back.
+ * Changes are made under fd_lock. Lookups take no lock. If this LWP is the only one that can change
+ * the table (one LWP in the process, no other process shares the table) it needs no reference
+ * either, for nothing else can close the file before the call ends. Otherwise fd_get() raises the
+ * file's count unless it is 0 and then looks again whether the slot still holds the file: memory of
+ * files is type-stable, so the worst it can have touched is the count of another file, which it
+ * gives back.
  *
  * The slots move when a table grows. Old ones stay allocated until the table goes, and the second
  * look is made in the present ones.
@@ -65,7 +66,8 @@ fd_get(int fd)
 	const struct proc *p = curproc();
 	const struct filedesc *fdt = p->p_fd;
 
-	if (unlikely(atomic_load_relaxed(&p->p_nlwps) != 1 || atomic_load_relaxed(&fdt->fd_refs) != 1))
+	if (unlikely(
+		atomic_load_relaxed(&p->p_nlwps) != 1 || atomic_load_relaxed(&fdt->fd_refs) != 1))
 		return fd_get_shared(fdt, (uint32_t)fd);
 	return (struct fref){ slot(fdt, (uint32_t)fd), false };
 }
@@ -179,7 +181,8 @@ fd_install(int fd, struct file *f)
 	struct filedesc *fdt = curproc()->p_fd;
 
 	mutex_lock(&fdt->fd_lock);
-	KASSERT(fdmap_test(fdt->fd_array->fa_used, (uint32_t)fd) && fdt->fd_array->fa_file[fd] == NULL);
+	KASSERT(
+	    fdmap_test(fdt->fd_array->fa_used, (uint32_t)fd) && fdt->fd_array->fa_file[fd] == NULL);
 	atomic_store_release(&fdt->fd_array->fa_file[fd], f);
 	mutex_unlock(&fdt->fd_lock);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Open files. A struct file is shared by all descriptors that fork and dup made from one open; the last reference
- * closes it. Offsets move under f_lock, which a read or write holds from beginning to end, so that
- * two readers of one file never get the same bytes. f_flags changes by F_SETFL only, as one word.
+ * Open files. A struct file is shared by all descriptors that fork and dup made from one open; the
+ * last reference closes it. Offsets move under f_lock, which a read or write holds from beginning
+ * to end, so that two readers of one file never get the same bytes. f_flags changes by F_SETFL
+ * only, as one word.
  */
 #include <kernel/file.h>
 
@@ -175,7 +176,10 @@ file_pwrite(struct file *f, struct uio *u, uint64_t off)
 	return file_write(f, u);
 }
 
-/* Where an offset of `whence` counts from; data and hole: files have no holes but the one behind their end. */
+/*
+ * Where an offset of `whence` counts from; data and hole: files have no holes but the one behind
+ * their end.
+ */
 static int
 seek_base(const struct file *f, int64_t off, int whence, int64_t *base)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The inode tree. Built by the boot CPU while it is alone; constant afterwards, so it needs no locks.
- * A directory keeps its names twice: in a tree for lookups and in an array whose index is the position that
- * getdents reports, which therefore never shifts.
+ * The inode tree. Built by the boot CPU while it is alone; constant afterwards, so it needs no
+ * locks. A directory keeps its names twice: in a tree for lookups and in an array whose index is
+ * the position that getdents reports, which therefore never shifts.
  */
 #include <kernel/inode.h>
 
@@ -14,12 +14,11 @@
 #include <kernel/string.h>
 #include <kernel/vm.h>
 
-
 #define FS_DEV     1 /* st_dev of the tree */
 #define FIRST_ROOM 8
 
-static struct inode *root;       /* constant after boot */
-static uint64_t inode_numbers;   /* (a) */
+static struct inode *root;     /* constant after boot */
+static uint64_t inode_numbers; /* (a) */
 
 uint64_t
 inode_new_number(void)
@@ -174,7 +173,9 @@ inode_read_kernel(struct inode *ino, void *dst, size_t n, uint64_t off)
 		size_t in_page = (off + done) & PAGE_MASK;
 		size_t chunk = min(n - done, PAGE_SIZE - in_page);
 
-		memcpy(d + done, (char *)page_to_virt(ino->i_pages[(off + done) >> PAGE_SHIFT]) + in_page, chunk);
+		memcpy(d + done,
+		    (char *)page_to_virt(ino->i_pages[(off + done) >> PAGE_SHIFT]) + in_page,
+		    chunk);
 		done += chunk;
 	}
 	return (ssize_t)done;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * From paths to inodes. The walk is a loop: at a symbolic link, the link's target and the rest of the path become
- * the path to walk, in a buffer that is allocated at the first link.
+ * From paths to inodes. The walk is a loop: at a symbolic link, the link's target and the rest of
+ * the path become the path to walk, in a buffer that is allocated at the first link.
  */
 #include <kernel/inode.h>
 
@@ -14,10 +14,10 @@
 #define LINKS_MAX 40
 
 struct walk {
-	struct inode *dir;  /* where we are */
-	const char *path;   /* what is to be walked */
-	char *buf;          /* PATH_MAX bytes that hold `path`, or NULL */
-	unsigned links;     /* followed so far */
+	struct inode *dir; /* where we are */
+	const char *path;  /* what is to be walked */
+	char *buf;         /* PATH_MAX bytes that hold `path`, or NULL */
+	unsigned links;    /* followed so far */
 };
 
 /* Puts the target of a link in front of `rest`, which is empty or begins with a slash. */

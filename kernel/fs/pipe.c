@@ -2,13 +2,14 @@
 /*
  * Pipes: a ring of bytes in up to 16 pages, which are allocated when they are first written to.
  *
- * pi_read and pi_write count bytes for ever; their difference is what the pipe holds, their remainders are places
- * in the ring. When the pipe runs empty both start again at the first page, and all pages but that are freed.
+ * pi_read and pi_write count bytes for ever; their difference is what the pipe holds, their
+ * remainders are places in the ring. When the pipe runs empty both start again at the first page,
+ * and all pages but that are freed.
  *
- * Locking: pi_lock, held while bytes are copied from and to user memory, which may fault: its rank is below that
- * of address spaces. A write of up to PIPE_BUF bytes is one piece; it appears when all of it is copied.
- * One waiter is woken at a time; whoever leaves bytes or room behind wakes the next (pass_on()), so that
- * none sleeps beside work it could do.
+ * Locking: pi_lock, held while bytes are copied from and to user memory, which may fault: its rank
+ * is below that of address spaces. A write of up to PIPE_BUF bytes is one piece; it appears when
+ * all of it is copied. One waiter is woken at a time; whoever leaves bytes or room behind wakes the
+ * next (pass_on()), so that none sleeps beside work it could do.
  */
 #include <kernel/pipe.h>
 
@@ -27,12 +28,12 @@
 /* struct pipe, field locks: (i) pi_lock (c) constant */
 struct pipe {
 	struct mutex pi_lock;
-	struct condvar pi_rcv;          /* readers wait for bytes */
-	struct condvar pi_wcv;          /* writers wait for room */
-	uint32_t pi_read, pi_write;     /* (i) */
-	bool pi_reader, pi_writer;      /* (i) that end is open */
+	struct condvar pi_rcv;            /* readers wait for bytes */
+	struct condvar pi_wcv;            /* writers wait for room */
+	uint32_t pi_read, pi_write;       /* (i) */
+	bool pi_reader, pi_writer;        /* (i) that end is open */
 	struct page *pi_page[PIPE_PAGES]; /* (i) */
-	uint64_t pi_ino;                /* (c) */
+	uint64_t pi_ino;                  /* (c) */
 };
 
 static struct kmem_cache *pipe_cache;
@@ -190,7 +191,10 @@ pipe_read(struct file *f, struct uio *u, uint64_t *off __unused)
 	return done;
 }
 
-/* Allocates what positions from pi_write on need, for up to n bytes; returns for how many there are pages. */
+/*
+ * Allocates what positions from pi_write on need, for up to n bytes; returns for how many there are
+ * pages.
+ */
 static size_t
 make_room(struct pipe *pi, size_t n)
 {
@@ -226,7 +230,9 @@ append(struct pipe *pi, struct uio *u, size_t n)
 	return done;
 }
 
-/* One step of a write. Bytes written, or -EPIPE -EAGAIN -ERESTART -ENOMEM -EFAULT. => pi_lock held */
+/*
+ * One step of a write. Bytes written, or -EPIPE -EAGAIN -ERESTART -ENOMEM -EFAULT. => pi_lock held
+ */
 static int64_t
 write_some(struct pipe *pi, const struct file *f, struct uio *u, bool whole)
 {
@@ -311,7 +317,8 @@ pipe_stat(struct file *f, struct abi_stat *st)
 int64_t
 pipe_capacity(const struct file *f)
 {
-	return f->f_ops == &pipe_read_ops || f->f_ops == &pipe_write_ops ? (int64_t)PIPE_SIZE : -EBADF;
+	return f->f_ops == &pipe_read_ops || f->f_ops == &pipe_write_ops ? (int64_t)PIPE_SIZE
+									 : -EBADF;
 }
 
 const struct file_ops pipe_read_ops = {

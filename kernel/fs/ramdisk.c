@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Unpacks RAM disks into the inode tree. Contents are copied into pages of their own, which programs later map
- * as they are. A second archive adds to the first: a file replaces the file of that name, a directory takes
- * over the new mode. Boot only, before the first program.
+ * Unpacks RAM disks into the inode tree. Contents are copied into pages of their own, which
+ * programs later map as they are. A second archive adds to the first: a file replaces the file of
+ * that name, a directory takes over the new mode. Boot only, before the first program.
  */
 #include <kernel/file.h>
 
@@ -16,7 +16,9 @@
 #include <kernel/string.h>
 #include <kernel/vm.h>
 
-/* A file with several names: the members have one number, and the contents come with one of them. */
+/*
+ * A file with several names: the members have one number, and the contents come with one of them.
+ */
 struct hardlink {
 	struct hardlink *next;
 	struct inode *ino;
@@ -30,46 +32,54 @@ struct loader {
 /* ---- contents ---- */
 
 static void
-file_drop_content(struct inode *ino)
+free_pages(struct page **pages, size_t npages)
 {
-	size_t npages = round_page(ino->i_size) >> PAGE_SHIFT;
-
-	if (ino->i_obj != NULL)
-		vmobj_unref(ino->i_obj);
 	for (size_t i = 0; i < npages; i++)
-		if (ino->i_pages[i] != NULL)
-			page_unref(ino->i_pages[i]);
+		if (pages[i] != NULL)
+			page_unref(pages[i]);
 	if (npages != 0)
-		kmem_free(ino->i_pages, npages * sizeof(*ino->i_pages));
-	ino->i_obj = NULL;
-	ino->i_pages = NULL;
-	ino->i_size = 0;
+		kmem_free(pages, npages * sizeof(*pages));
 }
 
+static void
+file_drop_content(struct inode *ino)
+{
+	if (ino->i_obj != NULL)
+		vmobj_unref(ino->i_obj);
+	free_pages(ino->i_pages, round_page(ino->i_size) >> PAGE_SHIFT);
+}
+
+/* Replaces a file's contents, or leaves them as they are: -ENOMEM. */
 static int
 file_set_content(struct inode *ino, const uint8_t *data, size_t size)
 {
 	size_t npages = round_page(size) >> PAGE_SHIFT;
+	struct page **pages = NULL;
+	struct vmobj *obj;
 
-	if (npages != 0 && (ino->i_pages = kmem_zalloc(npages * sizeof(*ino->i_pages))) == NULL)
+	if (npages != 0 && (pages = kmem_zalloc(npages * sizeof(*pages))) == NULL)
 		return -ENOMEM;
-	ino->i_size = size;
 	for (size_t i = 0; i < npages; i++) {
 		size_t chunk = min(size - i * PAGE_SIZE, PAGE_SIZE);
 		char *va;
 
-		ino->i_pages[i] = page_alloc(PG_OBJ);
-		if (ino->i_pages[i] == NULL)
+		pages[i] = page_alloc(PG_OBJ);
+		if (pages[i] == NULL)
 			goto fail;
-		va = page_to_virt(ino->i_pages[i]);
+		va = page_to_virt(pages[i]);
 		memcpy(va, data + i * PAGE_SIZE, chunk);
 		memset(va + chunk, 0, PAGE_SIZE - chunk);
 	}
-	ino->i_obj = vmobj_create_file(ino->i_pages, size);
-	if (ino->i_obj != NULL)
-		return 0;
-fail:
+	obj = vmobj_create_file(pages, size);
+	if (obj == NULL)
+		goto fail;
 	file_drop_content(ino);
+	ino->i_pages = pages;
+	ino->i_size = size;
+	ino->i_obj = obj;
+	return 0;
+fail:
+	free_pages(pages, npages);
 	return -ENOMEM;
 }
 
@@ -126,8 +136,8 @@ make_dir(struct inode *dir, const char *name, size_t len, uint32_t perm, struct 
 }
 
 /*
- * Walks to the directory of a member, making those that are missing; *name and *len become the last component,
- * *len 0 for the root itself. Links are not followed, and `..` is not accepted.
+ * Walks to the directory of a member, making those that are missing; *name and *len become the last
+ * component, *len 0 for the root itself. Links are not followed, and `..` is not accepted.
  */
 static int
 find_parent(const char **name, size_t *len, struct inode **parent)
@@ -171,7 +181,8 @@ leaf_inode(struct loader *ld, const struct cpio_member *m, struct inode **result
 	struct hardlink *h = linked ? ld->links : NULL;
 	struct inode *ino;
 
-	while (h != NULL && (h->cpio_ino != m->ino || h->devmajor != m->devmajor || h->devminor != m->devminor))
+	while (h != NULL &&
+	    (h->cpio_ino != m->ino || h->devmajor != m->devmajor || h->devminor != m->devminor))
 		h = h->next;
 	if (h != NULL) {
 		h->ino->i_nlink++;
@@ -197,7 +208,8 @@ leaf_inode(struct loader *ld, const struct cpio_member *m, struct inode **result
 
 /* A file or a symbolic link; it replaces one that has its name. */
 static int
-add_leaf(struct loader *ld, const struct cpio_member *m, struct inode *dir, const char *name, size_t len)
+add_leaf(
+    struct loader *ld, const struct cpio_member *m, struct inode *dir, const char *name, size_t len)
 {
 	struct dirent *de = dir_lookup(dir, name, len);
 	struct inode *ino, *old;
@@ -211,10 +223,8 @@ add_leaf(struct loader *ld, const struct cpio_member *m, struct inode *dir, cons
 	ino->i_mtime = m->mtime;
 	if (S_ISLNK(m->mode))
 		error = link_set_target(ino, m->data, m->size);
-	else if (ino->i_obj == NULL || (m->size != 0 && ino->i_size == 0)) {
-		file_drop_content(ino);
+	else if (ino->i_obj == NULL || (m->size != 0 && ino->i_size == 0))
 		error = file_set_content(ino, m->data, m->size);
-	}
 	if (error == 0 && de == NULL)
 		error = dir_enter(dir, name, len, ino);
 	if (error != 0) {

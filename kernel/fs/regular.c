@@ -21,7 +21,8 @@ regular_read(struct file *f, struct uio *u, uint64_t *off)
 	while (u->u_resid > 0 && at < ino->i_size) {
 		size_t in_page = at & PAGE_MASK;
 		size_t chunk = min(min(u->u_resid, PAGE_SIZE - in_page), ino->i_size - at);
-		size_t n = uio_put(u, (const char *)page_to_virt(ino->i_pages[at >> PAGE_SHIFT]) + in_page, chunk);
+		size_t n = uio_put(
+		    u, (const char *)page_to_virt(ino->i_pages[at >> PAGE_SHIFT]) + in_page, chunk);
 
 		at += n;
 		done += n;
@@ -70,7 +71,9 @@ const struct file_ops path_ops = {
 	.fo_seek = SEEKS_NOT,
 };
 
-/* ---- getdents: positions 0 and 1 are `.` and `..`, the names follow in the order of i_list ---- */
+/*
+ * ---- getdents: positions 0 and 1 are `.` and `..`, the names follow in the order of i_list ----
+ */
 
 static uint8_t
 dirent_type(const struct inode *ino)
@@ -89,7 +92,8 @@ dirent_type(const struct inode *ino)
 
 /* Copies one entry out. The bytes used, 0: does not fit. */
 static int64_t
-put_dirent(uintptr_t ubuf, size_t room, uint64_t pos, const struct inode *ino, const char *name, size_t len)
+put_dirent(uintptr_t ubuf, size_t room, uint64_t pos, const struct inode *ino, const char *name,
+    size_t len)
 {
 	size_t reclen = roundup(DIRENT64_NAME_OFFSET + len + 1, (size_t)8);
 	union {
@@ -127,7 +131,8 @@ file_getdents(struct file *f, uintptr_t ubuf, size_t size)
 		else if (pos == 1)
 			n = put_dirent(ubuf + (uintptr_t)done, room, pos, dir->i_parent, "..", 2);
 		else
-			n = put_dirent(ubuf + (uintptr_t)done, room, pos, de->de_inode, de->de_name, de->de_len);
+			n = put_dirent(ubuf + (uintptr_t)done, room, pos, de->de_inode, de->de_name,
+			    de->de_len);
 		if (n <= 0) {
 			if (done == 0)
 				done = n == 0 ? -EINVAL : n;

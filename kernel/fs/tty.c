@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The line discipline. In canonical mode a line can be edited until its end is typed: erase (DEL), kill (^U); ^D ends
- * it without a newline, and at the start of a line it is the end of file. A character for which there is no
- * room is dropped; an unfinished line leaves room for its end.
+ * The line discipline. In canonical mode a line can be edited until its end is typed: erase (DEL),
+ * kill (^U); ^D ends it without a newline, and at the start of a line it is the end of file. A
+ * character for which there is no room is dropped; an unfinished line leaves room for its end.
  */
 #include "tty.h"
 
@@ -100,7 +100,8 @@ input_line(struct tty *t, uint8_t c, char *echo, bool *wake)
 		if (t->t_head == t->t_line)
 			return 0;
 		t->t_head--;
-		return echo_text(echo, is_wide(t->t_ring[t->t_head & MASK]) ? "\b\b  \b\b" : "\b \b");
+		return echo_text(
+		    echo, is_wide(t->t_ring[t->t_head & MASK]) ? "\b\b  \b\b" : "\b \b");
 	}
 	if (c == cc[VKILL]) {
 		t->t_head = t->t_line;
@@ -149,7 +150,10 @@ tty_peek(const struct tty *t, char *dst, uint32_t n, uint32_t *take)
 		uint16_t entry = t->t_ring[pos & MASK];
 
 		if (entry == TTY_EOF) {
-			/* A stream's end stays for every later read; behind data it waits for the next. */
+			/*
+			 * A stream's end stays for every later read; behind data it waits for the
+			 * next.
+			 */
 			if (!t->t_stream)
 				pos++;
 			else if (got == 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The line discipline, between the serial port's interrupt and readers of the console. Pure: its user brings the
- * lock, and sends what it echoes.
+ * The line discipline, between the serial port's interrupt and readers of the console. Pure: its
+ * user brings the lock, and sends what it echoes.
  * layer: fs
  */
 #ifndef FS_TTY_H
@@ -10,14 +10,14 @@
 #include <abi/termios.h>
 #include <kernel/types.h>
 
-#define TTY_RING 4096u /* a power of two */
+#define TTY_RING 4096u  /* a power of two */
 #define TTY_EOF  0x100u /* in the ring: end of file */
 #define TTY_ECHO 8      /* most bytes echoed for one character */
 
 /*
  * struct tty, field locks: (u) its user's lock
- * Positions count up for ever: tail <= line <= head. Readers get what lies between tail and line; what lies behind
- * is the unfinished line.
+ * Positions count up for ever: tail <= line <= head. Readers get what lies between tail and line;
+ * what lies behind is the unfinished line.
  */
 struct tty {
 	uint32_t t_tail, t_line, t_head; /* (u) */
@@ -29,11 +29,14 @@ struct tty {
 
 /* A terminal for a person, or a stream. */
 void tty_init(struct tty *, bool stream);
-/* One character came. Returns how many bytes are to be echoed; *wake: readers have something new. */
+/*
+ * One character came. Returns how many bytes are to be echoed; *wake: readers have something new.
+ */
 unsigned tty_input(struct tty *, char c, char echo[TTY_ECHO], bool *wake);
 /*
- * Shows up to n bytes of what a read gets next, without taking them: at most one line. *take is how many ring entries
- * they are, which may be one more than the result: an end of file. 0 with *take 0: nothing is there.
+ * Shows up to n bytes of what a read gets next, without taking them: at most one line. *take is how
+ * many ring entries they are, which may be one more than the result: an end of file. 0 with *take
+ * 0: nothing is there.
  */
 uint32_t tty_peek(const struct tty *, char *dst, uint32_t n, uint32_t *take);
 void tty_take(struct tty *, uint32_t take);

@@ -225,6 +225,15 @@ idle_loop(void)
 		atomic_or(&sched_idle_set, CPU_BIT(ci)); /* a full fence: set before we look */
 		if (atomic_load_relaxed(&spc->spc_count) == 0 && !runq_steal(ci)) {
 			arch_intr_disable();
+			/*
+			 * What we were woken for may have been stolen: a bit left on would keep the next waker from
+			 * sending its interrupt (B29).
+			 */
+			if (atomic_load_relaxed(&ci->ci_want_resched) != 0) {
+				spin_lock(&spc->spc_mutex);
+				atomic_store_relaxed(&ci->ci_want_resched, 0);
+				spin_unlock(&spc->spc_mutex);
+			}
 			if (atomic_load_relaxed(&spc->spc_count) == 0 &&
 			    (atomic_load_relaxed(&sched_idle_set) & CPU_BIT(ci)))
 				arch_cpu_idle();

@@ -220,7 +220,9 @@ sys_ioctl(const uint64_t *a)
 				change_flags(r.fr_file, O_NONBLOCK, on != 0 ? O_NONBLOCK : 0);
 			break;
 		default:
-			n = r.fr_file->f_ops->fo_ioctl != NULL ? r.fr_file->f_ops->fo_ioctl(r.fr_file, cmd, a[2]) : -ENOTTY;
+			n = r.fr_file->f_ops->fo_ioctl != NULL
+			    ? r.fr_file->f_ops->fo_ioctl(r.fr_file, cmd, a[2])
+			    : -ENOTTY;
 			break;
 		}
 	fd_put(r);

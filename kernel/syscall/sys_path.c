@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * System calls on paths: stat lstat fstat newfstatat access faccessat faccessat2 readlink readlinkat chdir fchdir
- * getcwd umask getdents64. Everybody is the superuser, so permissions hinder nobody but
- * where they say that a file is no program.
+ * System calls on paths: stat lstat fstat newfstatat access faccessat faccessat2 readlink
+ * readlinkat chdir fchdir getcwd umask getdents64. Everybody is the superuser, so permissions
+ * hinder nobody but where they say that a file is no program.
  */
 #include <kernel/syscall.h>
 
@@ -92,8 +92,9 @@ stat_path(int dirfd, uintptr_t upath, uintptr_t ubuf, uint32_t atflags)
 {
 	struct abi_stat st;
 	struct inode *ino;
-	int error = path_lookup(dirfd, upath, (atflags & AT_SYMLINK_NOFOLLOW) != 0 ? LOOKUP_NOFOLLOW : 0,
-	    (atflags & AT_EMPTY_PATH) != 0, &ino);
+	int error =
+	    path_lookup(dirfd, upath, (atflags & AT_SYMLINK_NOFOLLOW) != 0 ? LOOKUP_NOFOLLOW : 0,
+		(atflags & AT_EMPTY_PATH) != 0, &ino);
 
 	if (error != 0)
 		return error;
@@ -142,7 +143,8 @@ sys_newfstatat(const uint64_t *a)
 	if ((flags & ~(uint32_t)(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH)) != 0)
 		return -EINVAL;
 	/* The descriptor itself, which may be a pipe and have no inode. */
-	if ((flags & AT_EMPTY_PATH) != 0 && (int)a[0] != AT_FDCWD && arch_copyinstr(first, a[1], sizeof(first)) == 0)
+	if ((flags & AT_EMPTY_PATH) != 0 && (int)a[0] != AT_FDCWD &&
+	    arch_copyinstr(first, a[1], sizeof(first)) == 0)
 		return stat_fd((int)a[0], a[2]);
 	return stat_path((int)a[0], a[1], a[2], flags);
 }

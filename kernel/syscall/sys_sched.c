@@ -61,7 +61,7 @@ sys_sched_setaffinity(const uint64_t *a)
 	l = find_lwp((lwpid_t)a[0]);
 	if (l == NULL)
 		return -ESRCH;
-	error = sched_setaffinity(l, set);
+	error = set == 0 ? -EINVAL : sched_setaffinity(l, set); /* there, 0 means all */
 	mutex_unlock(&l->l_proc->p_lock);
 	return error;
 }
@@ -69,7 +69,8 @@ sys_sched_setaffinity(const uint64_t *a)
 int64_t
 sys_getcpu(const uint64_t *a)
 {
-	uint32_t cpu = atomic_load_relaxed(&curlwp()->l_cpu)->ci_index; /* true when it was looked at */
+	uint32_t cpu =
+	    atomic_load_relaxed(&curlwp()->l_cpu)->ci_index; /* true when it was looked at */
 
 	if (a[0] != 0 && arch_ustore_32(a[0], cpu) != 0)
 		return -EFAULT;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * System calls on the system and the caller's place in it: uname sysinfo reboot getrandom prctl, users and groups, limits and
- * usage; and rseq, which does not exist.
+ * System calls on the system and the caller's place in it: uname sysinfo reboot getrandom prctl,
+ * users and groups, limits and usage; and rseq, which does not exist.
  */
 #include <kernel/syscall.h>
 
@@ -19,7 +19,9 @@
 #include <kernel/sched.h>
 #include <kernel/string.h>
 
-/* C libraries refuse to start on a Linux that is too old; this is the one whose calls are modelled. */
+/*
+ * C libraries refuse to start on a Linux that is too old; this is the one whose calls are modelled.
+ */
 #define RELEASE "6.1.0-threadbare"
 
 int64_t
@@ -57,8 +59,9 @@ sys_reboot(const uint64_t *a)
 {
 	uint32_t magic2 = (uint32_t)a[1];
 
-	if ((uint32_t)a[0] != REBOOT_MAGIC1 || (magic2 != REBOOT_MAGIC2 && magic2 != REBOOT_MAGIC2A &&
-						   magic2 != REBOOT_MAGIC2B && magic2 != REBOOT_MAGIC2C))
+	if ((uint32_t)a[0] != REBOOT_MAGIC1 ||
+	    (magic2 != REBOOT_MAGIC2 && magic2 != REBOOT_MAGIC2A && magic2 != REBOOT_MAGIC2B &&
+		magic2 != REBOOT_MAGIC2C))
 		return -EINVAL;
 	switch ((uint32_t)a[2]) {
 	case REBOOT_RESTART:
@@ -176,9 +179,9 @@ exchange_limit(pid_t pid, uint32_t resource, const struct rlimit64 *new, struct 
 
 	if (resource >= RLIM_NLIMITS)
 		return -EINVAL;
-	if (new != NULL && new->cur > new->max)
+	if (new != NULL &&new->cur > new->max)
 		return -EINVAL;
-	if (new != NULL && resource == RLIMIT_NOFILE && new->max > FD_MAX)
+	if (new != NULL && resource == RLIMIT_NOFILE &&new->max > FD_MAX)
 		return -EPERM;
 	mutex_lock(&proc_lock);
 	p = pid == 0 ? self : proc_find(pid);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * System calls on time: clock_gettime clock_getres gettimeofday time times nanosleep clock_nanosleep.
+ * System calls on time: clock_gettime clock_getres gettimeofday time times nanosleep
+ * clock_nanosleep.
  *
- * A sleep of a relative time that is restarted must not begin anew: when it is interrupted it leaves its deadline in
- * l_restart_deadline. The restarted call takes it from there; if a handler runs instead, signal delivery
- * clears it.
+ * A sleep of a relative time that is restarted must not begin anew: when it is interrupted it
+ * leaves its deadline in l_restart_deadline. The restarted call takes it from there; if a handler
+ * runs instead, signal delivery clears it.
  */
 #include <kernel/syscall.h>
 
@@ -30,7 +31,8 @@ from_timespec(const struct abi_timespec *ts, nsec_t *t)
 {
 	if (ts->tv_sec < 0 || ts->tv_nsec < 0 || ts->tv_nsec >= NSEC_PER_SEC)
 		return -EINVAL;
-	*t = ts->tv_sec >= SEC_MAX ? INT64_MAX : (nsec_t)ts->tv_sec * NSEC_PER_SEC + (nsec_t)ts->tv_nsec;
+	*t = ts->tv_sec >= SEC_MAX ? INT64_MAX
+				   : (nsec_t)ts->tv_sec * NSEC_PER_SEC + (nsec_t)ts->tv_nsec;
 	return 0;
 }
 
@@ -138,7 +140,8 @@ sys_gettimeofday(const uint64_t *a)
 {
 	const uint32_t zone[2] = { 0, 0 };
 	nsec_t t = time_wall();
-	const struct abi_timeval tv = { (int64_t)(t / NSEC_PER_SEC), (int64_t)(t % NSEC_PER_SEC / NSEC_PER_USEC) };
+	const struct abi_timeval tv = { (int64_t)(t / NSEC_PER_SEC),
+		(int64_t)(t % NSEC_PER_SEC / NSEC_PER_USEC) };
 
 	if (a[0] != 0 && arch_copyout(a[0], &tv, sizeof(tv)) != 0)
 		return -EFAULT;
@@ -188,7 +191,10 @@ sys_times(const uint64_t *a)
 
 /* ---- sleeps ---- */
 
-/* A sleep until `deadline`, restarted from the same call without a look at its arguments. `urem` may be 0. */
+/*
+ * A sleep until `deadline`, restarted from the same call without a look at its arguments. `urem`
+ * may be 0.
+ */
 static int64_t
 sleep_relative(nsec_t deadline, uintptr_t urem)
 {

@@ -169,6 +169,7 @@ reap_ms(pid_t pid, int ms)
 		else
 			sleep_ms(1);
 	}
+	diag("process %d still lives after %d ms: killing it", (int)pid, ms);
 	kill(pid, SIGKILL);
 	reap(pid);
 	return -2;

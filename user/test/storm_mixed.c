@@ -49,6 +49,13 @@ exec_role(const char *role, int depth, uint32_t seed)
 	_exit(127);
 }
 
+static int
+leaf(void *arg)
+{
+	(void)arg;
+	return END_LEAF;
+}
+
 static void *
 thread_step(void *arg)
 {
@@ -59,7 +66,7 @@ thread_step(void *arg)
 	what = rng_below(&r, 16);
 	thr_spin(rng_below(&r, 2000));
 	if (what < 4)
-		run_child((child_fn)(void (*)(void))atoi, (void *)"21");
+		run_child(leaf, NULL);
 	else if (what == 4)
 		syscall(SYS_exit_group, END_GROUP);
 	else if (what == 5)

@@ -5,7 +5,7 @@
  *	console=cooked  a person's terminal: lines are edited and echoed, "\n" goes out as "\r\n"
  *	console=raw     bytes go out as they are (default)
  *	stdin=tty       input from the serial port (default if cooked)
- *	stdin=serial    the same as a stream of bytes: 0x04 ends it, 0x10 makes the next byte a plain one
+ *	stdin=serial    the same as a stream of bytes: 0x04 ends it, 0x10 quotes the next byte
  *	stdin=none      end of file at once (default if raw)
  *
  * The fw_cfg item opt/threadbare/stdin, if it is there, is the input, and stdin= has no meaning.

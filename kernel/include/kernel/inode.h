@@ -2,9 +2,9 @@
 /*
  * Inodes: the tree of the RAM disk and its devices.
  *
- * The tree is built during the boot and never changes afterwards, so it is read without locks and inodes
- * live for ever. References are counted in the debug build only, where a count that falls below
- * zero is caught.
+ * The tree is built during the boot and never changes afterwards, so it is read without locks and
+ * inodes live for ever. References are counted in the debug build only, where a count that falls
+ * below zero is caught.
  * layer: fs
  */
 #ifndef KERNEL_INODE_H
@@ -30,34 +30,34 @@ struct dirent {
 
 /* struct inode, field locks: (c) constant after boot (a) atomic */
 struct inode {
-	uint32_t i_mode;                 /* (c) type and permissions */
-	uint32_t i_nlink;                /* (c) */
-	uint64_t i_ino;                  /* (c) */
-	int64_t i_mtime;                 /* (c) seconds since 1970 */
+	uint32_t i_mode;  /* (c) type and permissions */
+	uint32_t i_nlink; /* (c) */
+	uint64_t i_ino;   /* (c) */
+	int64_t i_mtime;  /* (c) seconds since 1970 */
 #ifdef DEBUG
-	uint32_t i_refs;                 /* (a) */
+	uint32_t i_refs; /* (a) */
 #endif
 	union {
-		struct {                         /* directory */
-			struct rb_tree i_names;  /* (c) */
-			struct dirent **i_list;  /* (c) in the order in which they were made */
-			uint32_t i_count;        /* (c) */
-			uint32_t i_room;         /* (c) of i_list */
-			struct inode *i_parent;  /* (c) the root's is itself */
-			struct dirent *i_self;   /* (c) its name in the parent; NULL = root */
+		struct {                        /* directory */
+			struct rb_tree i_names; /* (c) */
+			struct dirent **i_list; /* (c) in the order in which they were made */
+			uint32_t i_count;       /* (c) */
+			uint32_t i_room;        /* (c) of i_list */
+			struct inode *i_parent; /* (c) the root's is itself */
+			struct dirent *i_self;  /* (c) its name in the parent; NULL = root */
 		};
-		struct {                         /* file */
-			struct page **i_pages;   /* (c) the rest of the last one is zero */
-			uint64_t i_size;         /* (c) */
-			struct vmobj *i_obj;     /* (c) the same pages, for mappings */
+		struct {                       /* file */
+			struct page **i_pages; /* (c) the rest of the last one is zero */
+			uint64_t i_size;       /* (c) */
+			struct vmobj *i_obj;   /* (c) the same pages, for mappings */
 		};
-		struct {                         /* symbolic link */
-			char *i_target;          /* (c) terminated */
-			uint32_t i_targetlen;    /* (c) */
+		struct {                      /* symbolic link */
+			char *i_target;       /* (c) terminated */
+			uint32_t i_targetlen; /* (c) */
 		};
-		struct {                         /* device */
+		struct {                              /* device */
 			const struct file_ops *i_ops; /* (c) */
-			uint64_t i_rdev;         /* (c) */
+			uint64_t i_rdev;              /* (c) */
 		};
 	};
 };
@@ -74,7 +74,8 @@ static inline void
 inode_unref(struct inode *ino __unused)
 {
 	DEBUG_ONLY(uint32_t was = atomic_sub(&ino->i_refs, 1));
-	DEBUG_ONLY(KASSERTMSG(was > 1, "inode %lu", ino->i_ino)); /* the tree's own reference stays */
+	DEBUG_ONLY(
+	    KASSERTMSG(was > 1, "inode %lu", ino->i_ino)); /* the tree's own reference stays */
 }
 
 static inline bool
@@ -102,7 +103,10 @@ inode_size(const struct inode *ino)
 	return S_ISREG(ino->i_mode) ? ino->i_size : 0;
 }
 
-/* Reads file bytes into kernel memory: bytes read (0 at the end), -EISDIR or -EINVAL. => does not sleep */
+/*
+ * Reads file bytes into kernel memory: bytes read (0 at the end), -EISDIR or -EINVAL. => does not
+ * sleep
+ */
 ssize_t inode_read_kernel(struct inode *, void *, size_t, uint64_t off);
 /* Of a regular file; a reference for the caller. */
 struct vmobj *inode_vmobj(struct inode *);
@@ -115,7 +119,7 @@ struct dirent *dir_lookup(const struct inode *dir, const char *name, size_t len)
 int dir_enter(struct inode *dir, const char *name, size_t len, struct inode *);
 struct inode *inode_create(uint32_t mode); /* NULL = no memory */
 void inode_tree_init(void);
-uint64_t inode_new_number(void);           /* for pipes too */
+uint64_t inode_new_number(void); /* for pipes too */
 /* Boot only: a device under /dev. */
 int inode_add_device(const char *name, uint32_t perm, uint64_t rdev, const struct file_ops *);
 

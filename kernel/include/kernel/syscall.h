@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * System-call handlers. Each takes its arguments, a[0] to a[5], from the saved user registers and returns
- * the result or -errno. One that was interrupted and shall be restarted returns -ERESTART (unless a handler
- * without SA_RESTART runs), -ERESTARTNOHAND (unless any handler runs) or -ERESTARTNOINTR (always).
+ * System-call handlers. Each takes its arguments, a[0] to a[5], from the saved user registers and
+ * returns the result or -errno. One that was interrupted and shall be restarted returns -ERESTART
+ * (unless a handler without SA_RESTART runs), -ERESTARTNOHAND (unless any handler runs) or
+ * -ERESTARTNOINTR (always).
  * layer: syscall
  */
 #ifndef KERNEL_SYSCALL_H

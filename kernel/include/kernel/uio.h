@@ -13,11 +13,11 @@
 
 /* struct uio, field locks: (o) the LWP that runs the call */
 struct uio {
-	const struct iovec *u_iov;  /* (o) present buffer */
-	size_t u_off;               /* (o) bytes of it that are done */
-	size_t u_resid;             /* (o) bytes to go in all */
-	uint32_t u_alloc;           /* (o) entries of u_vec if it was allocated */
-	struct iovec *u_vec;        /* (o) */
+	const struct iovec *u_iov;       /* (o) present buffer */
+	size_t u_off;                    /* (o) bytes of it that are done */
+	size_t u_resid;                  /* (o) bytes to go in all */
+	uint32_t u_alloc;                /* (o) entries of u_vec if it was allocated */
+	struct iovec *u_vec;             /* (o) */
 	struct iovec u_small[UIO_SMALL]; /* (o) */
 };
 
@@ -28,8 +28,8 @@ int uio_vector(struct uio *, uintptr_t uvec, uint64_t count);
 void uio_free(struct uio *);
 
 /*
- * Kernel to user, user to kernel, zeros to user: up to n bytes; returns how many were moved. Less than both n and
- * u_resid means a bad address.
+ * Kernel to user, user to kernel, zeros to user: up to n bytes; returns how many were moved. Less
+ * than both n and u_resid means a bad address.
  * => may fault: no spin lock, no lock of rank RANK_VMSPACE or above held
  */
 size_t uio_put(struct uio *, const void *, size_t n);

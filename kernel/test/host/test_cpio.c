@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * cpio archives: members of whole ones, then archives that were cut, damaged, or never were any. The archive lies in
- * an allocation of its exact size, so the sanitizer sees every read outside of it.
+ * cpio archives: members of whole ones, then archives that were cut, damaged, or never were any.
+ * The archive lies in an allocation of its exact size, so the sanitizer sees every read outside of
+ * it.
  *
  * sources: kernel/fs/cpio.c
  */
@@ -31,8 +32,9 @@ add(const char *name, uint32_t mode, const void *data, size_t size)
 {
 	static uint32_t number;
 
-	len += (size_t)snprintf((char *)buf + len, sizeof(buf) - len, "070701%08x%08x%08x%08x%08X%08x%08zx%08x%08x%08x%08x%08zx%08x",
-	    ++number, mode, 0, 0, 1, 0x12345678, size, 8, 1, 0, 0, strlen(name) + 1, 0);
+	len += (size_t)snprintf((char *)buf + len, sizeof(buf) - len,
+	    "070701%08x%08x%08x%08x%08X%08x%08zx%08x%08x%08x%08x%08zx%08x", ++number, mode, 0, 0, 1,
+	    0x12345678, size, 8, 1, 0, 0, strlen(name) + 1, 0);
 	memcpy(buf + len, name, strlen(name) + 1);
 	len += strlen(name) + 1;
 	pad();
@@ -54,7 +56,10 @@ make(void)
 	add("TRAILER!!!", 0, NULL, 0);
 }
 
-/* Reads all members of a copy of exactly n bytes; the last result of cpio_next(), *count members before it. */
+/*
+ * Reads all members of a copy of exactly n bytes; the last result of cpio_next(), *count members
+ * before it.
+ */
 static int
 read_all(const uint8_t *bytes, size_t n, unsigned *count)
 {
@@ -88,12 +93,15 @@ test_members(void)
 	size_t pos = 0;
 
 	make();
-	CHECK(cpio_next(buf, len, &pos, &m) == 1 && strcmp(m.name, "bin") == 0 && S_ISDIR(m.mode) && m.size == 0);
+	CHECK(cpio_next(buf, len, &pos, &m) == 1 && strcmp(m.name, "bin") == 0 && S_ISDIR(m.mode) &&
+	    m.size == 0);
 	CHECK(cpio_next(buf, len, &pos, &m) == 1 && strcmp(m.name, "bin/a") == 0 && m.namelen == 5);
 	CHECK(m.mode == (S_IFREG | 0755) && m.size == 5 && memcmp(m.data, "12345", 5) == 0);
-	CHECK(m.ino == 2 && m.nlink == 1 && m.mtime == 0x12345678 && m.devmajor == 8 && m.devminor == 1);
+	CHECK(m.ino == 2 && m.nlink == 1 && m.mtime == 0x12345678 && m.devmajor == 8 &&
+	    m.devminor == 1);
 	CHECK(cpio_next(buf, len, &pos, &m) == 1 && m.size == 0);
-	CHECK(cpio_next(buf, len, &pos, &m) == 1 && S_ISLNK(m.mode) && memcmp(m.data, "bin/a", 5) == 0);
+	CHECK(cpio_next(buf, len, &pos, &m) == 1 && S_ISLNK(m.mode) &&
+	    memcmp(m.data, "bin/a", 5) == 0);
 	CHECK(cpio_next(buf, len, &pos, &m) == 1 && m.size == 8);
 	CHECK(cpio_next(buf, len, &pos, &m) == 0);
 }
@@ -116,14 +124,29 @@ test_cut(void)
 static void
 test_fields(void)
 {
-	/* Offset, what is put there. Sizes that wrap, names without an end or with two, no digits, other formats. */
+	/*
+	 * Offset, what is put there. Sizes that wrap, names without an end or with two, no digits,
+	 * other formats.
+	 */
 	static const struct {
 		size_t at;
 		const char *text;
 	} rows[] = {
-		{ 0, "070702" }, { 0, "070707" }, { 54, "ffffffff" }, { 54, "fffffffd" }, { 54, "7fffffff" }, { 94, "ffffffff" },
-		{ 94, "fffffffe" }, { 94, "00000000" }, { 94, "00000001" }, { 94, "00000003" }, { 94, "00000005" }, { 14, "0000g000" },
-		{ 14, "000-0000" }, { 54, " 0000000" }, { 54, "0x000000" },
+		{ 0, "070702" },
+		{ 0, "070707" },
+		{ 54, "ffffffff" },
+		{ 54, "fffffffd" },
+		{ 54, "7fffffff" },
+		{ 94, "ffffffff" },
+		{ 94, "fffffffe" },
+		{ 94, "00000000" },
+		{ 94, "00000001" },
+		{ 94, "00000003" },
+		{ 94, "00000005" },
+		{ 14, "0000g000" },
+		{ 14, "000-0000" },
+		{ 54, " 0000000" },
+		{ 54, "0x000000" },
 	};
 	unsigned count;
 
@@ -149,7 +172,9 @@ test_random(void)
 			x ^= x << 13;
 			x ^= x >> 7;
 			x ^= x << 17;
-			buf[x % len] = (x >> 40 & 1) != 0 ? (uint8_t)(x >> 32) : (uint8_t)likely[(x >> 32) % (sizeof(likely) - 1)];
+			buf[x % len] = (x >> 40 & 1) != 0
+			    ? (uint8_t)(x >> 32)
+			    : (uint8_t)likely[(x >> 32) % (sizeof(likely) - 1)];
 		}
 		read_all(buf, (x >> 50 & 3) == 0 ? (x >> 20) % (len + 1) : len, &count);
 		members += count;

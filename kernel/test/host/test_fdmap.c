@@ -37,7 +37,8 @@ main(void)
 	uint64_t x = 0x9e3779b97f4a7c15;
 
 	CHECK(fdmap_find_clear(map, SIZE, 0) == 0 && fdmap_end(map, SIZE) == 0);
-	CHECK(fdmap_find_clear(map, SIZE, SIZE) == SIZE && fdmap_find_clear(map, SIZE, 0xffffffff) == SIZE);
+	CHECK(fdmap_find_clear(map, SIZE, SIZE) == SIZE &&
+	    fdmap_find_clear(map, SIZE, 0xffffffff) == SIZE);
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		uint32_t bit, from;
 
@@ -45,7 +46,8 @@ main(void)
 		x ^= x >> 7;
 		x ^= x << 17;
 		/* Long stretches of full and of nearly empty maps. */
-		bit = (i / 2000) % 2 == 0 ? fdmap_find_clear(map, SIZE, 0) % SIZE : (uint32_t)(x >> 8) % SIZE;
+		bit = (i / 2000) % 2 == 0 ? fdmap_find_clear(map, SIZE, 0) % SIZE
+					  : (uint32_t)(x >> 8) % SIZE;
 		if ((i / 2000) % 2 == 0 || (x >> 40) % 8 == 0) {
 			fdmap_set(map, bit);
 			model[bit] = true;
@@ -54,7 +56,8 @@ main(void)
 			model[bit] = false;
 		}
 		from = (uint32_t)(x >> 20) % (SIZE + 10);
-		QUIET_CHECK(fdmap_find_clear(map, SIZE, from) == (from < SIZE ? model_find(from) : SIZE));
+		QUIET_CHECK(
+		    fdmap_find_clear(map, SIZE, from) == (from < SIZE ? model_find(from) : SIZE));
 		QUIET_CHECK(fdmap_end(map, SIZE) == model_end());
 		QUIET_CHECK(fdmap_test(map, bit) == model[bit]);
 	}

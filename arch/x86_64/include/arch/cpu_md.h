@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Inline functions on the current CPU. GS points at struct cpu while the kernel runs; the offsets used
- * here are asserted in arch/x86_64/cpu.c.
- * layer: arch
+ * Inline functions on the current CPU. GS points at struct cpu while the kernel runs; the
+ * offsets used here are asserted in arch/x86_64/cpu.c. layer: arch
  */
 #ifndef ARCH_CPU_MD_H
 #define ARCH_CPU_MD_H
@@ -54,7 +53,7 @@ arch_intr_disable(void)
 {
 	uint64_t flags;
 
-	__asm volatile("pushfq; popq %0; cli" : "=r"(flags) :: "memory");
+	__asm volatile("pushfq; popq %0; cli" : "=r"(flags)::"memory");
 	return (flags & RFLAGS_IF) != 0;
 }
 
@@ -72,8 +71,8 @@ arch_cpu_relax(void)
 }
 
 /*
- * Enables interrupts and waits for one, with no gap between: an interrupt that comes after the caller's last
- * check ends the wait.
+ * Enables interrupts and waits for one, with no gap between: an interrupt that comes after the
+ * caller's last check ends the wait.
  * => interrupts off on entry, on at return
  */
 static inline void

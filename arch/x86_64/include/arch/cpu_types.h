@@ -39,13 +39,12 @@ _Static_assert(sizeof(struct tss) == 104, "struct tss");
  * struct arch_cpu, field locks: (o) this CPU only (c) constant once the CPU runs
  */
 struct arch_cpu {
-	uintptr_t md_kstack_top;      /* (o) top of the current LWP's kernel stack */
-	uintptr_t md_user_rsp;        /* (o) scratch of the system call entry */
-	struct lwp *md_user;          /* (o) LWP whose user state (FPU, TLS bases) the registers hold, see lwp_types.h */
+	uintptr_t md_kstack_top; /* (o) top of the current LWP's kernel stack */
+	uintptr_t md_user_rsp;   /* (o) scratch of the system call entry */
+	struct lwp *md_user;     /* (o) whose user state the registers hold, see lwp_types.h */
 	uint32_t md_pad;
 	struct tss md_tss;            /* (o) behind md_pad: that aligns its 64-bit fields */
 	uint64_t md_gdt[GDT_ENTRIES]; /* (c) */
-	uintptr_t md_ist[IST_COUNT];  /* (c) lowest address of each IST stack, for the backtrace */
 };
 
 #endif

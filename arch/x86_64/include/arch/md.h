@@ -12,28 +12,28 @@
 struct cpu;
 struct lwp;
 
-#define MSR_EFER    0xc0000080u
-#define MSR_STAR    0xc0000081u
-#define MSR_LSTAR   0xc0000082u
-#define MSR_CSTAR   0xc0000083u
-#define MSR_FMASK   0xc0000084u
-#define MSR_FS_BASE 0xc0000100u
-#define MSR_GS_BASE 0xc0000101u
+#define MSR_EFER         0xc0000080u
+#define MSR_STAR         0xc0000081u
+#define MSR_LSTAR        0xc0000082u
+#define MSR_CSTAR        0xc0000083u
+#define MSR_FMASK        0xc0000084u
+#define MSR_FS_BASE      0xc0000100u
+#define MSR_GS_BASE      0xc0000101u
 #define MSR_USER_GS_BASE 0xc0000102u /* the one that SWAPGS brings */
 
-#define RFLAGS_CF   0x000001ul
+#define RFLAGS_CF    0x000001ul
 #define RFLAGS_FIXED 0x000002ul
-#define RFLAGS_PF   0x000004ul
-#define RFLAGS_AF   0x000010ul
-#define RFLAGS_ZF   0x000040ul
-#define RFLAGS_SF   0x000080ul
-#define RFLAGS_TF   0x000100ul
-#define RFLAGS_DF   0x000400ul
-#define RFLAGS_OF   0x000800ul
-#define RFLAGS_IOPL 0x003000ul
-#define RFLAGS_NT   0x004000ul
-#define RFLAGS_RF   0x010000ul
-#define RFLAGS_AC   0x040000ul
+#define RFLAGS_PF    0x000004ul
+#define RFLAGS_AF    0x000010ul
+#define RFLAGS_ZF    0x000040ul
+#define RFLAGS_SF    0x000080ul
+#define RFLAGS_TF    0x000100ul
+#define RFLAGS_DF    0x000400ul
+#define RFLAGS_OF    0x000800ul
+#define RFLAGS_IOPL  0x003000ul
+#define RFLAGS_NT    0x004000ul
+#define RFLAGS_RF    0x010000ul
+#define RFLAGS_AC    0x040000ul
 
 /* ---- cpu.c ---- */
 
@@ -44,8 +44,9 @@ void cpu_enable(void);        /* control registers and MSRs of this CPU */
 
 /* ---- gdt.c, idt.c ---- */
 
-void gdt_init(struct cpu *, uintptr_t ist[]);  /* fills and loads; ist[n] = lowest address of a stack of KSTACK_SIZE */
-int gdt_alloc_ist(uintptr_t ist[]);            /* from kernel stacks with guard pages; 0 or -ENOMEM */
+void gdt_init(struct cpu *,
+    uintptr_t ist[]); /* fills and loads; ist[n] = lowest address of a stack of KSTACK_SIZE */
+int gdt_alloc_ist(uintptr_t ist[]); /* from kernel stacks with guard pages; 0 or -ENOMEM */
 void gdt_set_ist(struct cpu *, const uintptr_t ist[]);
 void idt_init(void);
 void idt_load(void);
@@ -53,18 +54,18 @@ void idt_load(void);
 /* ---- fpu.c ---- */
 
 enum fpu_kind { FPU_FXSAVE, FPU_XSAVE, FPU_XSAVEOPT };
-#define FPU_AREA 832 /* x87, SSE and AVX state */
+#define FPU_AREA    832 /* x87, SSE and AVX state */
 #define XCR0_WANTED 7
 
 extern uint8_t fpu_kind; /* enum fpu_kind */
 void fpu_detect(void);
-void fpu_enable(void);                 /* this CPU */
+void fpu_enable(void); /* this CPU */
 size_t fpu_area_size(void);
-uint64_t fpu_features(void);           /* XCR0, or 0 without XSAVE */
+uint64_t fpu_features(void); /* XCR0, or 0 without XSAVE */
 uint32_t fpu_mxcsr_mask(void);
-void fpu_area_init(void *);            /* a state that loads as the initial one */
-void fpu_save(void *area);             /* live registers, every component written */
-void fpu_load(const void *area);       /* => the area is valid */
+void fpu_area_init(void *);      /* a state that loads as the initial one */
+void fpu_save(void *area);       /* live registers, every component written */
+void fpu_load(const void *area); /* => the area is valid */
 void fpu_load_initial(void);
 
 /* ---- lwp.c ---- */
@@ -73,7 +74,7 @@ void fpu_load_initial(void);
 uintptr_t user_fsbase(void), user_gsbase(void);
 void user_set_fsbase(uintptr_t);
 void user_set_gsbase(uintptr_t);
-/* The registers in the user's frame were replaced: return by the path that loads all of them. => current LWP's frame */
+/* The current LWP's frame was replaced: return by the path that loads all registers. */
 void frame_return_full(void);
 
 /* ---- trap.c, called by entry.asm ---- */
@@ -88,7 +89,8 @@ void user_bad_rip(struct trapframe *);
 /* ---- assembly ---- */
 
 extern const uintptr_t trap_vectors[256];
-extern const char trap_kernel_ret[], irq_kernel_ret[], trap_ist_ret[]; /* behind the calls, for the backtrace */
+extern const char trap_kernel_ret[], irq_kernel_ret[],
+    trap_ist_ret[]; /* behind the calls, for the backtrace */
 void syscall_entry(void);
 void lwp_trampoline(void);
 
