@@ -33,7 +33,9 @@ QEMU = os.environ.get("QEMU", "qemu-system-x86_64")
 
 TIMED_OUT, PANICKED, NOT_STARTED, BY_USER, BROKEN_PIPE = 124, 125, 126, 130, 141
 ESCAPE = 0x01                   # ^A
-EOT = b"\x04"                   # ^D
+EOT = b"\x04"                   # ^D: end of a stream over the serial line
+DLE = b"\x10"                   # makes the byte behind it a plain one
+STDIN_MAX = 4 << 20             # what the kernel takes as an item
 GRACE = 10.0                    # seconds between the last word and the end
 INPUT_DELAY = 5.0               # feed input by then, whatever the log says
 PR_SET_PDEATHSIG = 1
@@ -177,6 +179,8 @@ class Machine:
             items["envp"] = _strings(config.envp)
         if config.ramdisk is not None:
             items["ramdisk"] = config.ramdisk
+        if config.stdin is not None:
+            items["stdin"] = config.stdin
         for name, data in items.items():
             if data:
                 command += ["-fw_cfg", "name=opt/threadbare/%s,file=%s"
@@ -187,14 +191,14 @@ class Machine:
 
     # --- Running ------------------------------------------------------------
 
-    def run(self, interactive, stdin, timeout, log_path, repeat):
+    def run(self, interactive, timeout, log_path, repeat):
         """Run until the machine stops; return the exit status of tools/run."""
         with open(os.path.join(self._scratch, "stderr"), "w+b") as errors:
             keep = open(log_path, "wb") if log_path else None
             try:
                 self._start(errors)
                 pump = Pump(self._qemu, self._console, self._debug, keep)
-                how = pump.run(interactive, stdin, timeout)
+                how = pump.run(interactive, self._config.stdin is None, timeout)
                 self._kill()
             finally:
                 if keep:
@@ -257,20 +261,16 @@ class Pump:
         self._selector = selectors.DefaultSelector()
         self._watching = False
         self._send_eot = False
-        self._last_byte = b"\n"
         self._escaped = False
         self._first_word = None
         self._spoke = False
         self.log = Log()
 
-    def run(self, interactive, stdin, timeout):
+    def run(self, interactive, serial, timeout):
         """Pump until the guest ends; return why it was ended, None if by itself."""
-        opened = None
-        if stdin:
-            opened = self._input_fd = os.open(stdin, os.O_RDONLY)
-        elif interactive or not os.isatty(0) or owns_terminal(0):
+        if serial and (interactive or not os.isatty(0) or owns_terminal(0)):
             self._input_fd = 0
-        self._send_eot = not interactive
+        self._send_eot = not interactive and serial
         saved = None
         try:
             if interactive:
@@ -283,8 +283,6 @@ class Pump:
         finally:
             if saved:
                 termios.tcsetattr(0, termios.TCSADRAIN, saved)
-            if opened is not None:
-                os.close(opened)
             self._flush_log(final=True)
 
     def _loop(self, interactive, timeout):
@@ -391,14 +389,12 @@ class Pump:
         except OSError:
             data = b""
         if not data:
-            # A second ^D is needed behind an unfinished line.
             if self._send_eot:
-                self._input += EOT if self._last_byte == b"\n" else EOT + EOT
+                self._input += EOT
             self._drop_input()
             return interactive
-        self._last_byte = data[-1:]
         if not interactive:
-            self._input += data
+            self._input += data.replace(DLE, DLE + DLE).replace(EOT, DLE + EOT)
             return False
         for byte in data:
             if self._escaped:

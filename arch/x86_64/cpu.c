@@ -75,7 +75,7 @@ cpu_detect(void)
 	fpu_detect();
 }
 
-/* What SYSCALL clears: no interrupt before the stack is ours, no flag of user mode's in the kernel. */
+/* What SYSCALL clears: no interrupt before the stack is ours, no user mode's flag in the kernel. */
 #define SYSCALL_FLAGS \
 	(RFLAGS_IF | RFLAGS_TF | RFLAGS_DF | RFLAGS_IOPL | RFLAGS_NT | RFLAGS_RF | RFLAGS_AC)
 

@@ -50,7 +50,6 @@ ap_main(struct cpu *ci)
 	pmap_cpu_init();
 	cpu_enable();
 	machine_init_ap();
-	ncpu = ci->ci_index + 1;
 	atomic_or(&cpu_online_set, CPU_BIT(ci));
 	atomic_store_release(&ci->ci_online, 1);
 	cpu_main_ap(ci);
@@ -106,13 +105,11 @@ start_cpu(uint32_t apicid)
 	idle = cpu_prepare_ap(ci);
 	if (idle == NULL)
 		goto free_ist;
+	ncpu++;
 	ap_cpu = ci;
 	ap_stack = (uintptr_t)arch_user_frame(idle);
-	if (!wake(apicid)) {
-		/* Its idle LWP stays behind: it can neither run nor die. */
-		cpus[ci->ci_index] = NULL;
-		return false;
-	}
+	if (!wake(apicid))
+		return false; /* it stays in the table, never online */
 	/* It runs our code, which ends in a panic or here. */
 	while (atomic_load_acquire(&ci->ci_online) == 0)
 		arch_cpu_relax();

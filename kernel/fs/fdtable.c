@@ -144,7 +144,7 @@ fd_limit(void)
 }
 
 int
-fd_reserve(unsigned from, bool cloexec)
+fd_alloc(unsigned from, bool cloexec, struct file *f)
 {
 	struct filedesc *fdt = curproc()->p_fd;
 	uint32_t limit = fd_limit(), fd;
@@ -169,6 +169,8 @@ fd_reserve(unsigned from, bool cloexec)
 	fdmap_set(fa->fa_used, fd);
 	if (cloexec)
 		fdmap_set(fa->fa_cloexec, fd);
+	if (f != NULL)
+		atomic_store_release(&fa->fa_file[fd], f);
 	if (from <= fdt->fd_lowfree)
 		fdt->fd_lowfree = fd + 1;
 	mutex_unlock(&fdt->fd_lock);
@@ -247,10 +249,13 @@ fd_dup(int fd, unsigned from, bool cloexec)
 
 	if (r.fr_file == NULL)
 		return -EBADF;
-	new = from >= fd_limit() ? (from == 0 ? -EMFILE : -EINVAL) : fd_reserve(from, cloexec);
-	if (new >= 0) {
+	if (from != 0 && from >= fd_limit())
+		new = -EINVAL;
+	else {
 		file_ref(r.fr_file);
-		fd_install(new, r.fr_file);
+		new = fd_alloc(from, cloexec, r.fr_file);
+		if (new < 0)
+			file_unref(r.fr_file);
 	}
 	fd_put(r);
 	return new;

@@ -107,8 +107,7 @@ inode_lookup_flags(struct inode *cwd, const char *path, unsigned flags, struct i
 
 	if (path[0] == '\0')
 		return -ENOENT;
-	if (strnlen(path, PATH_MAX) == PATH_MAX)
-		return -ENAMETOOLONG;
+	KASSERT(strnlen(path, PATH_MAX) < PATH_MAX);
 	if (cwd == NULL || path[0] == '/')
 		w.dir = inode_root();
 	error = walk(&w, flags, result);

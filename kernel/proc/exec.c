@@ -209,21 +209,32 @@ commit(const char *path, struct vmspace *vm, uintptr_t entry, uintptr_t sp)
 	mutex_unlock(&p->p_lock);
 }
 
-int
-do_execve(const char *path, struct exec_args *args)
+/* The file at a path, if it may be executed; with a reference. -EACCES, and those of inode_lookup() */
+static int
+find_program(const char *path, struct inode **inop)
 {
-	struct proc *p = curproc();
 	struct inode *ino;
-	struct vmspace *vm;
-	uintptr_t entry, sp;
-	int error;
+	int error = inode_lookup(curproc()->p_cwd, path, &ino);
 
-	if ((error = inode_lookup(p->p_cwd, path, &ino)) != 0)
+	if (error != 0)
 		return error;
 	if (!inode_is_file(ino) || !inode_executable(ino)) {
 		inode_unref(ino);
 		return -EACCES;
 	}
+	*inop = ino;
+	return 0;
+}
+
+/* Consumes the reference to `ino`. */
+static int
+exec_inode(struct inode *ino, const char *path, const struct exec_args *args)
+{
+	struct proc *p = curproc();
+	struct vmspace *vm;
+	uintptr_t entry, sp;
+	int error;
+
 	if ((error = single_begin(SINGLE_BOUNDARY)) != 0) {
 		inode_unref(ino);
 		return error;
@@ -239,6 +250,15 @@ do_execve(const char *path, struct exec_args *args)
 	(void)single_begin(SINGLE_EXIT);
 	commit(path, vm, entry, sp);
 	return 0;
+}
+
+int
+do_execve(const char *path, const struct exec_args *args)
+{
+	struct inode *ino;
+	int error = find_program(path, &ino);
+
+	return error != 0 ? error : exec_inode(ino, path, args);
 }
 
 /* ---- the system call ---- */
@@ -269,17 +289,19 @@ int64_t
 sys_execve(const uint64_t *a)
 {
 	struct exec_args args = { .size = ARG_MAX_BYTES };
-	char path[EXEC_PATH_MAX];
-	ssize_t len;
+	struct inode *ino;
+	struct pathbuf pb;
 	int error;
 
-	len = arch_copyinstr(path, a[0], sizeof(path));
-	if (len < 0)
-		return len;
-	if (len == 0)
-		return -ENOENT;
+	if ((error = pathbuf_copyin(&pb, a[0])) != 0)
+		return error;
+	ino = NULL;
+	error = find_program(pb.pb_path, &ino);
+	if (error != 0)
+		goto free_path;
+	error = -ENOMEM;
 	if ((args.buf = kmem_alloc(args.size)) == NULL)
-		return -ENOMEM;
+		goto unref;
 	error = copy_vector(&args, a[1], &args.argc);
 	if (error == 0)
 		error = copy_vector(&args, a[2], &args.envc);
@@ -293,8 +315,15 @@ sys_execve(const uint64_t *a)
 			args.argc = 1;
 		}
 	}
-	if (error == 0)
-		error = do_execve(path, &args);
+	if (error == 0) {
+		error = exec_inode(ino, pb.pb_path, &args);
+		ino = NULL;
+	}
 	kmem_free(args.buf, args.size);
+unref:
+	if (ino != NULL)
+		inode_unref(ino);
+free_path:
+	pathbuf_free(&pb);
 	return error != 0 ? error : -EJUSTRETURN;
 }

@@ -38,11 +38,9 @@ do_open(int dirfd, uintptr_t upath, uint32_t oflags)
 	inode_unref(ino);
 	if (error != 0)
 		return error;
-	fd = fd_reserve(0, (oflags & O_CLOEXEC) != 0);
+	fd = fd_alloc(0, (oflags & O_CLOEXEC) != 0, f);
 	if (fd < 0)
 		file_unref(f);
-	else
-		fd_install(fd, f);
 	return fd;
 }
 
@@ -103,10 +101,10 @@ do_pipe(uintptr_t ufds, uint32_t flags)
 	error = pipe_create(flags & O_NONBLOCK, &reader, &writer);
 	if (error != 0)
 		return error;
-	fds[0] = error = fd_reserve(0, cloexec);
+	fds[0] = error = fd_alloc(0, cloexec, NULL);
 	if (error < 0)
 		goto close;
-	fds[1] = error = fd_reserve(0, cloexec);
+	fds[1] = error = fd_alloc(0, cloexec, NULL);
 	if (error < 0)
 		goto unreserve_first;
 	error = arch_copyout(ufds, fds, sizeof(fds));

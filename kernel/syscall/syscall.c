@@ -61,8 +61,7 @@ check_no_locks(uint64_t nr)
 	struct lwp *l = curlwp();
 
 	if (l->l_nlocks != 0 || l->l_nopreempt != 0 || l->l_locks != NULL)
-		panic(
-		    "syscall %lu of lid %d returns with %u mutexes held, preemption disabled %u times",
+		panic("syscall %lu of lid %d: %u mutexes held at return, preemption off %u times",
 		    nr, l->l_lid, l->l_nlocks, l->l_nopreempt);
 }
 #else

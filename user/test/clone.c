@@ -114,9 +114,9 @@ test_process(void)
 	is_int(atomic_load(&word), 7, "VM and VFORK: it has ended when clone returns");
 	is_exit(reap((pid_t)pid), 17, "its status");
 
-	pid = thr_clone(CLONE_VM | CLONE_FILES | CLONE_FS | CLONE_SIGHAND | SIGCHLD, stk + STK, note,
+	pid = thr_clone(CLONE_VM | CLONE_FILES | SIGCHLD, stk + STK, note,
 	    (void *)8, NULL, NULL, 0);
-	is_exit(reap((pid_t)pid), 17, "VM, FILES, FS and SIGHAND without THREAD");
+	is_exit(reap((pid_t)pid), 17, "VM and FILES without THREAD");
 
 	pid = thr_clone(0, stk + STK, note, (void *)9, NULL, NULL, 0);
 	is_err(waitpid((pid_t)pid, &st, 0), ECHILD, "no exit signal: a plain wait sees no child");

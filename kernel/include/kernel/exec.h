@@ -32,6 +32,6 @@ int elf_load(struct vmspace *vm, struct inode *ino, struct elf_image *);
  * Replaces curlwp's process image. `path` and `args` are kernel memory.
  * Returns -errno with everything as it was, or 0: the registers are those of the new program.
  */
-int do_execve(const char *path, struct exec_args *args);
+int do_execve(const char *path, const struct exec_args *args);
 
 #endif

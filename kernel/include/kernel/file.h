@@ -112,10 +112,10 @@ fd_put(struct fref r)
 
 /* All: on the current process's table. => no lock of rank RANK_FDTABLE or above held */
 /*
- * Takes the lowest free descriptor that is not below `from`; -EMFILE -ENOMEM. It shows no file
- * until fd_install().
+ * Takes the lowest free descriptor that is not below `from`, for `f`, whose reference it consumes;
+ * with NULL it shows no file until fd_install(). -EMFILE -ENOMEM: the reference is the caller's.
  */
-int fd_reserve(unsigned from, bool cloexec);
+int fd_alloc(unsigned from, bool cloexec, struct file *f);
 void fd_install(int fd, struct file *); /* consumes the reference */
 void fd_unreserve(int fd);
 int fd_close(int fd); /* 0 or -EBADF */

@@ -130,7 +130,7 @@ int inode_add_device(const char *name, uint32_t perm, uint64_t rdev, const struc
 
 /*
  * The inode at `path`, seen from the directory `cwd` (NULL = root), with a reference.
- * -ENOENT -ENOTDIR -ELOOP -ENAMETOOLONG -ENOMEM
+ * => the path is shorter than PATH_MAX. -ENOENT -ENOTDIR -ELOOP -ENAMETOOLONG -ENOMEM
  */
 int inode_lookup(struct inode *cwd, const char *path, struct inode **);
 int inode_lookup_flags(struct inode *cwd, const char *path, unsigned flags, struct inode **);
