@@ -191,7 +191,7 @@ init_exited(struct proc *p)
 	preempt_enable();
 	vmspace_unref(vm);
 	DEBUG_ONLY(fsck());
-	leaks = ledger_compare(&ledger_at_start);
+	leaks = ledger_compare(&ledger_at_start, true);
 	if (leaks != 0)
 		kprintf("init: %u leak%s\n", leaks, leaks == 1 ? "" : "s");
 	arch_poweroff(status);

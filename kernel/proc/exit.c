@@ -59,7 +59,7 @@ lwp_exit_locked(struct proc *p)
 }
 
 void
-lwp_exit(void)
+lwp_exit(int code)
 {
 	struct proc *p = curproc();
 
@@ -68,7 +68,7 @@ lwp_exit(void)
 		lwp_exit_locked(p);
 	mutex_unlock(&p->p_lock);
 	/* The last one: the siblings that began to exit cannot turn back, so it stays the last. */
-	proc_exit(0, 0);
+	proc_exit(code, 0);
 }
 
 void

@@ -27,7 +27,7 @@ user_return(struct trapframe *tf)
 	if (unlikely(p->p_flag & PK_KILLED) && (p->p_single == NULL || p->p_single == l))
 		proc_exit(0, p->p_xsig);
 	if (flags & LW_WEXIT)
-		lwp_exit();
+		lwp_exit(0);
 	if (flags & LW_WBOUNDARY) {
 		single_boundary();
 		mutex_lock(&p->p_lock);
@@ -47,16 +47,7 @@ user_return(struct trapframe *tf)
 int64_t
 sys_exit(const uint64_t *a)
 {
-	struct proc *p = curproc();
-
-	mutex_lock(&p->p_lock);
-	if (p->p_nlwps - p->p_nzlwps == 1) {
-		/* The last LWP: the process ends with this status, as on Linux. */
-		mutex_unlock(&p->p_lock);
-		proc_exit((int)a[0], 0);
-	}
-	mutex_unlock(&p->p_lock);
-	lwp_exit();
+	lwp_exit((int)a[0]); /* the last one's status is the process's, as on Linux */
 }
 
 int64_t

@@ -21,7 +21,7 @@
 #define TEAM_MAX 16
 static struct mutex team_lock = MUTEX_INIT("ktest", RANK_FILE);
 static struct condvar team_cv = CV_INIT(team_cv, "ktest");
-static unsigned team_left;
+static unsigned team_left, team_base; /* base: live kernel threads without the team */
 static struct lwp *team[TEAM_MAX];
 static bool failed;
 
@@ -38,6 +38,9 @@ team_begin(void)
 {
 	failed = false;
 	team_left = 0;
+	mutex_lock(&proc0.p_lock);
+	team_base = proc0.p_nlive;
+	mutex_unlock(&proc0.p_lock);
 }
 
 static int
@@ -66,13 +69,23 @@ team_leave(void)
 	kthread_exit();
 }
 
+/* Until all have left, and are dead: what is counted afterwards must not depend on how far they got. */
 static int
 team_wait(void)
 {
+	bool alive = true;
+
 	mutex_lock(&team_lock);
 	while (team_left != 0)
 		cv_wait(&team_cv, &team_lock);
 	mutex_unlock(&team_lock);
+	while (alive) {
+		mutex_lock(&proc0.p_lock);
+		alive = proc0.p_nlive != team_base;
+		mutex_unlock(&proc0.p_lock);
+		if (alive)
+			kpause("ktest", false, time_now() + MSEC / 4);
+	}
 	return failed ? -EIO : 0;
 }
 
@@ -212,7 +225,8 @@ ktest_cv_deadline(void)
 	mutex_lock(&sem_lock);
 	EXPECT(cv_timedwait(&cv, &sem_lock, 0) == -EWOULDBLOCK);
 	for (unsigned i = 0; i < ARRAY_SIZE(offset); i++) {
-		nsec_t deadline = time_now() + (nsec_t)offset[i];
+		nsec_t now = time_now();
+		nsec_t deadline = offset[i] < 0 && now < (nsec_t)-offset[i] ? 1 : now + (nsec_t)offset[i];
 
 		EXPECT(cv_timedwait(&cv, &sem_lock, deadline) == -EWOULDBLOCK);
 		EXPECT(time_now() >= deadline);

@@ -28,7 +28,7 @@ struct ledger {
 };
 void ledger_get(struct ledger *);
 /* Number of differences; each is logged as "leak: name: was N, is M". */
-unsigned ledger_compare(const struct ledger *was);
+unsigned ledger_compare(const struct ledger *was, bool memory);
 
 /* In-kernel tests, debug builds: KTEST(name, fn); fn returns 0 or -errno. */
 struct ktest {

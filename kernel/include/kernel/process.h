@@ -72,7 +72,7 @@ extern struct lwp *lwp_all;
 /* ---- life and death ---- */
 /* Process exit of the current process. `sig` != 0: killed by it. */
 void proc_exit(int code, int sig) __noreturn;
-void lwp_exit(void) __noreturn;         /* the current LWP; the last one ends its process with status 0 */
+void lwp_exit(int code) __noreturn;     /* the current LWP; the last one ends its process with this code */
 
 /* init has exited with status and signal as in p: ends the run (init/main.c). */
 void init_exited(struct proc *) __noreturn;
