@@ -72,7 +72,6 @@ set_up(void)
 {
 	char *p = private_mem(3 * PAGE), *q = private_mem(PAGE);
 
-	munmap(p + PAGE, PAGE);
 	memset(p, 'a', PAGE);
 	bads[7].b_ptr = (uintptr_t)p + PAGE;
 	bads[8].b_ptr = (uintptr_t)mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -86,6 +85,7 @@ set_up(void)
 	fd = open(data_path("text"), O_RDONLY);
 	if (fd == -1 || pipe(pfd) == -1)
 		bail_out("no test data, or no pipe");
+	munmap(p + PAGE, PAGE);	/* last, so that nothing else is put into the gap */
 	write(pfd[1], "0123456789", 10);
 }
 

@@ -67,7 +67,8 @@ hammer(void *arg)
 		if (a != -ESRCH)
 			atomic_fetch_add(odd, 1);
 		raw3(SYS_tkill, 2 + rng_below(&r, 4096), 0, 0);
-		atomic_fetch_add(looked, 1);
+		if (atomic_fetch_add(looked, 1) % 64 == 0)
+			raw0(RAW_YIELD);
 	}
 	return 0;
 }

@@ -99,7 +99,7 @@ collect_any(void *arg)
 		} else if (r == -1 && atomic_load(&finished)) {
 			break;
 		} else
-			sched_yield();
+			usleep(100);	/* leave the locks to the others */
 	}
 	return NULL;
 }

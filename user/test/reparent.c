@@ -137,7 +137,8 @@ test_together(long n)
 		word_add(gate, 1);
 		total += reap_all();
 	}
-	is_int(total, n * 13, "B65: parents and children that exit together: each is collected once");
+	is_int(
+	    total, n * 13, "B65: parents and children that exit together: each is collected once");
 }
 
 static void *
@@ -173,7 +174,8 @@ main(int argc, char **argv)
 	test_orphans();
 	test_sleeping_reaper();
 	test_together(n);
-	is_exit(run_child(threads_with_children, NULL), 4, "children of threads belong to the process");
+	is_exit(
+	    run_child(threads_with_children, NULL), 4, "children of threads belong to the process");
 	is_int(reap_all(), 0, "no child is left");
 	return tap_done();
 }

@@ -169,8 +169,9 @@ test_move(int sleeps)
 	}
 	atomic_store(&stop, 1);
 	pthread_join(t, NULL);
-	is_int(bad, 0, sleeps ? "a sleeping thread is moved from CPU to CPU"
-	                      : "a spinning thread is moved from CPU to CPU");
+	is_int(bad, 0,
+	    sleeps ? "a sleeping thread is moved from CPU to CPU"
+		   : "a spinning thread is moved from CPU to CPU");
 }
 
 static void *
@@ -250,7 +251,8 @@ player(void *arg)
 	for (i = 0; i < TURNS; i++) {
 		t0 = now_ns();
 		while (atomic_load(&ball) % 2 != me)
-			futex(&ball, FUT_WAIT, (int)(1 - me) + (atomic_load(&ball) & ~1), NULL, NULL, 0);
+			futex(&ball, FUT_WAIT, (int)(1 - me) + (atomic_load(&ball) & ~1), NULL,
+			    NULL, 0);
 		slow += now_ns() - t0 > 1000000000LL;
 		word_add(&ball, 1);
 	}

@@ -42,15 +42,17 @@ test_clocks(void)
 	size_t i;
 
 	for (i = 0; i < NELEM(clocks); i++) {
-		ok(clock_gettime(clocks[i].id, &a) == 0 && a.tv_nsec >= 0 && a.tv_nsec < 1000000000 &&
-		    clock_getres(clocks[i].id, &b) == 0 && b.tv_sec == 0 && b.tv_nsec > 0,
+		ok(clock_gettime(clocks[i].id, &a) == 0 && a.tv_nsec >= 0 &&
+			a.tv_nsec < 1000000000 && clock_getres(clocks[i].id, &b) == 0 &&
+			b.tv_sec == 0 && b.tv_nsec > 0,
 		    "clock %s and its resolution", clocks[i].name);
 	}
 	is_err(clock_gettime(99, &a), EINVAL, "unknown clock: EINVAL");
 	is_err(clock_getres(99, &a), EINVAL, "its resolution: EINVAL");
 	clock_gettime(CLOCK_REALTIME, &a);
 	gettimeofday(&tv, NULL);
-	ok(tv.tv_sec - a.tv_sec >= 0 && tv.tv_sec - a.tv_sec <= 2, "gettimeofday agrees with REALTIME");
+	ok(tv.tv_sec - a.tv_sec >= 0 && tv.tv_sec - a.tv_sec <= 2,
+	    "gettimeofday agrees with REALTIME");
 	ok(a.tv_sec > 1700000000, "it is later than 2023");
 	ok(time(NULL) - a.tv_sec >= -1 && time(NULL) - a.tv_sec <= 2, "so does time");
 	ok(times(NULL) != (clock_t)-1, "times without a buffer");
@@ -167,7 +169,8 @@ test_signal(void)
 	ts.tv_sec += 5;
 	rem.tv_sec = 77;
 	pid = spawn(poke, (void *)(long)getpid());
-	is_int(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, &rem), EINTR, "absolute: EINTR");
+	is_int(
+	    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, &rem), EINTR, "absolute: EINTR");
 	is_int(rem.tv_sec, 77, "and no rest");
 	reap(pid);
 }

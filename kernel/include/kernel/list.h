@@ -88,13 +88,15 @@ list_splice_tail(struct list *to, struct list *from)
 #define list_last(h, type, member) (list_empty(h) ? NULL : list_entry((h)->prev, type, member))
 #define list_next(h, v, member) \
 	((v)->member.next == (h) ? NULL : list_entry((v)->member.next, __typeof__(*(v)), member))
-#define list_foreach(v, h, member)                                                \
-	for ((v) = list_entry((h)->next, __typeof__(*(v)), member); &(v)->member != (h); \
+/* Compared as addresses: behind the last entry `v` points at no object. */
+#define list_at_head(v, h, member) ((uintptr_t)(v) + offsetof(__typeof__(*(v)), member) == (uintptr_t)(h))
+#define list_foreach(v, h, member)                                                        \
+	for ((v) = list_entry((h)->next, __typeof__(*(v)), member); !list_at_head(v, h, member); \
 	     (v) = list_entry((v)->member.next, __typeof__(*(v)), member))
-#define list_foreach_safe(v, n, h, member)                                           \
-	for ((v) = list_entry((h)->next, __typeof__(*(v)), member),                      \
-	    (n) = list_entry((v)->member.next, __typeof__(*(v)), member);                \
-	     &(v)->member != (h);                                                        \
-	     (v) = (n), (n) = list_entry((n)->member.next, __typeof__(*(n)), member))
+#define list_foreach_safe(v, n, h, member)                                                     \
+	for ((v) = list_entry((h)->next, __typeof__(*(v)), member);                                \
+	     !list_at_head(v, h, member) &&                                                        \
+	     ((n) = list_entry((v)->member.next, __typeof__(*(n)), member), true);                 \
+	     (v) = (n))
 
 #endif
