@@ -4,7 +4,7 @@
  * locks. A directory keeps its names twice: in a tree for lookups and in an array whose index is
  * the position that getdents reports, which therefore never shifts.
  */
-#include <kernel/inode.h>
+#include <kernel/inodetree.h>
 
 #include <abi/errno.h>
 #include <abi/fcntl.h>

@@ -3,7 +3,7 @@
  * From paths to inodes. The walk is a loop: at a symbolic link, the link's target and the rest of
  * the path become the path to walk, in a buffer that is allocated at the first link.
  */
-#include <kernel/inode.h>
+#include <kernel/inodetree.h>
 
 #include <abi/errno.h>
 #include <abi/fcntl.h>

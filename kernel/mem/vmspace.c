@@ -156,7 +156,7 @@ vm_futex_key(struct vmspace *vm, vaddr_t va, bool shared, const void **obj, uint
 		return 0;
 	mutex_lock(&vm->vm_lock);
 	r = vm_region_lookup(&vm->vm_regions, va);
-	if (r == NULL)
+	if (r == NULL || r->vr_prot == 0)
 		error = -EFAULT;
 	else if ((r->vr_flags & VR_SHARED) != 0 && r->vr_obj != NULL) {
 		*obj = vmobj_key(r->vr_obj);

@@ -7,8 +7,9 @@
 #include <abi/elf.h>
 #include <abi/errno.h>
 #include <arch/arch_if.h>
-#include <kernel/file.h>
+#include <kernel/inode.h>
 #include <kernel/string.h>
+#include <kernel/upcall.h>
 #include <kernel/vm.h>
 
 #define PIE_BASE ((uintptr_t)0x555555554000)

@@ -14,8 +14,8 @@
 #include <abi/resource.h>
 #include <arch/arch_if.h>
 #include <kernel/failpoint.h>
-#include <kernel/file.h>
 #include <kernel/idtable.h>
+#include <kernel/inode.h>
 #include <kernel/kmem.h>
 #include <kernel/process.h>
 #include <kernel/random.h>
@@ -23,6 +23,7 @@
 #include <kernel/signal.h>
 #include <kernel/string.h>
 #include <kernel/syscall.h>
+#include <kernel/upcall.h>
 #include <kernel/vm.h>
 
 #define STACK_TOP (USER_END - PAGE_SIZE)

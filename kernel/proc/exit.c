@@ -12,11 +12,12 @@
 #include <abi/errno.h>
 #include <arch/arch_if.h>
 #include <kernel/failpoint.h>
-#include <kernel/file.h>
 #include <kernel/idtable.h>
+#include <kernel/inode.h>
 #include <kernel/printf.h>
 #include <kernel/sched.h>
 #include <kernel/signal.h>
+#include <kernel/upcall.h>
 #include <kernel/vm.h>
 
 /* The last steps of an LWP, to ZOMB. => p_lock held; on return it is dropped, preemption is off for good */

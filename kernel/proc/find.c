@@ -69,8 +69,9 @@ id_alloc_lwp(struct lwp *l)
 	return l->l_lid;
 }
 
+/* Zombies included. */
 struct proc *
-proc_find(pid_t pid)
+proc_find_any(pid_t pid)
 {
 	struct proc *p;
 	struct lwp *l;
@@ -83,9 +84,15 @@ proc_find(pid_t pid)
 			return NULL;
 		p = l->l_proc;
 	}
-	if (p->p_pid != pid || (p->p_stat != PS_ACTIVE && p->p_stat != PS_STOP))
-		return NULL;
-	return p;
+	return p->p_pid == pid && p->p_stat != PS_IDL ? p : NULL; /* another LWP's id is not a PID */
+}
+
+struct proc *
+proc_find(pid_t pid)
+{
+	struct proc *p = proc_find_any(pid);
+
+	return p != NULL && (p->p_stat == PS_ACTIVE || p->p_stat == PS_STOP) ? p : NULL;
 }
 
 struct pgrp *

@@ -12,12 +12,13 @@
 #include <abi/errno.h>
 #include <abi/resource.h>
 #include <arch/arch_if.h>
-#include <kernel/file.h>
 #include <kernel/idtable.h>
+#include <kernel/inode.h>
 #include <kernel/sched.h>
 #include <kernel/signal.h>
 #include <kernel/string.h>
 #include <kernel/syscall.h>
+#include <kernel/upcall.h>
 #include <kernel/vm.h>
 
 uint32_t proc_count;

@@ -10,7 +10,6 @@
 #include <abi/errno.h>
 #include <arch/arch_if.h>
 #include <kernel/failpoint.h>
-#include <kernel/file.h>
 #include <kernel/idtable.h>
 #include <kernel/kmem.h>
 #include <kernel/printf.h>

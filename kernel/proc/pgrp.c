@@ -128,7 +128,7 @@ sys_setpgid(const uint64_t *a)
 	if ((spare = pgrp_make()) == NULL) /* always: a group may vanish between a look and the use */
 		return -ENOMEM;
 	mutex_lock(&proc_lock);
-	p = pid == 0 || pid == self->p_pid ? self : proc_find(pid);
+	p = pid == 0 || pid == self->p_pid ? self : proc_find_any(pid);
 	if (p == NULL || (p != self && p->p_pptr != self)) {
 		error = -ESRCH;
 		goto out;
@@ -171,8 +171,8 @@ group_of(pid_t pid, bool session)
 	int64_t id;
 
 	mutex_lock(&proc_lock);
-	p = pid == 0 ? curproc() : proc_find(pid);
-	if (p == NULL)
+	p = pid == 0 ? curproc() : proc_find_any(pid);
+	if (p == NULL || p->p_pgrp == NULL) /* the kernel's has none */
 		id = -ESRCH;
 	else
 		id = session ? p->p_pgrp->pg_session->s_sid : p->p_pgrp->pg_id;

@@ -6,7 +6,6 @@
 
 #include <abi/errno.h>
 #include <arch/arch_if.h>
-#include <kernel/idtable.h>
 #include <kernel/panic.h>
 #include <kernel/process.h>
 #include <kernel/sched.h>
@@ -244,21 +243,6 @@ kill_proc(struct proc *p, int sig, const siginfo_t *info)
 	return error;
 }
 
-/* The process of an id, also one that is dead and was not waited for: to such a one signals can be sent in vain. */
-static struct proc *
-find_uncollected(pid_t pid)
-{
-	struct proc *p = idt_proc(&idtable, pid);
-	struct lwp *l;
-
-	KASSERT(mutex_owned(&proc_lock));
-	if (p == NULL) {
-		l = idt_lwp(&idtable, pid);
-		p = l != NULL ? l->l_proc : NULL;
-	}
-	return p != NULL && p->p_pid == pid && p->p_stat != PS_IDL ? p : NULL;
-}
-
 /* All of a group; succeeds if one of them could be reached. */
 static int
 kill_group(struct pgrp *pg, int sig, const siginfo_t *info)
@@ -306,7 +290,7 @@ sys_kill(const uint64_t *a)
 	sender_info(&info, sig, SI_USER);
 	mutex_lock(&proc_lock);
 	if (pid > 0) {
-		p = find_uncollected(pid);
+		p = proc_find_any(pid);
 		error = p != NULL ? kill_proc(p, sig, &info) : -ESRCH;
 	} else if (pid == -1)
 		error = kill_all(sig, &info);

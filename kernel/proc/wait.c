@@ -29,15 +29,9 @@ struct wait_result {
 static struct proc *
 child_find(struct proc *parent, pid_t pid)
 {
-	struct proc *p = idt_proc(&idtable, pid);
-	struct lwp *l;
+	struct proc *p = proc_find_any(pid);
 
-	if (p == NULL) {
-		if ((l = idt_lwp(&idtable, pid)) == NULL)
-			return NULL;
-		p = l->l_proc;
-	}
-	return p->p_pid == pid && p->p_pptr == parent ? p : NULL;
+	return p != NULL && p->p_pptr == parent ? p : NULL;
 }
 
 /* Children that announce themselves by another signal than SIGCHLD are asked for by WCLONE or WALL. */

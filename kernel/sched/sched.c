@@ -8,7 +8,7 @@
 #include <arch/arch_if.h>
 #include <kernel/options.h>
 #include <kernel/proc.h>
-#include <kernel/sleepq.h>
+#include <kernel/upcall.h>
 
 static int
 set_kpreempt(const char *value)

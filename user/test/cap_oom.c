@@ -20,15 +20,15 @@
 #include "thr.h"
 #include "util.h"
 
-#define MAX_KIDS 4000
-#define STK	 16384
+#define MAX_KIDS  4000
+#define STK       16384
 #define END_NOMEM 48
 
 static struct {
 	atomic_long r_kids, r_failed, r_odd, r_tries;
-	atomic_int  r_tid;
-	pid_t	    r_pid[MAX_KIDS];
-} *rep;
+	atomic_int r_tid;
+	pid_t r_pid[MAX_KIDS];
+} * rep;
 
 static int
 nothing(void *arg)
@@ -90,9 +90,9 @@ fork_parked(void)
 			 "syscall\n\t"
 			 "jmp	1b\n"
 			 "2:"
-	    : "=a"(ret)
-	    :
-	    : "rcx", "r11", "memory", "cc");
+			 : "=a"(ret)
+			 :
+			 : "rcx", "r11", "memory", "cc");
 	return ret;
 }
 
@@ -144,7 +144,8 @@ test_fork(long tries)
 	diag("%ld children, %ld forks failed", atomic_load(&rep->r_kids),
 	    atomic_load(&rep->r_failed));
 	ok(rep->r_kids > 10, "it had some children before");
-	ok(rep->r_failed >= tries / 2, "B1: then fork fails with ENOMEM or EAGAIN, time after time");
+	ok(rep->r_failed >= tries / 2,
+	    "B1: then fork fails with ENOMEM or EAGAIN, time after time");
 	is_int(rep->r_odd, 0, "and every child is collected");
 	is_exit(run_child(nothing, NULL), 0, "another process can fork after it");
 	munmap(rep, sizeof(*rep));
@@ -156,7 +157,7 @@ main(int argc, char **argv)
 	long n = arg_long(argc, argv, 1, 300);
 
 	become_reaper();
-	run_child(nothing, NULL);	/* fill the kernel's caches */
+	run_child(nothing, NULL); /* fill the kernel's caches */
 	test_fork(1);
 	is_int(dbg_cmd("ledger-begin"), 0, "take the ledger");
 	test_touch(4);

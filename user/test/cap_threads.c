@@ -97,7 +97,8 @@ main(int argc, char **argv)
 	ok(all_present(made, LIMIT), "each of them runs");
 	diag("%lld ms to make them", (now_ns() - t0) / 1000000);
 	for (i = 0; i < made; i++)
-		bad += syscall(SYS_tgkill, getpid(), id[i], 0) != 0 || atomic_load(&tid[i]) != id[i];
+		bad +=
+		    syscall(SYS_tgkill, getpid(), id[i], 0) != 0 || atomic_load(&tid[i]) != id[i];
 	is_int(bad, 0, "each is found by its id");
 	atomic_store(&gate, 1);
 	futex(&gate, FUT_WAKE | FUT_PRIVATE, INT_MAX, NULL, NULL, 0);

@@ -151,7 +151,11 @@ test_system(void)
 		zeros += b[i] == 0;
 	ok(zeros < 10, "is random");
 	is_err(getrandom(b, 64, 0xff), EINVAL, "getrandom: bad flags: EINVAL");
-	ok(syscall(SYS_sched_getaffinity, 0, sizeof(set), &set) == 8 || 1, "sched_getaffinity");
+	{
+		long n = syscall(SYS_sched_getaffinity, 0, sizeof(set), &set);
+
+		ok(n > 0 && n % 8 == 0, "sched_getaffinity: a whole number of words");
+	}
 	is_err(syscall(SYS_sched_getaffinity, 0, 0, &set), EINVAL, "into nothing: EINVAL");
 	is_err(syscall(SYS_sched_getaffinity, 0, 9, &set), EINVAL, "into 9 bytes: EINVAL");
 	is_err(sched_getaffinity(999999, sizeof(set), &set), ESRCH, "of nobody: ESRCH");
@@ -161,8 +165,6 @@ test_system(void)
 	is_int(sched_yield(), 0, "sched_yield");
 	is_err(syscall(1000), ENOSYS, "a call that does not exist: ENOSYS");
 	is_err(syscall(-1), ENOSYS, "nor does this: ENOSYS");
-	is_err(syscall(SYS_rseq, 0, 0, 0, 0) == -1 && errno == EINVAL ? syscall(1001) : syscall(SYS_rseq, 0, 0, 0, 0), ENOSYS, "rseq");
-	is_err(syscall(SYS_reboot, 1, 2, 3, 0) == -1 && errno == EPERM ? (errno = EINVAL, -1) : -1, EINVAL, "reboot: EINVAL");
 	ok(getuid() == geteuid() && getgid() == getegid(), "users and groups");
 }
 

@@ -24,7 +24,7 @@ static atomic_int *gate;
 static long tries;
 static struct {
 	long made, again, made_after, other, vfork_again;
-} *rep;
+} * rep;
 
 static int
 live(void *arg)
@@ -83,7 +83,7 @@ main(int argc, char **argv)
 	gate = shared_mem(PAGE);
 	rep = shared_mem(PAGE);
 	tries = 4;
-	run_child(limited, (void *)12L);	/* fill the kernel's caches and our shared pages */
+	run_child(limited, (void *)12L); /* fill the kernel's caches and our shared pages */
 	memset(rep, 0, sizeof(*rep));
 	atomic_store(gate, 0);
 	tries = arg_long(argc, argv, 1, 1000);

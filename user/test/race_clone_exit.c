@@ -19,11 +19,11 @@
 #include "util.h"
 
 #define CREATORS 4
-#define POOL	 8
-#define STK	 8192
-#define LIMIT	 10000
+#define POOL     8
+#define STK      8192
+#define LIMIT    10000
 
-static atomic_int *beats;	/* shared: moves while any thread of the child runs */
+static atomic_int *beats; /* shared: moves while any thread of the child runs */
 static unsigned delay;
 static int by_signal;
 static char *stk;
@@ -82,8 +82,9 @@ test_rounds(long n, struct rng *r, const char *what)
 		delay = rng_below(r, 20000);
 		st = reap_ms(spawn(busy, NULL), LIMIT);
 		v = atomic_load(beats);
-		if (st >= 0 && (by_signal ? WIFSIGNALED(st) && WTERMSIG(st) == SIGTERM
-				    : WIFEXITED(st) && WEXITSTATUS(st) == 33))
+		if (st >= 0 &&
+		    (by_signal ? WIFSIGNALED(st) && WTERMSIG(st) == SIGTERM
+			       : WIFEXITED(st) && WEXITSTATUS(st) == 33))
 			good++;
 		else if (i - good < 3)
 			diag("why: round %ld: %s", i, st < 0 ? "it hangs" : status_text(st));

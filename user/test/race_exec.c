@@ -20,9 +20,9 @@
 #include "thr.h"
 #include "util.h"
 
-#define NT    8
-#define STK   16384
-#define LIMIT 15000
+#define NT      8
+#define STK     16384
+#define LIMIT   15000
 #define BY_EXEC 21
 #define BY_EXIT 22
 

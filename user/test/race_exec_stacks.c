@@ -129,7 +129,8 @@ main(int argc, char **argv)
 			if (st >= 0 && WIFEXITED(st) && WEXITSTATUS(st) == 44)
 				good++;
 			else if (i - good < 3)
-				diag("why: round %ld: %s", i, st < 0 ? "it hangs" : status_text(st));
+				diag(
+				    "why: round %ld: %s", i, st < 0 ? "it hangs" : status_text(st));
 			if (st < 0)
 				break;
 		}

@@ -16,7 +16,7 @@
 #include "tap.h"
 #include "util.h"
 
-#define BEATS	4
+#define BEATS   4
 #define FAILERS 3
 
 extern char **environ;

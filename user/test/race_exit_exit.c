@@ -113,7 +113,8 @@ main(int argc, char **argv)
 
 	rng_seed(&r, rng_arg(argc, argv));
 	stk = private_mem(MANY * STK);
-	test_round(two_leave, n, 3, 4, &r, "B60: the last two threads leave at once: status of one");
+	test_round(
+	    two_leave, n, 3, 4, &r, "B60: the last two threads leave at once: status of one");
 	test_round(leave_and_group, n, 5, 5, &r, "one leaves while the other ends the process");
 	test_round(all_exit_group, n / 4, 10, 10 + MANY, &r,
 	    "seven threads end the process at once: status of one");

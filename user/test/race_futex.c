@@ -24,8 +24,8 @@
 #include "util.h"
 
 #define WAITERS 6
-#define WAKERS	2
-#define LIMIT	30000
+#define WAKERS  2
+#define LIMIT   30000
 
 static atomic_int word[2] = { 1, 1 };
 static atomic_int zeros, timeouts, signals, odd, counted, done, stop, handled;
@@ -78,7 +78,8 @@ waker(void *arg)
 		if (rng_below(&r, 3) == 0) {
 			/* Wakes nobody, so its answer does not count. */
 			max = 1 + (long)rng_below(&r, 3);
-			e = futex(&word[w], FUT_REQUEUE | FUT_PRIVATE, 0, (void *)max, &word[!w], 0);
+			e = futex(
+			    &word[w], FUT_REQUEUE | FUT_PRIVATE, 0, (void *)max, &word[!w], 0);
 		} else {
 			e = futex(&word[w], FUT_WAKE | FUT_PRIVATE, 1 + (int)rng_below(&r, 2), NULL,
 			    NULL, 0);
@@ -130,7 +131,8 @@ test_conserved(void)
 		pthread_join(waiter_id[i], NULL);
 	diag("%d woken, %d timed out, %d interrupted", atomic_load(&zeros), atomic_load(&timeouts),
 	    atomic_load(&signals));
-	is_int(atomic_load(&zeros), atomic_load(&counted), "B10: as many waits gave 0 as were woken");
+	is_int(
+	    atomic_load(&zeros), atomic_load(&counted), "B10: as many waits gave 0 as were woken");
 	is_int(atomic_load(&zeros) + atomic_load(&timeouts) + atomic_load(&signals),
 	    WAITERS * rounds, "each wait ended once: woken, timed out or interrupted");
 	is_int(atomic_load(&odd), 0, "there was no other answer");

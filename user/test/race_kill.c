@@ -22,10 +22,10 @@
 #include "thr.h"
 #include "util.h"
 
-#define BOMB_MAX 40	/* members alive at a time, about */
-#define LIMIT	 10000
-#define STK	 8192
-#define POOL	 4
+#define BOMB_MAX 40 /* members alive at a time, about */
+#define LIMIT    10000
+#define STK      8192
+#define POOL     4
 
 extern char **environ;
 
@@ -135,7 +135,7 @@ exec_again(void *arg)
 	char *argv[] = { (char *)self_path(), (char *)"role-again", NULL };
 
 	(void)arg;
-	if (born != NULL)	/* the first of the images */
+	if (born != NULL) /* the first of the images */
 		atomic_store(born, 1);
 	execve(argv[0], argv, environ);
 	return 98;

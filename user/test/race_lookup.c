@@ -21,16 +21,16 @@
 #include "thr.h"
 #include "util.h"
 
-#define MAKERS	  4
-#define PROCS	  100	/* live processes of each maker at the peak */
-#define THREADS	  250	/* live threads of each maker */
-#define STK	  4096
+#define MAKERS    4
+#define PROCS     100 /* live processes of each maker at the peak */
+#define THREADS   250 /* live threads of each maker */
+#define STK       4096
 #define CHURN_STK 16384
 
 struct maker {
 	atomic_int m_ready;
 	atomic_int m_go;
-	atomic_int m_bad_threads;	/* a thread of ours was not found, or found after its end */
+	atomic_int m_bad_threads; /* a thread of ours was not found, or found after its end */
 	atomic_int m_proc[PROCS];
 	atomic_int m_tid[THREADS];
 };

@@ -24,9 +24,9 @@
 enum { TOGETHER, KIDS_FIRST, PARENT_FIRST, NKINDS };
 
 struct round {
-	atomic_int r_met;	/* parent and children stand here before they leave */
-	atomic_int r_dead;	/* the parent has left */
-	atomic_int r_wrong;	/* an orphan saw a wrong parent */
+	atomic_int r_met;   /* parent and children stand here before they leave */
+	atomic_int r_dead;  /* the parent has left */
+	atomic_int r_wrong; /* an orphan saw a wrong parent */
 };
 
 static struct round *rd;

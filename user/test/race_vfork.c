@@ -22,11 +22,11 @@
 #include "thr.h"
 #include "util.h"
 
-#define FORKERS 3
-#define LIMIT	15000
+#define FORKERS  3
+#define LIMIT    15000
 #define BY_GROUP 40
 #define BY_CHILD 7
-#define BY_EXEC	 21
+#define BY_EXEC  21
 
 extern char **environ;
 

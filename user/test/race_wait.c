@@ -4,7 +4,7 @@
  * B37 (exit between scan and sleep), B25's rule for processes (any-wait against
  * named wait), B36 (seen dead, yet not to be collected).
  *
- * test: timeout=60
+ * test: timeout=90
  * test: name=b37 smp=2,4 append="fp=wait-scan-to-sleep:500" args="60" host=no
  * test: name=b36 smp=2,4 append="fp=exit-after-DEAD:300,exit-after-wake-before-switch:300" args="60" host=no
  */
@@ -22,7 +22,7 @@
 #include "util.h"
 
 #define COLLECTORS 4
-#define LIVE	   64	/* children alive at a time */
+#define LIVE       64 /* children alive at a time */
 
 static atomic_int met, got, none, other;
 static unsigned skew;
@@ -99,7 +99,7 @@ collect_any(void *arg)
 		} else if (r == -1 && atomic_load(&finished)) {
 			break;
 		} else
-			usleep(100);	/* leave the locks to the others */
+			usleep(100); /* leave the locks to the others */
 	}
 	return NULL;
 }
@@ -164,7 +164,7 @@ test_mixed(long n)
 int
 main(int argc, char **argv)
 {
-	long n = arg_long(argc, argv, 1, 250);
+	long n = arg_long(argc, argv, 1, 120);
 	struct rng r;
 
 	rng_seed(&r, rng_arg(argc, argv));

@@ -17,15 +17,15 @@
 #include "tap.h"
 #include "util.h"
 
-#define PAIRS	 4
+#define PAIRS    4
 #define LIMIT_NS 2000000000LL
 
 struct pair {
-	atomic_int p_turn;	/* even: the first thread's; moved by one at each hand-over */
-	atomic_int p_late;	/* a wait took longer than the limit */
-	int	   p_cpu[2];	/* -1: anywhere */
-	long	   p_rounds;
-	long long  p_max;
+	atomic_int p_turn; /* even: the first thread's; moved by one at each hand-over */
+	atomic_int p_late; /* a wait took longer than the limit */
+	int p_cpu[2];      /* -1: anywhere */
+	long p_rounds;
+	long long p_max;
 };
 
 static atomic_int burn_stop;

@@ -20,7 +20,7 @@
 #include "util.h"
 
 #define PINNERS 4
-#define LOOKS	30
+#define LOOKS   30
 
 static int cpu[CPU_MAX], ncpus;
 static atomic_int stop, beats;
@@ -56,7 +56,7 @@ stay_on(int c, struct rng *r)
 
 	if (pin_cpu(c) != 0)
 		return 1000000;
-	bad += sched_getcpu() != c;	/* it holds as soon as the call returns */
+	bad += sched_getcpu() != c; /* it holds as soon as the call returns */
 	CPU_ZERO(&set);
 	bad += sched_getaffinity(0, sizeof(set), &set) == -1 || CPU_COUNT(&set) != 1 ||
 	    !CPU_ISSET(c, &set);

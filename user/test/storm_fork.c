@@ -6,9 +6,9 @@
  * thread has left the CPU).
  *
  * test: timeout=60
- * test: name=b46 smp=2,4 append="fp=switch-before-clear-RUNNING:200" host=no
- * test: name=b26 smp=2,4 append="fp=exit-after-wake-before-switch:200" host=no
- * test: name=b50 smp=2,4 append="fp=exit-after-DEAD:200,zombie-before-switch:200" host=no
+ * test: name=b46 smp=2,4 append="fp=switch-before-clear-RUNNING:200" args="100" host=no
+ * test: name=b26 smp=2,4 append="fp=exit-after-wake-before-switch:200" args="100" host=no
+ * test: name=b50 smp=2,4 append="fp=exit-after-DEAD:200,zombie-before-switch:200" args="100" host=no
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -24,7 +24,7 @@
 #include "util.h"
 
 #define FORKERS 4
-#define BATCH	8
+#define BATCH   8
 
 static atomic_int *count;
 static long per_forker;
@@ -100,7 +100,7 @@ chain(long n)
 int
 main(int argc, char **argv)
 {
-	long i, n = arg_long(argc, argv, 1, 300), bad = 0;
+	long i, n = arg_long(argc, argv, 1, 200), bad = 0;
 	pthread_t t[FORKERS];
 	pid_t pid[FORKERS];
 	void *ret;

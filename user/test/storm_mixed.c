@@ -123,8 +123,8 @@ tree(struct rng *r, int depth)
 				kid[nk++] = pid;
 			break;
 		case 3:
-			if (pthread_create(&t[nt], NULL, thread_step,
-				(void *)(uintptr_t)rng_next(r)) == 0)
+			if (pthread_create(
+				&t[nt], NULL, thread_step, (void *)(uintptr_t)rng_next(r)) == 0)
 				nt++;
 			break;
 		case 4:
@@ -166,7 +166,7 @@ tree(struct rng *r, int depth)
 		for (i = 0; i < STEPS; i++)
 			thr_join(&tid[i]);
 		break;
-	default:	/* leave with whatever still runs */
+	default: /* leave with whatever still runs */
 		break;
 	}
 	_exit(END_TREE);

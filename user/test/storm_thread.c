@@ -4,10 +4,10 @@
  * B24 (two detached corpses, one lost), B45 (ended threads kept: memory must
  * stay flat), B3 and B46 (stack reused before its owner left it).
  *
- * test: timeout=60
- * test: name=b24 smp=2,4 append="fp=zombie-before-switch:200" host=no
- * test: name=b45 smp=2,4 append="fp=free-after-IDL-before-id:200" host=no
- * test: name=b3 smp=2,4 append="fp=switch-before-clear-RUNNING:200" host=no
+ * test: timeout=90
+ * test: name=b24 smp=2,4 append="fp=zombie-before-switch:200" args="200" timeout=90 host=no
+ * test: name=b45 smp=2,4 append="fp=free-after-IDL-before-id:200" args="200" timeout=90 host=no
+ * test: name=b3 smp=2,4 append="fp=switch-before-clear-RUNNING:200" args="200" timeout=90 host=no
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -20,10 +20,10 @@
 #include "util.h"
 
 #define CREATORS 4
-#define POOL	 4
-#define STK	 8192
-#define PASSES	 4
-#define SLACK	 (512 << 10)
+#define POOL     4
+#define STK      8192
+#define PASSES   6
+#define SLACK    (256 << 10)
 
 static long per_creator;
 static atomic_int ran, detached_ran;
@@ -150,9 +150,9 @@ main(int argc, char **argv)
 	long long lost = 0;
 	int i;
 
-	per_creator = arg_long(argc, argv, 1, 1000) / CREATORS;
+	per_creator = arg_long(argc, argv, 1, 400) / CREATORS;
 	rng_arg(argc, argv);
-	one_pass(&failed, &wrong);	/* fills the kernel's caches too */
+	one_pass(&failed, &wrong); /* fills the kernel's caches too */
 	/* The peak of threads alive at once is chance, and caches keep it; a leak shows each time. */
 	for (i = 0; i < PASSES; i++) {
 		lost = one_pass(&failed, &wrong);

@@ -7,9 +7,10 @@
 #define KERNEL_FILE_H
 
 #include <abi/stat.h>
-#include <kernel/inode.h>
+#include <kernel/inodetree.h>
 #include <kernel/mutex.h>
 #include <kernel/types.h>
+#include <kernel/upcall.h>
 
 struct file;
 struct filedesc;
@@ -129,15 +130,10 @@ int fd_set_cloexec(int fd, bool on);
  */
 int fd_get_vmobj(int fd, int *accmode, struct vmobj **);
 
-/* ---- tables of processes ---- */
+/* ---- tables of processes; the rest is in <kernel/upcall.h> ---- */
 
 void fd_init(void);
-int fd_init_console(struct filedesc **);     /* table with 0, 1, 2 on /dev/console */
-struct filedesc *fd_copy(struct filedesc *); /* fork; NULL = no memory */
-struct filedesc *fd_ref(struct filedesc *);  /* CLONE_FILES */
-void fd_unref(struct filedesc *);            /* last one closes all; may sleep */
-int fd_unshare(struct filedesc **);          /* exec: own table. => one LWP runs. -ENOMEM */
-void fd_close_on_exec(struct filedesc *);    /* => not shared */
+int fd_init_console(struct filedesc **); /* table with 0, 1, 2 on /dev/console */
 
 /* ---- start ---- */
 

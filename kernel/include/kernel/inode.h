@@ -4,8 +4,9 @@
  *
  * The tree is built during the boot and never changes afterwards, so it is read without locks and
  * inodes live for ever. References are counted in the debug build only, where a count that falls
- * below zero is caught.
- * layer: fs
+ * below zero is caught. This header tells what an inode is, for processes hold some; what is done
+ * to the tree is in <kernel/inodetree.h>.
+ * layer: core
  */
 #ifndef KERNEL_INODE_H
 #define KERNEL_INODE_H
@@ -62,8 +63,6 @@ struct inode {
 	};
 };
 
-struct inode *inode_root(void);
-
 static inline void
 inode_ref(struct inode *ino __unused)
 {
@@ -102,49 +101,5 @@ inode_size(const struct inode *ino)
 {
 	return S_ISREG(ino->i_mode) ? ino->i_size : 0;
 }
-
-/*
- * Reads file bytes into kernel memory: bytes read (0 at the end), -EISDIR or -EINVAL. => does not
- * sleep
- */
-ssize_t inode_read_kernel(struct inode *, void *, size_t, uint64_t off);
-/* Of a regular file; a reference for the caller. */
-struct vmobj *inode_vmobj(struct inode *);
-void inode_stat(const struct inode *, struct abi_stat *);
-
-/* ---- the tree; see inode.c ---- */
-
-struct dirent *dir_lookup(const struct inode *dir, const char *name, size_t len);
-/* Boot only. -EEXIST -ENOMEM -ENAMETOOLONG */
-int dir_enter(struct inode *dir, const char *name, size_t len, struct inode *);
-struct inode *inode_create(uint32_t mode); /* NULL = no memory */
-void inode_tree_init(void);
-uint64_t inode_new_number(void); /* for pipes too */
-/* Boot only: a device under /dev. */
-int inode_add_device(const char *name, uint32_t perm, uint64_t rdev, const struct file_ops *);
-
-/* ---- path lookup; see lookup.c ---- */
-
-#define LOOKUP_NOFOLLOW 1 /* a symbolic link as last component is the result */
-#define LOOKUP_CREATE   2 /* a missing last component in a directory that exists is -EROFS */
-
-/*
- * The inode at `path`, seen from the directory `cwd` (NULL = root), with a reference.
- * => the path is shorter than PATH_MAX. -ENOENT -ENOTDIR -ELOOP -ENAMETOOLONG -ENOMEM
- */
-int inode_lookup(struct inode *cwd, const char *path, struct inode **);
-int inode_lookup_flags(struct inode *cwd, const char *path, unsigned flags, struct inode **);
-/* Path of a directory; bytes with the NUL, or -ERANGE. */
-ssize_t inode_dir_path(const struct inode *dir, char *buf, size_t size);
-
-/* A path from user memory: long ones are held in an allocation of their own. */
-#define PATHBUF_SMALL 256
-struct pathbuf {
-	char *pb_path;
-	char pb_small[PATHBUF_SMALL];
-};
-/* 0; -EFAULT -ENAMETOOLONG -ENOMEM, and nothing to free. */
-int pathbuf_copyin(struct pathbuf *, uintptr_t upath);
-void pathbuf_free(struct pathbuf *);
 
 #endif

@@ -128,7 +128,7 @@ struct lwp {
 	lwpid_t l_lid;              /* (c) changes only in exec, under proc_lock, p_lock and (l) */
 	uint32_t l_prflag;          /* (p) LPR_* */
 	struct list l_sibling;      /* (p) p_lwps */
-	struct list l_free;         /* batch of dead LWPs */
+	struct list l_free;         /* (p) on p_deadlwps; then of the LWP that reaps them */
 	uint32_t l_refcnt;          /* (p) references that block the exit */
 	struct proc *l_vforkchild;  /* (x) the vfork child that it waits for */
 

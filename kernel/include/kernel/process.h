@@ -11,6 +11,7 @@
 
 /* ---- lookups, PROTOCOL 1.5 ---- */
 struct proc *proc_find(pid_t);          /* => proc_lock held; live processes only */
+struct proc *proc_find_any(pid_t);      /* => proc_lock held; zombies too */
 struct pgrp *pgrp_find(pid_t);          /* => proc_lock held; non-empty groups only */
 struct lwp *lwp_find(struct proc *, lwpid_t);  /* => p_lock held; not IDL, not ZOMB */
 /* Finds an LWP of process `p` (any process if NULL); returns it locked, or NULL. => no spin lock held */

@@ -15,6 +15,7 @@
 #include <kernel/cv.h>
 #include <kernel/lwp.h>
 #include <kernel/spinlock.h>
+#include <kernel/upcall.h> /* sleepq_unsleep(), sleepq_changepri() */
 
 enum sobj_kind { SOBJ_CV, SOBJ_FUTEX, SOBJ_TURNSTILE, SOBJ_PARK };
 
@@ -39,9 +40,6 @@ int sleepq_block(nsec_t deadline, bool intr);
  * released; l's lent lock changes. `wakeup`: a genuine wakeup, which clears interruptibility and timeout.
  */
 void sleepq_remove(struct lwp *l, bool wakeup);
-/* Ends an interruptible sleep of l (signal, exit, suspend). => l locked; unlocked on return. */
-void sleepq_unsleep(struct lwp *l);
 int sleepq_wake(struct list *queue, const void *wchan, unsigned n); /* lock held; returns how many */
-void sleepq_changepri(struct lwp *); /* re-sort after a change of effective priority; l locked */
 
 #endif

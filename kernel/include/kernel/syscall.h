@@ -4,7 +4,8 @@
  * returns the result or -errno. One that was interrupted and shall be restarted returns -ERESTART
  * (unless a handler without SA_RESTART runs), -ERESTARTNOHAND (unless any handler runs) or
  * -ERESTARTNOINTR (always).
- * layer: syscall
+ * Declares handlers of several layers, and needs none.
+ * layer: core
  */
 #ifndef KERNEL_SYSCALL_H
 #define KERNEL_SYSCALL_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Inline functions on the current CPU. GS points at struct cpu while the kernel runs; the
- * offsets used here are asserted in arch/x86_64/cpu.c. layer: arch
+ * offsets used here are asserted in arch/x86_64/cpu.c.
+ * layer: arch
  */
 #ifndef ARCH_CPU_MD_H
 #define ARCH_CPU_MD_H

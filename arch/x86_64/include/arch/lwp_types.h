@@ -5,7 +5,8 @@
  * User state is what the kernel itself never uses: FPU registers and the FS and GS bases of
  * user mode. It stays in the registers while the kernel runs for the LWP, and is saved at the
  * switch. It is loaded again only when the registers of the CPU hold another LWP's: they hold
- * this one's iff md_user of the CPU is this LWP and md_cpu of the LWP is that CPU. layer: arch
+ * this one's iff md_user of the CPU is this LWP and md_cpu of the LWP is that CPU.
+ * layer: arch
  */
 #ifndef ARCH_LWP_TYPES_H
 #define ARCH_LWP_TYPES_H

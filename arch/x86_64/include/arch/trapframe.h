@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Registers at kernel entry, as the entry code pushes them. A frame from user mode is the first
- * thing on the kernel stack. layer: arch
+ * thing on the kernel stack.
+ * layer: arch
  */
 #ifndef ARCH_TRAPFRAME_H
 #define ARCH_TRAPFRAME_H

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Upcalls: what lower layers call of higher ones. The headers of those layers include this one.
+ * layer: core
+ */
+#ifndef KERNEL_UPCALL_H
+#define KERNEL_UPCALL_H
+
+#include <kernel/types.h>
+
+struct filedesc;
+struct inode;
+struct lwp;
+struct vmobj;
+
+/* ---- sched calls sync; see sleepq.c ---- */
+
+/* Ends an interruptible sleep of l (signal, exit, suspend). => l locked; unlocked on return */
+void sleepq_unsleep(struct lwp *l);
+/* Re-sorts l's queue after a change of its effective priority. => l locked */
+void sleepq_changepri(struct lwp *l);
+
+/* ---- proc calls fs: descriptor tables; see fdtable.c ---- */
+
+struct filedesc *fd_copy(struct filedesc *); /* fork; NULL = no memory */
+struct filedesc *fd_ref(struct filedesc *);  /* CLONE_FILES */
+void fd_unref(struct filedesc *);            /* last one closes all; may sleep */
+int fd_unshare(struct filedesc **);          /* exec: own table. => one LWP runs. -ENOMEM */
+void fd_close_on_exec(struct filedesc *);    /* => not shared */
+
+/* ---- proc calls fs: the program of execve; see inode.c and lookup.c ---- */
+
+/*
+ * The inode at `path`, seen from the directory `cwd` (NULL = root), with a reference.
+ * => the path is shorter than PATH_MAX. -ENOENT -ENOTDIR -ELOOP -ENAMETOOLONG -ENOMEM
+ */
+int inode_lookup(struct inode *cwd, const char *path, struct inode **);
+/*
+ * Reads file bytes into kernel memory: bytes read (0 at the end), -EISDIR or -EINVAL. => does not
+ * sleep
+ */
+ssize_t inode_read_kernel(struct inode *, void *, size_t, uint64_t off);
+/* Of a regular file; a reference for the caller. */
+struct vmobj *inode_vmobj(struct inode *);
+
+/* A path from user memory: long ones are held in an allocation of their own. */
+#define PATHBUF_SMALL 256
+struct pathbuf {
+	char *pb_path;
+	char pb_small[PATHBUF_SMALL];
+};
+/* 0; -EFAULT -ENAMETOOLONG -ENOMEM, and nothing to free. */
+int pathbuf_copyin(struct pathbuf *, uintptr_t upath);
+void pathbuf_free(struct pathbuf *);
+
+#endif
