@@ -2,7 +2,7 @@
 /*
  * Adaptive mutexes: the contended paths, and the checked versions of the debug build.
  *
- * A contender spins while the owner runs on another CPU. Otherwise it takes the turnstile chain lock, sets
+ * A contender spins while the owner runs on another CPU, for a while. Otherwise it takes the turnstile chain lock, sets
  * MTX_WAITERS, looks again whether the owner runs (it may be about to release), and sleeps. With the bit
  * set the owner's release goes through the chain lock, so no wakeup is lost. The bit may stay set with no
  * turnstile behind it when the contender went back to spinning.
@@ -43,10 +43,14 @@ owner_running(uintptr_t word)
 	return atomic_load_relaxed(&owner->l_running) && atomic_load_relaxed(&owner->l_wchan) == NULL;
 }
 
+/* Longer than the sections that are worth a spin; an owner that waits for other CPUs takes far longer. */
+#define SPIN_MAX 400
+
 void
 mutex_lock_slow(struct mutex *m)
 {
 	uintptr_t self = (uintptr_t)curlwp(), word;
+	unsigned spins = ncpu > 1 ? 0 : SPIN_MAX;
 	struct spinlock *chain;
 
 	for (;;) {
@@ -60,7 +64,8 @@ mutex_lock_slow(struct mutex *m)
 			panic("lid %d: mutex %p taken twice", curlwp()->l_lid, (void *)m);
 		if (unlikely(panicking))
 			return;
-		if (ncpu > 1 && owner_running(word)) {
+		if (spins < SPIN_MAX && owner_running(word)) {
+			spins++;
 			arch_cpu_relax();
 			continue;
 		}
@@ -70,7 +75,7 @@ mutex_lock_slow(struct mutex *m)
 			continue;
 		}
 		fp(mutex_waiters_set);
-		if (ncpu > 1 && owner_running(word)) {
+		if (spins < SPIN_MAX && owner_running(word)) {
 			spin_unlock(chain);
 			continue;
 		}
