@@ -137,8 +137,9 @@ uio_zero(struct uio *u, size_t n)
 	n = min(n, u->u_resid);
 	while (done < n) {
 		uintptr_t addr;
-		size_t piece = min(next_piece(u, n - done, &addr), PAGE_SIZE);
+		size_t piece = next_piece(u, n - done, &addr);
 
+		piece = min(piece, PAGE_SIZE);
 		if (arch_uzero(addr, piece) != 0)
 			break;
 		advance(u, piece);

@@ -42,13 +42,12 @@ lwp_is_prompt(const struct lwp *l)
 static struct lwp *
 sig_choose(struct proc *p, int sig, const struct lwp *except)
 {
-	struct lwp *l = curlwp(), *any = NULL;
+	struct lwp *self = curlwp(), *single = p->p_single, *l, *any = NULL;
 
-	if (l->l_proc == p && l != except && lwp_takes(l, sig))
-		return l;
-	l = p->p_single;
-	if (l != NULL && l != except && lwp_takes(l, sig))
-		return l;
+	if (self != except && self->l_proc == p && lwp_takes(self, sig))
+		return self;
+	if (single != NULL && single != except && lwp_takes(single, sig))
+		return single;
 	list_foreach (l, &p->p_lwps, l_sibling) {
 		if (l == except || !lwp_takes(l, sig))
 			continue;

@@ -43,11 +43,12 @@ sys_uname(const uint64_t *a)
 int64_t
 sys_sysinfo(const uint64_t *a)
 {
+	uint32_t procs = min(atomic_load_relaxed(&proc_count), 0xffffu);
 	struct abi_sysinfo si = {
 		.uptime = (int64_t)(time_now() / NSEC_PER_SEC),
 		.totalram = pmem_total() * PAGE_SIZE,
 		.freeram = pmem_free_count() * PAGE_SIZE,
-		.procs = (uint16_t)min(atomic_load_relaxed(&proc_count), 0xffffu),
+		.procs = (uint16_t)procs,
 		.mem_unit = 1,
 	};
 

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * bench [prefix]: instructions per operation.
- *
- * Under QEMU's -icount shift=0 an instruction takes a nanosecond of virtual
- * time, so CLOCK_MONOTONIC counts instructions, user's and kernel's alike.
- * Anywhere else the unit printed is ns.  Each line `name value unit count` is
- * the least of five batches of count operations, after one to warm up.
+ * bench [prefix]: what system calls, processes, threads, memory and signals
+ * cost. See bench.h for what is printed.
  *
  * The program stays small, for fork copies it: no stdio, no malloc.  Threads
  * made by thr_start() make raw calls only.  Everything runs on one CPU.
@@ -22,41 +18,18 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench.h"
 #include "thr.h"
 
-#define BATCHES  5
 #define PAGE     4096
 #define TOUCHED  256 /* pages of a first-touch batch */
 #define CROWD    64  /* threads that exit_group ends */
-#define UNROLL   8
 #define FUT_WAIT 128 /* private */
 #define FUT_WAKE 129
 
-struct bench {
-	const char *b_name;
-	long (*b_batch)(long n); /* ns that n operations took, -1 if one failed */
-	long b_count;
-};
-
 static const char *path; /* of this program */
-static long clock_cost;  /* of reading the clock, within a batch */
 static char stack[PAGE] __attribute__((aligned(16)));
 static char quit[] = "--exit";
-
-static long
-now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000L + ts.tv_nsec;
-}
-
-static long
-since(long start)
-{
-	return now() - start - clock_cost;
-}
 
 static char *
 map_pages(long n, int flags)
@@ -549,111 +522,11 @@ static const struct bench benches[] = {
 	{ "exit-64-threads", exit_crowd, 2 },
 };
 
-static char *
-put_text(char *b, const char *s)
-{
-	size_t n = strlen(s);
-
-	memcpy(b, s, n);
-	return b + n;
-}
-
-static char *
-put_number(char *b, long v)
-{
-	char digits[20];
-	int n = 0;
-
-	do
-		digits[n++] = (char)('0' + v % 10);
-	while ((v /= 10) > 0);
-	while (n > 0)
-		*b++ = digits[--n];
-	return b;
-}
-
-/* Whether an instruction takes a nanosecond; no real division is that fast. */
-static int
-counts_instructions(void)
-{
-	long rounds = 1000, t0 = now(), ns, insns = rounds * (3 * UNROLL + 2);
-
-	__asm__ volatile("1:\n\t"
-			 ".rept 8\n\t"
-			 "or	$1, %%eax\n\t"
-			 "xor	%%edx, %%edx\n\t"
-			 "div	%%rax\n\t"
-			 ".endr\n\t"
-			 "dec	%0\n\t"
-			 "jnz	1b"
-			 : "+r"(rounds)
-			 :
-			 : "rax", "rdx", "cc");
-	ns = since(t0);
-	return ns > insns - insns / 50 && ns < insns + insns / 50;
-}
-
-static int
-run(const struct bench *b, const char *unit)
-{
-	long best = -1, ns;
-	char line[128], *p;
-	int i;
-
-	for (i = 0; i <= BATCHES; i++) {
-		ns = b->b_batch(b->b_count);
-		if (ns <= 0) { /* 0: the clock stands still */
-			p = put_text(put_text(put_text(line, "bench: "), b->b_name), " failed\n");
-			return write(2, line, (size_t)(p - line)), -1;
-		}
-		if (i > 0 && (best < 0 || ns < best))
-			best = ns;
-	}
-	p = put_text(put_text(line, b->b_name), " ");
-	p = put_text(put_number(p, (best + b->b_count / 2) / b->b_count), " ");
-	p = put_text(put_text(p, unit), " ");
-	p = put_text(put_number(p, b->b_count), "\n");
-	return write(1, line, (size_t)(p - line)) == p - line ? 0 : -1;
-}
-
-/* To the first CPU that we may use. */
-static void
-pin_to_one(void)
-{
-	unsigned long set[16] = { 0 };
-	size_t i;
-
-	raw3(SYS_sched_getaffinity, 0, sizeof(set), (long)set);
-	for (i = 0; i < 16 && set[i] == 0; i++)
-		;
-	if (i < 16) {
-		set[i] &= -set[i];
-		memset(set + i + 1, 0, sizeof(set) - (i + 1) * sizeof(set[0]));
-		raw3(SYS_sched_setaffinity, 0, sizeof(set), (long)set);
-	}
-}
-
-static void
-find_clock_cost(void)
-{
-	long t0, ns, least = -1;
-	int i;
-
-	for (i = 0; i < 100; i++) {
-		t0 = now();
-		ns = now() - t0;
-		if (least < 0 || ns < least)
-			least = ns;
-	}
-	clock_cost = least;
-}
-
 int
 main(int argc, char **argv)
 {
 	const char *prefix = argc > 1 ? argv[1] : "";
-	const char *paths[] = { argv[0], "/bench/bench", "/init" }, *unit;
-	int failed = 0, found = 0;
+	const char *paths[] = { argv[0], "/bench/bench", "/init" };
 	size_t i;
 
 	if (strcmp(prefix, quit) == 0)
@@ -663,14 +536,5 @@ main(int argc, char **argv)
 			path = paths[i];
 	if (path == NULL)
 		path = argv[0];
-	pin_to_one();
-	find_clock_cost();
-	unit = counts_instructions() ? "insn" : "ns";
-	for (i = 0; i < sizeof(benches) / sizeof(benches[0]); i++) {
-		if (strncmp(benches[i].b_name, prefix, strlen(prefix)) != 0)
-			continue;
-		found = 1;
-		failed |= run(&benches[i], unit);
-	}
-	return failed || !found;
+	return bench_run(benches, sizeof(benches) / sizeof(benches[0]), prefix);
 }

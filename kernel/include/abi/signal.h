@@ -16,12 +16,36 @@ typedef uint64_t sigset_t; /* bit n-1 = signal n */
 
 /* X(name, number, default action: T terminate, C terminate with core, I ignore, S stop, R continue) */
 #define SIGNALS(X) \
-	X(SIGHUP, 1, T) X(SIGINT, 2, T) X(SIGQUIT, 3, C) X(SIGILL, 4, C) X(SIGTRAP, 5, C) \
-	X(SIGABRT, 6, C) X(SIGBUS, 7, C) X(SIGFPE, 8, C) X(SIGKILL, 9, T) X(SIGUSR1, 10, T) \
-	X(SIGSEGV, 11, C) X(SIGUSR2, 12, T) X(SIGPIPE, 13, T) X(SIGALRM, 14, T) X(SIGTERM, 15, T) \
-	X(SIGSTKFLT, 16, T) X(SIGCHLD, 17, I) X(SIGCONT, 18, R) X(SIGSTOP, 19, S) X(SIGTSTP, 20, S) \
-	X(SIGTTIN, 21, S) X(SIGTTOU, 22, S) X(SIGURG, 23, I) X(SIGXCPU, 24, C) X(SIGXFSZ, 25, C) \
-	X(SIGVTALRM, 26, T) X(SIGPROF, 27, T) X(SIGWINCH, 28, I) X(SIGIO, 29, T) X(SIGPWR, 30, T) \
+	X(SIGHUP, 1, T) \
+	X(SIGINT, 2, T) \
+	X(SIGQUIT, 3, C) \
+	X(SIGILL, 4, C) \
+	X(SIGTRAP, 5, C) \
+	X(SIGABRT, 6, C) \
+	X(SIGBUS, 7, C) \
+	X(SIGFPE, 8, C) \
+	X(SIGKILL, 9, T) \
+	X(SIGUSR1, 10, T) \
+	X(SIGSEGV, 11, C) \
+	X(SIGUSR2, 12, T) \
+	X(SIGPIPE, 13, T) \
+	X(SIGALRM, 14, T) \
+	X(SIGTERM, 15, T) \
+	X(SIGSTKFLT, 16, T) \
+	X(SIGCHLD, 17, I) \
+	X(SIGCONT, 18, R) \
+	X(SIGSTOP, 19, S) \
+	X(SIGTSTP, 20, S) \
+	X(SIGTTIN, 21, S) \
+	X(SIGTTOU, 22, S) \
+	X(SIGURG, 23, I) \
+	X(SIGXCPU, 24, C) \
+	X(SIGXFSZ, 25, C) \
+	X(SIGVTALRM, 26, T) \
+	X(SIGPROF, 27, T) \
+	X(SIGWINCH, 28, I) \
+	X(SIGIO, 29, T) \
+	X(SIGPWR, 30, T) \
 	X(SIGSYS, 31, C)
 
 enum signal_number {

@@ -23,7 +23,7 @@
 #define CLOCK_TAI                11
 
 /* A CPU clock of another process or LWP: ~id << 3 | type, a negative number. */
-#define CPUCLOCK_ID(clock)   (~((clock) >> 3))
+#define CPUCLOCK_ID(clock)   (~(clock) >> 3)
 #define CPUCLOCK_TYPE(clock) ((clock)&3)
 #define CPUCLOCK_SCHED       2 /* types 0 and 1, profiling and user time, are not supported */
 #define CPUCLOCK_PERTHREAD   4
