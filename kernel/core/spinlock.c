@@ -42,8 +42,8 @@ spin_acquire(struct spinlock *m, uintptr_t pc, bool try, bool check)
 	struct spinlock *newest = ci->ci_spinlocks;
 
 	if (m->sl_cpu == ci->ci_index + 1)
-		panic("spin lock %s (%p): taken twice by this CPU, first at %p", m->sl_name, (void *)m,
-		    (void *)m->sl_pc);
+		panic("spin lock %s (%p): taken twice by this CPU, first at %p", m->sl_name,
+		    (void *)m, (void *)m->sl_pc);
 	if (check && newest != NULL && newest->sl_rank >= m->sl_rank)
 		panic("lock order: %s (%s, %p) taken while %s (%s) is held since %p", m->sl_name,
 		    rank_name[m->sl_rank], (void *)m, newest->sl_name, rank_name[newest->sl_rank],
@@ -87,8 +87,9 @@ spin_unlock(struct spinlock *m)
 		atomic_store_release(&m->sl_word, 0);
 		return;
 	}
-	KASSERTMSG(m->sl_cpu == ci->ci_index + 1, "spin lock %s (%p) released by cpu%u, held by cpu%d",
-	    m->sl_name, (void *)m, ci->ci_index, m->sl_cpu - 1);
+	KASSERTMSG(m->sl_cpu == ci->ci_index + 1,
+	    "spin lock %s (%p) released by cpu%u, held by cpu%d", m->sl_name, (void *)m,
+	    ci->ci_index, m->sl_cpu - 1);
 	for (p = &ci->ci_spinlocks; *p != m; p = &(*p)->sl_next)
 		KASSERT(*p != NULL);
 	*p = m->sl_next;

@@ -78,9 +78,10 @@ ledger_compare(const struct ledger *was, bool memory)
 #undef X
 	if (is.kmem_objs != was->kmem_objs)
 		for (unsigned i = 0; i < LEDGER_CACHES; i++)
-			if (is.cache[i].name == was->cache[i].name && is.cache[i].inuse != was->cache[i].inuse)
-				kprintf("leak: cache %s: was %zu, is %zu\n", is.cache[i].name, was->cache[i].inuse,
-				    is.cache[i].inuse);
+			if (is.cache[i].name == was->cache[i].name &&
+			    is.cache[i].inuse != was->cache[i].inuse)
+				kprintf("leak: cache %s: was %zu, is %zu\n", is.cache[i].name,
+				    was->cache[i].inuse, is.cache[i].inuse);
 	return n;
 }
 

@@ -227,14 +227,16 @@ read_added_ramdisk(struct bootinfo *bi)
 	if (size <= 0)
 		return;
 	for (unsigned i = 0; i < bi->bi_nram; i++)
-		if (bi->bi_ram[i].end <= (paddr_t)4 << 30 && (best == NULL ||
+		if (bi->bi_ram[i].end <= (paddr_t)4 << 30 &&
+		    (best == NULL ||
 			bi->bi_ram[i].end - bi->bi_ram[i].start > best->end - best->start))
 			best = &bi->bi_ram[i];
 	if (best == NULL || best->end - best->start < 2 * (paddr_t)size)
 		panic("ramdisk: no memory for the added one of %zd bytes", size);
 	best->end -= round_page((size_t)size);
 	added_disk = best->end;
-	if (arch_fwcfg_read("opt/threadbare/ramdisk", arch_phys_to_virt(added_disk), (size_t)size) != 0)
+	if (arch_fwcfg_read(
+		"opt/threadbare/ramdisk", arch_phys_to_virt(added_disk), (size_t)size) != 0)
 		panic("ramdisk: cannot read the added one of %zd bytes", size);
 	added_size = (size_t)size;
 }
@@ -248,7 +250,8 @@ load_ramdisks(const struct bootinfo *bi)
 		fs_init(arch_phys_to_virt(bi->bi_ramdisk), bi->bi_ramdisk_end - bi->bi_ramdisk);
 	else
 		fs_init(NULL, 0);
-	if (added_size != 0 && (error = ramdisk_load(arch_phys_to_virt(added_disk), added_size)) != 0)
+	if (added_size != 0 &&
+	    (error = ramdisk_load(arch_phys_to_virt(added_disk), added_size)) != 0)
 		kprintf("ramdisk: the added one is broken: error %d\n", -error);
 }
 
@@ -284,7 +287,8 @@ kernel_main(struct bootinfo *bi)
 	futex_init();
 	arch_intr_enable();
 	arch_start_cpus();
-	kprintf("threadbare: %u CPU%s, %zu MiB\n", ncpu, ncpu == 1 ? "" : "s", pmem_total() >> (20 - PAGE_SHIFT));
+	kprintf("threadbare: %u CPU%s, %zu MiB\n", ncpu, ncpu == 1 ? "" : "s",
+	    pmem_total() >> (20 - PAGE_SHIFT));
 	if ((error = kthread_create("adopter", PRI_KERNEL_RT, start_thread, bi, NULL)) != 0)
 		panic("adopter: error %d", error);
 	cold = false;

@@ -45,7 +45,8 @@ create(size_t size)
 
 	if (obj == NULL)
 		return NULL;
-	*obj = (struct vmobj){ .vo_refs = 1, .vo_npages = round_page(size) >> PAGE_SHIFT,
+	*obj = (struct vmobj){ .vo_refs = 1,
+		.vo_npages = round_page(size) >> PAGE_SHIFT,
 		.vo_serial = atomic_add(&serial, 1) };
 	mutex_init(&obj->vo_lock, "vmobj", RANK_VMOBJ);
 	return obj;

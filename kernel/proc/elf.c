@@ -12,38 +12,42 @@
 #include <kernel/upcall.h>
 #include <kernel/vm.h>
 
-#define PIE_BASE ((uintptr_t)0x555555554000)
+#define PIE_BASE  ((uintptr_t)0x555555554000)
 #define PHNUM_MAX 32
 
 static int
 seg_prot(uint32_t flags)
 {
-	return (flags & PF_R ? PROT_R : 0) | (flags & PF_W ? PROT_W : 0) | (flags & PF_X ? PROT_X : 0);
+	return (flags & PF_R ? PROT_R : 0) | (flags & PF_W ? PROT_W : 0) |
+	    (flags & PF_X ? PROT_X : 0);
 }
 
 /* One PT_LOAD: file pages private, then zeroes. */
 static int
-load_segment(struct vmspace *vm, struct vmobj *obj, uint64_t fsize, const struct elf_phdr *ph, uintptr_t base)
+load_segment(struct vmspace *vm, struct vmobj *obj, uint64_t fsize, const struct elf_phdr *ph,
+    uintptr_t base)
 {
 	static const char zero[256];
-	uintptr_t start = base + ph->p_vaddr, fileend = start + ph->p_filesz, end = start + ph->p_memsz;
+	uintptr_t start = base + ph->p_vaddr, fileend = start + ph->p_filesz,
+		  end = start + ph->p_memsz;
 	vaddr_t va = trunc_page(start);
 	int prot = seg_prot(ph->p_flags), error;
 
-	if (ph->p_filesz > ph->p_memsz || ph->p_offset > fsize || ph->p_filesz > fsize - ph->p_offset ||
-	    ((ph->p_offset ^ ph->p_vaddr) & PAGE_MASK) != 0)
+	if (ph->p_filesz > ph->p_memsz || ph->p_offset > fsize ||
+	    ph->p_filesz > fsize - ph->p_offset || ((ph->p_offset ^ ph->p_vaddr) & PAGE_MASK) != 0)
 		return -ENOEXEC;
 	if (start < VM_MIN_ADDRESS || end < start || end > USER_END - VM_STACK_GAP)
 		return -ENOEXEC;
 	if (ph->p_filesz != 0) {
-		error = vm_map(vm, &va, round_page(fileend) - va, prot, PROT_R | PROT_W | PROT_X, 0, true, true, obj,
-		    trunc_page(ph->p_offset));
+		error = vm_map(vm, &va, round_page(fileend) - va, prot, PROT_R | PROT_W | PROT_X, 0,
+		    true, true, obj, trunc_page(ph->p_offset));
 		if (error != 0)
 			return error == -EEXIST ? -ENOEXEC : error;
 		va = round_page(fileend);
 	}
 	if (end > va) {
-		error = vm_map(vm, &va, round_page(end) - va, prot, PROT_R | PROT_W | PROT_X, 0, true, true, NULL, 0);
+		error = vm_map(vm, &va, round_page(end) - va, prot, PROT_R | PROT_W | PROT_X, 0,
+		    true, true, NULL, 0);
 		if (error != 0)
 			return error == -EEXIST ? -ENOEXEC : error;
 	}
@@ -96,7 +100,8 @@ elf_load(struct vmspace *vm, struct inode *ino, struct elf_image *im)
 		end = round_page(im->base + ph[i].p_vaddr + ph[i].p_memsz);
 		if (end > im->end)
 			im->end = end;
-		if (eh.e_phoff >= ph[i].p_offset && eh.e_phoff + phsize <= ph[i].p_offset + ph[i].p_filesz)
+		if (eh.e_phoff >= ph[i].p_offset &&
+		    eh.e_phoff + phsize <= ph[i].p_offset + ph[i].p_filesz)
 			im->phdr = im->base + ph[i].p_vaddr + (eh.e_phoff - ph[i].p_offset);
 	}
 	error = im->end == 0 || im->entry >= USER_END ? -ENOEXEC : 0;

@@ -50,8 +50,8 @@ push(struct stack_builder *sb, const void *data, size_t size)
  * and written at once so that the stack pointer ends 16-byte aligned at argc.
  */
 static int
-build_stack(struct vmspace *vm, const struct elf_image *im, const struct exec_args *args, const char *path,
-    const struct proc *p, uintptr_t *sp)
+build_stack(struct vmspace *vm, const struct elf_image *im, const struct exec_args *args,
+    const char *path, const struct proc *p, uintptr_t *sp)
 {
 	struct stack_builder sb = { .vm = vm, .sp = STACK_TOP };
 	uintptr_t execfn, strings, platform, rnd, s;
@@ -126,8 +126,8 @@ build_image(struct inode *ino, const struct exec_args *args, const char *path, s
 		return -ENOMEM;
 	error = elf_load(vm, ino, &im);
 	if (error == 0)
-		error = vm_map(vm, &va, stack, PROT_R | PROT_W, PROT_R | PROT_W | PROT_X, VR_GROWSDOWN | VR_STACK, true,
-		    true, NULL, 0);
+		error = vm_map(vm, &va, stack, PROT_R | PROT_W, PROT_R | PROT_W | PROT_X,
+		    VR_GROWSDOWN | VR_STACK, true, true, NULL, 0);
 	if (error == 0)
 		error = build_stack(vm, &im, args, path, p, sp);
 	if (error != 0) {

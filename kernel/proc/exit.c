@@ -265,7 +265,8 @@ proc_exit(int code, int sig)
 			break;
 		if (p->p_singlemode == SINGLE_EXIT) {
 			if (sig != 0 && (p->p_flag & PK_EXITING) == 0) {
-				p->p_flag |= PK_KILLED; /* exec past its commit: the new image dies */
+				p->p_flag |=
+				    PK_KILLED; /* exec past its commit: the new image dies */
 				p->p_xsig = sig;
 				lwp_interrupt(p->p_single, 0);
 			}

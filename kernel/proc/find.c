@@ -84,7 +84,8 @@ proc_find_any(pid_t pid)
 			return NULL;
 		p = l->l_proc;
 	}
-	return p->p_pid == pid && p->p_stat != PS_IDL ? p : NULL; /* another LWP's id is not a PID */
+	return p->p_pid == pid && p->p_stat != PS_IDL ? p
+						      : NULL; /* another LWP's id is not a PID */
 }
 
 struct proc *
@@ -118,7 +119,8 @@ lwp_find(struct proc *p, lwpid_t lid)
 	intr = arch_intr_disable();
 	l = idt_lwp(&idtable, lid);
 	/* That l is of p implies that all table updates before p's birth are visible; p_lock holds l's state. */
-	if (l != NULL && (l->l_proc != p || l->l_stat == LS_IDL || l->l_stat == LS_ZOMB || l->l_lid != lid))
+	if (l != NULL &&
+	    (l->l_proc != p || l->l_stat == LS_IDL || l->l_stat == LS_ZOMB || l->l_lid != lid))
 		l = NULL;
 	arch_intr_restore(intr);
 	return l;

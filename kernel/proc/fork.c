@@ -208,10 +208,10 @@ free_proc:
 }
 
 /* Flags with a meaning here, with none (accepted), and those that only make sense together with CLONE_THREAD. */
-#define CLONE_KNOWN                                                                              \
-	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK | CLONE_THREAD | CLONE_SYSVSEM | \
-	    CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | CLONE_DETACHED | \
-	    CLONE_UNTRACED | CLONE_IO)
+#define CLONE_KNOWN \
+	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK | CLONE_THREAD | \
+	    CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | \
+	    CLONE_CHILD_SETTID | CLONE_DETACHED | CLONE_UNTRACED | CLONE_IO)
 
 int64_t
 do_clone(const struct clone_args *ca)
@@ -273,7 +273,8 @@ sys_clone3(const uint64_t *a)
 		if (byte != 0)
 			return -E2BIG; /* asks for something that we have not heard of */
 	}
-	if ((c.flags & (CLONE_SIGNAL_MASK | CLONE_DETACHED)) != 0 || c.exit_signal > NSIG || c.set_tid_size != 0)
+	if ((c.flags & (CLONE_SIGNAL_MASK | CLONE_DETACHED)) != 0 || c.exit_signal > NSIG ||
+	    c.set_tid_size != 0)
 		return -EINVAL;
 	if ((c.stack == 0) != (c.stack_size == 0))
 		return -EINVAL;

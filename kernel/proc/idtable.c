@@ -193,7 +193,8 @@ idt_grow(struct idtable *t, struct id_array *new)
 		if (is_free(e->slot)) {
 			saved = (uint32_t)(e->slot >> 1);
 			link = saved & old->mask;
-			id = (saved & ~old->mask) | i; /* the last one it had; its group's if it has one */
+			id = (saved & ~old->mask) |
+			    i; /* the last one it had; its group's if it has one */
 			if (e->pgrp != NULL && (id & oldsize)) {
 				home = twin;
 				twin = i;
@@ -249,8 +250,9 @@ struct pgrp *
 idt_pgrp(const struct idtable *t, pid_t id)
 {
 	const struct id_entry *e = entry_of(t, id);
-	uint32_t have = e->pid != 0 ? (uint32_t)e->pid
-				    : ((uint32_t)(e->slot >> 1) & ~t->array->mask) | ((uint32_t)id & t->array->mask);
+	uint32_t have = e->pid != 0
+	    ? (uint32_t)e->pid
+	    : ((uint32_t)(e->slot >> 1) & ~t->array->mask) | ((uint32_t)id & t->array->mask);
 
 	return e->pgrp != NULL && have == (uint32_t)id ? e->pgrp : NULL;
 }

@@ -104,9 +104,10 @@ procs_init(void)
 {
 	struct id_array *a = kmem_zalloc(id_array_size(IDT_INITIAL));
 
-	lwp_cache = kmem_cache_create("lwp", sizeof(struct lwp) + arch_lwp_extra_size(), CACHE_LINE, KC_TYPESTABLE,
-	    lwp_ctor);
-	proc_cache = kmem_cache_create("proc", sizeof(struct proc), CACHE_LINE, KC_TYPESTABLE, NULL);
+	lwp_cache = kmem_cache_create(
+	    "lwp", sizeof(struct lwp) + arch_lwp_extra_size(), CACHE_LINE, KC_TYPESTABLE, lwp_ctor);
+	proc_cache =
+	    kmem_cache_create("proc", sizeof(struct proc), CACHE_LINE, KC_TYPESTABLE, NULL);
 	if (a == NULL)
 		panic("procs_init: no memory");
 	idtable_init(&idtable, a, &lwp0);
@@ -164,8 +165,9 @@ lwp_alloc(struct proc *p)
 		kmem_cache_free(lwp_cache, l);
 		return NULL;
 	}
-	KASSERTMSG(l->l_stat == LS_IDL && !l->l_running && l->l_wchan == NULL && l->l_ts->ts_obj == NULL &&
-		list_empty(&l->l_pi_lenders) && l->l_kstack == NULL, "lid %d", l->l_lid);
+	KASSERTMSG(l->l_stat == LS_IDL && !l->l_running && l->l_wchan == NULL &&
+		l->l_ts->ts_obj == NULL && list_empty(&l->l_pi_lenders) && l->l_kstack == NULL,
+	    "lid %d", l->l_lid);
 	/* A stale lookup may lock it meanwhile: it sees IDL and a lock that is for ever. */
 	l->l_kstack = stack;
 	l->l_lid = 0;

@@ -125,7 +125,8 @@ sys_setpgid(const uint64_t *a)
 
 	if (pgid < 0)
 		return -EINVAL;
-	if ((spare = pgrp_make()) == NULL) /* always: a group may vanish between a look and the use */
+	if ((spare = pgrp_make()) ==
+	    NULL) /* always: a group may vanish between a look and the use */
 		return -ENOMEM;
 	mutex_lock(&proc_lock);
 	p = pid == 0 || pid == self->p_pid ? self : proc_find_any(pid);
@@ -135,7 +136,8 @@ sys_setpgid(const uint64_t *a)
 	}
 	if (pgid == 0)
 		pgid = p->p_pid;
-	if (p->p_pgrp->pg_session != self->p_pgrp->pg_session || p->p_pgrp->pg_session->s_sid == p->p_pid) {
+	if (p->p_pgrp->pg_session != self->p_pgrp->pg_session ||
+	    p->p_pgrp->pg_session->s_sid == p->p_pid) {
 		error = -EPERM;
 		goto out;
 	}

@@ -209,7 +209,9 @@ sys_waitid(const uint64_t *a)
 	struct wait_result r;
 	siginfo_t si = { 0 };
 
-	if ((options & ~(WNOHANG | WSTOPPED | WEXITED | WCONTINUED | WNOWAIT | WNOTHREAD | WALL | WCLONE)) ||
+	if ((options &
+		~(WNOHANG | WSTOPPED | WEXITED | WCONTINUED | WNOWAIT | WNOTHREAD | WALL |
+		    WCLONE)) ||
 	    (options & (WEXITED | WSTOPPED | WCONTINUED)) == 0)
 		return -EINVAL;
 	if (idtype != P_ALL && idtype != P_PID && idtype != P_PGID)

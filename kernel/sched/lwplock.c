@@ -102,11 +102,12 @@ static const uint8_t lwp_legal[LS_COUNT] __unused = {
 void
 lwp_setstat(struct lwp *l, enum lwp_state new)
 {
-	KASSERTMSG(new < LS_COUNT && (lwp_legal[l->l_stat] & (1u << new)), "lid %d: %s -> %s", l->l_lid,
-	    lwp_state_name[l->l_stat], lwp_state_name[new]);
+	KASSERTMSG(new < LS_COUNT && (lwp_legal[l->l_stat] & (1u << new)), "lid %d: %s -> %s",
+	    l->l_lid, lwp_state_name[l->l_stat], lwp_state_name[new]);
 	KASSERTMSG(lwp_locked(l, NULL), "lid %d: %s -> %s", l->l_lid, lwp_state_name[l->l_stat],
 	    lwp_state_name[new]);
-	KASSERTMSG(((1u << new | 1u << l->l_stat) & NEEDS_PLOCK) == 0 || mutex_owned(&l->l_proc->p_lock),
+	KASSERTMSG(
+	    ((1u << new | 1u << l->l_stat) & NEEDS_PLOCK) == 0 || mutex_owned(&l->l_proc->p_lock),
 	    "lid %d: %s -> %s", l->l_lid, lwp_state_name[l->l_stat], lwp_state_name[new]);
-	l->l_stat = (uint8_t)new;
+	l->l_stat = (uint8_t) new;
 }

@@ -225,7 +225,8 @@ runq_make_runnable(struct lwp *l)
 	/* Queued behind something: a CPU that has gone idle since we looked must come and steal. */
 	if (ncpu > 1 && spc->spc_curpriority != PRI_IDLE) {
 		atomic_fence_full();
-		if (atomic_load_relaxed(&sched_idle_set) != 0 && (ci = claim_idle(~(cpuset_t)0, ci)) != NULL)
+		if (atomic_load_relaxed(&sched_idle_set) != 0 &&
+		    (ci = claim_idle(~(cpuset_t)0, ci)) != NULL)
 			arch_ipi_resched(ci);
 	}
 }
@@ -252,7 +253,8 @@ runq_steal(struct cpu *self)
 			if ((spc->spc_bitmap[pri >> 6] & ((uint64_t)1 << (pri & 63))) == 0)
 				continue;
 			list_foreach (l, &spc->spc_queue[pri], l_runq)
-				if (migratable(l) && (l->l_affinity == 0 || (l->l_affinity & CPU_BIT(self)))) {
+				if (migratable(l) &&
+				    (l->l_affinity == 0 || (l->l_affinity & CPU_BIT(self)))) {
 					found = l;
 					break;
 				}

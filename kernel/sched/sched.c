@@ -128,8 +128,8 @@ sched_setaffinity(struct lwp *l, cpuset_t set)
 		/* Both queues' locks, in order; l may have moved meanwhile: then start again. */
 		spin_unlock(m);
 		spin_lock_pair(&from->ci_spc->spc_mutex, &to->ci_spc->spc_mutex);
-		if (l->l_mutex == &from->ci_spc->spc_mutex && l->l_stat == LS_RUN && list_linked(&l->l_runq) &&
-		    !l->l_running) {
+		if (l->l_mutex == &from->ci_spc->spc_mutex && l->l_stat == LS_RUN &&
+		    list_linked(&l->l_runq) && !l->l_running) {
 			sched_dequeue(l);
 			l->l_cpu = to;
 			lwp_setlock(l, &to->ci_spc->spc_mutex);
@@ -237,9 +237,11 @@ assert_may_sleep(void)
 	ci = curcpu();
 	if (ci->ci_mtx_count != 0 || ci->ci_intr_depth != 0 || !intr || l->l_stat != LS_ONPROC ||
 	    l->l_nopreempt != 0 || l->l_proc->p_stat == PS_ZOMB)
-		panic("lid %d %s cpu%u: may not sleep here: %u spin locks, interrupt depth %u, interrupts %s, "
-		      "preemption off %u, proc %s", l->l_lid, lwp_state_name[l->l_stat], ci->ci_index,
-		    ci->ci_mtx_count, ci->ci_intr_depth, intr ? "on" : "off", l->l_nopreempt,
+		panic(
+		    "lid %d %s cpu%u: may not sleep here: %u spin locks, interrupt depth %u, interrupts %s, "
+		    "preemption off %u, proc %s",
+		    l->l_lid, lwp_state_name[l->l_stat], ci->ci_index, ci->ci_mtx_count,
+		    ci->ci_intr_depth, intr ? "on" : "off", l->l_nopreempt,
 		    proc_state_name[l->l_proc->p_stat]);
 	arch_intr_restore(intr);
 }

@@ -40,7 +40,8 @@ owner_running(uintptr_t word)
 {
 	struct lwp *owner = (struct lwp *)(word & ~MTX_WAITERS);
 
-	return atomic_load_relaxed(&owner->l_running) && atomic_load_relaxed(&owner->l_wchan) == NULL;
+	return atomic_load_relaxed(&owner->l_running) &&
+	    atomic_load_relaxed(&owner->l_wchan) == NULL;
 }
 
 /* Longer than the sections that are worth a spin; an owner that waits for other CPUs takes far longer. */
@@ -116,8 +117,9 @@ mutex_acquire(struct mutex *m, uintptr_t pc, bool check)
 
 	assert_may_sleep();
 	if (check && newest != NULL && newest->mtx_rank >= m->mtx_rank && !panicking)
-		panic("lid %d: lock order: mutex %s (%p) taken while %s (%p) is held since %p", curlwp()->l_lid,
-		    m->mtx_name, (void *)m, newest->mtx_name, (void *)newest, (void *)newest->mtx_pc);
+		panic("lid %d: lock order: mutex %s (%p) taken while %s (%p) is held since %p",
+		    curlwp()->l_lid, m->mtx_name, (void *)m, newest->mtx_name, (void *)newest,
+		    (void *)newest->mtx_pc);
 	if (!atomic_cas(&m->mtx_word, &free, (uintptr_t)curlwp()))
 		mutex_lock_slow(m);
 	took(m, pc);
@@ -149,7 +151,8 @@ mutex_unlock(struct mutex *m)
 
 	if (panicking)
 		return;
-	KASSERTMSG(mutex_owned(m), "mutex %s (%p) released by lid %d", m->mtx_name, (void *)m, l->l_lid);
+	KASSERTMSG(
+	    mutex_owned(m), "mutex %s (%p) released by lid %d", m->mtx_name, (void *)m, l->l_lid);
 	for (p = &l->l_locks; *p != m; p = &(*p)->mtx_next)
 		KASSERT(*p != NULL);
 	*p = m->mtx_next;

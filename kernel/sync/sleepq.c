@@ -76,7 +76,8 @@ queue_insert(struct list *queue, struct lwp *l, bool sorted)
 
 /* => curlwp locked by the queue's lock; `queue` NULL: an object without a queue */
 void
-sleepq_enqueue(struct list *queue, const void *wchan, const char *wmesg, const struct syncobj *so, bool intr)
+sleepq_enqueue(
+    struct list *queue, const void *wchan, const char *wmesg, const struct syncobj *so, bool intr)
 {
 	struct lwp *l = curlwp();
 

@@ -56,7 +56,8 @@ turnstile_init(void)
 		list_init(&chains[i].active);
 	}
 	/* One per struct lwp that was ever made; both are for ever. */
-	turnstile_cache = kmem_cache_create("turnstile", sizeof(struct turnstile), 16, KC_TYPESTABLE | KC_UNCOUNTED, NULL);
+	turnstile_cache = kmem_cache_create(
+	    "turnstile", sizeof(struct turnstile), 16, KC_TYPESTABLE | KC_UNCOUNTED, NULL);
 }
 
 bool
@@ -111,8 +112,8 @@ again:
 		bool same;
 
 		if (owner == self)
-			panic("lid %d: deadlock: waits for lock %p, whose owners wait for it", self->l_lid,
-			    l->l_wchan);
+			panic("lid %d: deadlock: waits for lock %p, whose owners wait for it",
+			    self->l_lid, l->l_wchan);
 		same = atomic_load_relaxed(&owner->l_mutex) == l->l_mutex;
 		if (!same && !lwp_trylock(owner)) {
 			if (l != self && l->l_mutex != self->l_mutex)

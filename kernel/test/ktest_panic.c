@@ -34,7 +34,8 @@ KTEST(panic_mutex_order, "panic-mutex-order", panic_mutex_order);
 static int
 panic_spin_order(void)
 {
-	struct spinlock inner = SPINLOCK_INIT("inner", RANK_SPIN_LEAF), outer = SPINLOCK_INIT("outer", RANK_SLEEPQ);
+	struct spinlock inner = SPINLOCK_INIT("inner", RANK_SPIN_LEAF),
+			outer = SPINLOCK_INIT("outer", RANK_SLEEPQ);
 
 	spin_lock(&inner);
 	spin_lock(&outer);

@@ -104,7 +104,8 @@ sem_consumer(void *arg __unused)
 		int error = 0;
 
 		if (sem_tokens == 0)
-			error = cv_timedwait_sig(&sem_cv, &sem_lock, time_now() + krandom() % (MSEC / 2));
+			error = cv_timedwait_sig(
+			    &sem_cv, &sem_lock, time_now() + krandom() % (MSEC / 2));
 		/* As a naive user would: an error means that no token was handed over. */
 		if (error == 0 && sem_tokens != 0) {
 			sem_tokens--;
@@ -226,7 +227,8 @@ ktest_cv_deadline(void)
 	EXPECT(cv_timedwait(&cv, &sem_lock, 0) == -EWOULDBLOCK);
 	for (unsigned i = 0; i < ARRAY_SIZE(offset); i++) {
 		nsec_t now = time_now();
-		nsec_t deadline = offset[i] < 0 && now < (nsec_t)-offset[i] ? 1 : now + (nsec_t)offset[i];
+		nsec_t deadline =
+		    offset[i] < 0 && now < (nsec_t)-offset[i] ? 1 : now + (nsec_t)offset[i];
 
 		EXPECT(cv_timedwait(&cv, &sem_lock, deadline) == -EWOULDBLOCK);
 		EXPECT(time_now() >= deadline);
@@ -283,7 +285,8 @@ ktest_cv_timeout_race(void)
 		late += error == -EWOULDBLOCK;
 		woken += error == 0;
 		EXPECT(error == 0 ? race_state == 3 : error == -EWOULDBLOCK);
-		while (race_state != 3) /* timed out first: the signal must still come, and no timer ends this */
+		while (race_state !=
+		    3) /* timed out first: the signal must still come, and no timer ends this */
 			cv_wait(&fifo_cv, &fifo_lock);
 	}
 	mutex_unlock(&fifo_lock);
@@ -341,8 +344,8 @@ KTEST(mutex_storm, "mutex-storm", ktest_mutex_storm);
 
 /* ---- turnstiles: priority goes down a chain of owners and comes back ---- */
 
-static struct mutex chain_lock[3] = { MUTEX_INIT("chain0", RANK_FILE + 0), MUTEX_INIT("chain1", RANK_INODE),
-	MUTEX_INIT("chain2", RANK_FDTABLE) };
+static struct mutex chain_lock[3] = { MUTEX_INIT("chain0", RANK_FILE + 0),
+	MUTEX_INIT("chain1", RANK_INODE), MUTEX_INIT("chain2", RANK_FDTABLE) };
 static unsigned chain_stage;
 static bool chain_go;
 

@@ -16,10 +16,10 @@
 /* struct callout_cpu, field locks: (q) cc_lock (a) atomic (o) this CPU, interrupts off */
 static struct callout_cpu {
 	struct spinlock cc_lock;
-	struct rb_tree cc_tree;       /* (q) */
-	struct callout *cc_first;     /* (q) */
-	struct callout *cc_running;   /* (a) */
-	nsec_t cc_programmed;         /* (o) what the timer is set to */
+	struct rb_tree cc_tree;     /* (q) */
+	struct callout *cc_first;   /* (q) */
+	struct callout *cc_running; /* (a) */
+	nsec_t cc_programmed;       /* (o) what the timer is set to */
 } __cacheline_aligned callout_cpus[MAXCPUS];
 
 void

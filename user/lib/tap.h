@@ -11,26 +11,26 @@
 #define TAP_PRINTF(a, b) __attribute__((format(printf, a, b)))
 
 /* Announce the number of results up front; without it tap_done() does. */
-void	plan(int n);
+void plan(int n);
 /* Report one result; returns whether it was good. */
-int	ok(int good, const char *fmt, ...) TAP_PRINTF(2, 3);
+int ok(int good, const char *fmt, ...) TAP_PRINTF(2, 3);
 /* As ok(got == want), telling both numbers when they differ. */
-int	is_int(long got, long want, const char *fmt, ...) TAP_PRINTF(3, 4);
+int is_int(long got, long want, const char *fmt, ...) TAP_PRINTF(3, 4);
 /* The call failed: ret is -1 and errno is want. */
-int	is_err(long ret, int want, const char *fmt, ...) TAP_PRINTF(3, 4);
+int is_err(long ret, int want, const char *fmt, ...) TAP_PRINTF(3, 4);
 /* The call worked: ret is not -1. */
-int	is_ok(long ret, const char *fmt, ...) TAP_PRINTF(2, 3);
+int is_ok(long ret, const char *fmt, ...) TAP_PRINTF(2, 3);
 /* wait status: exited with code / killed by sig. */
-int	is_exit(int status, int code, const char *fmt, ...) TAP_PRINTF(3, 4);
-int	is_killed(int status, int sig, const char *fmt, ...) TAP_PRINTF(3, 4);
+int is_exit(int status, int code, const char *fmt, ...) TAP_PRINTF(3, 4);
+int is_killed(int status, int sig, const char *fmt, ...) TAP_PRINTF(3, 4);
 /* A result that this machine cannot give. */
-void	skip(const char *why, const char *fmt, ...) TAP_PRINTF(2, 3);
+void skip(const char *why, const char *fmt, ...) TAP_PRINTF(2, 3);
 /* A comment line. */
-void	diag(const char *fmt, ...) TAP_PRINTF(1, 2);
+void diag(const char *fmt, ...) TAP_PRINTF(1, 2);
 /* Give up: the rest cannot work. */
-void	bail_out(const char *fmt, ...) TAP_PRINTF(1, 2) __attribute__((noreturn));
+void bail_out(const char *fmt, ...) TAP_PRINTF(1, 2) __attribute__((noreturn));
 /* The exit status: 0 only when every result was good and the plan was kept. */
-int	tap_done(void);
+int tap_done(void);
 
 /* "exited 3", "killed by signal 11" */
 const char *status_text(int status);

@@ -27,9 +27,9 @@ thr_clone(unsigned long flags, void *stack_top, int (*fn)(void *), void *arg, at
 			 "syscall\n\t"
 			 "hlt\n"
 			 "1:"
-	    : "=a"(ret)
-	    : "a"(56), "D"(flags), "S"(sp), "d"(ptid), "r"(r10), "r"(r8)
-	    : "rcx", "r11", "memory", "cc");
+			 : "=a"(ret)
+			 : "a"(56), "D"(flags), "S"(sp), "d"(ptid), "r"(r10), "r"(r8)
+			 : "rcx", "r11", "memory", "cc");
 	return ret;
 }
 

@@ -12,10 +12,10 @@
 #include <stddef.h>
 
 /* What musl's pthread_create passes, less the thread pointer. */
-#define THR_FLAGS                                                                                  \
-	(0x00000100 /* VM */ | 0x00000200 /* FS */ | 0x00000400 /* FILES */ |                      \
-	 0x00000800 /* SIGHAND */ | 0x00010000 /* THREAD */ | 0x00040000 /* SYSVSEM */ |           \
-	 0x00100000 /* PARENT_SETTID */ | 0x00200000 /* CHILD_CLEARTID */)
+#define THR_FLAGS \
+	(0x00000100 /* VM */ | 0x00000200 /* FS */ | 0x00000400 /* FILES */ | \
+	    0x00000800 /* SIGHAND */ | 0x00010000 /* THREAD */ | 0x00040000 /* SYSVSEM */ | \
+	    0x00100000 /* PARENT_SETTID */ | 0x00200000 /* CHILD_CLEARTID */)
 
 /*
  * Run fn(arg) on a new thread that ends with its return value.
@@ -23,12 +23,12 @@
  * => returns the thread's id or -errno; the id is stored in *tid first, and
  *    the kernel clears *tid and wakes a (shared) futex wait on it at the end
  */
-long	thr_start(void *stack_top, int (*fn)(void *), void *arg, atomic_int *tid);
+long thr_start(void *stack_top, int (*fn)(void *), void *arg, atomic_int *tid);
 /* Wait until the kernel has cleared *tid. */
-void	thr_join(atomic_int *tid);
+void thr_join(atomic_int *tid);
 /* The clone call alone, for odd flags; the child runs fn(arg) too. */
-long	thr_clone(unsigned long flags, void *stack_top, int (*fn)(void *), void *arg,
-	    atomic_int *ptid, atomic_int *ctid, unsigned long tls);
+long thr_clone(unsigned long flags, void *stack_top, int (*fn)(void *), void *arg, atomic_int *ptid,
+    atomic_int *ctid, unsigned long tls);
 
 static inline long
 raw6(long n, long a, long b, long c, long d, long e, long f)
@@ -39,9 +39,9 @@ raw6(long n, long a, long b, long c, long d, long e, long f)
 	long ret;
 
 	__asm__ volatile("syscall"
-	    : "=a"(ret)
-	    : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-	    : "rcx", "r11", "memory");
+			 : "=a"(ret)
+			 : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
 	return ret;
 }
 
@@ -51,9 +51,9 @@ raw3(long n, long a, long b, long c)
 	long ret;
 
 	__asm__ volatile("syscall"
-	    : "=a"(ret)
-	    : "a"(n), "D"(a), "S"(b), "d"(c)
-	    : "rcx", "r11", "memory");
+			 : "=a"(ret)
+			 : "a"(n), "D"(a), "S"(b), "d"(c)
+			 : "rcx", "r11", "memory");
 	return ret;
 }
 
@@ -89,12 +89,12 @@ thr_meet(atomic_int *w, int n)
 }
 
 /* Raw calls in the names of the kernel; results are -errno. */
-#define RAW_FUTEX	202
-#define RAW_EXIT	60
-#define RAW_EXIT_GROUP	231
-#define RAW_GETPID	39
-#define RAW_GETPPID	110
-#define RAW_GETTID	186
-#define RAW_YIELD	24
+#define RAW_FUTEX      202
+#define RAW_EXIT       60
+#define RAW_EXIT_GROUP 231
+#define RAW_GETPID     39
+#define RAW_GETPPID    110
+#define RAW_GETTID     186
+#define RAW_YIELD      24
 
 #endif /* USER_THR_H */

@@ -34,10 +34,12 @@ test_clocks(void)
 	size_t i, bad = 0;
 
 	for (i = 0; i < NELEM(clocks); i++) {
-		bad += syscall(SYS_clock_gettime, clocks[i], &a) != 0 || a.tv_nsec < 0 || a.tv_nsec > 999999999;
+		bad += syscall(SYS_clock_gettime, clocks[i], &a) != 0 || a.tv_nsec < 0 ||
+		    a.tv_nsec > 999999999;
 		bad += syscall(SYS_clock_gettime, clocks[i], &b) != 0;
 		bad += b.tv_sec < a.tv_sec || (b.tv_sec == a.tv_sec && b.tv_nsec < a.tv_nsec);
-		bad += syscall(SYS_clock_getres, clocks[i], &a) != 0 || a.tv_sec != 0 || a.tv_nsec < 1;
+		bad +=
+		    syscall(SYS_clock_getres, clocks[i], &a) != 0 || a.tv_sec != 0 || a.tv_nsec < 1;
 	}
 	is_int((long)bad, 0, "eight clocks run forward");
 	is_err(syscall(SYS_clock_gettime, 99, &a), EINVAL, "a bad clock: EINVAL");
@@ -78,11 +80,14 @@ test_sleep(void)
 	}
 	is_int(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &abs, NULL), 0, "an absolute sleep");
 	ok(now_ns() >= abs.tv_sec * 1000000000LL + abs.tv_nsec, "ends when it should");
-	is_int(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &abs, NULL), 0, "one that is over already");
+	is_int(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &abs, NULL), 0,
+	    "one that is over already");
 	clock_gettime(CLOCK_REALTIME, &abs);
 	abs.tv_sec--;
-	is_int(clock_nanosleep(CLOCK_REALTIME, TIMER_ABSTIME, &abs, NULL), 0, "one of the wall clock");
-	is_int(clock_nanosleep(CLOCK_THREAD_CPUTIME_ID, 0, &ts, NULL), EINVAL, "by one's own CPU time: EINVAL");
+	is_int(
+	    clock_nanosleep(CLOCK_REALTIME, TIMER_ABSTIME, &abs, NULL), 0, "one of the wall clock");
+	is_int(clock_nanosleep(CLOCK_THREAD_CPUTIME_ID, 0, &ts, NULL), EINVAL,
+	    "by one's own CPU time: EINVAL");
 	is_int(clock_nanosleep(99, 0, &ts, NULL), EINVAL, "by a bad clock: EINVAL");
 }
 
@@ -135,13 +140,18 @@ test_system(void)
 	volatile unsigned spin;
 
 	ok(uname(&u) == 0 && strcmp(u.machine, "x86_64") == 0 && u.release[0] >= '3', "uname");
-	ok(sysinfo(&si) == 0 && si.totalram * si.mem_unit > 8 << 20 && si.freeram <= si.totalram && si.procs > 0, "sysinfo");
+	ok(sysinfo(&si) == 0 && si.totalram * si.mem_unit > 8 << 20 && si.freeram <= si.totalram &&
+		si.procs > 0,
+	    "sysinfo");
 	for (spin = 0; spin < 300000000; spin++)
 		if ((spin & 0xfffff) == 0 && times(&tms) > 0 && tms.tms_utime > 5)
 			break;
-	ok(getrusage(RUSAGE_SELF, &ru) == 0 && ru.ru_utime.tv_usec + ru.ru_utime.tv_sec > 0 && ru.ru_maxrss > 0, "getrusage");
+	ok(getrusage(RUSAGE_SELF, &ru) == 0 && ru.ru_utime.tv_usec + ru.ru_utime.tv_sec > 0 &&
+		ru.ru_maxrss > 0,
+	    "getrusage");
 	is_err(getrusage(5, &ru), EINVAL, "of somebody else: EINVAL");
-	ok(getrusage(RUSAGE_CHILDREN, &ru) == 0 && getrusage(RUSAGE_THREAD, &ru) == 0, "of children and the thread");
+	ok(getrusage(RUSAGE_CHILDREN, &ru) == 0 && getrusage(RUSAGE_THREAD, &ru) == 0,
+	    "of children and the thread");
 	is_ok(prctl(PR_SET_NAME, "a name that is too long"), "PR_SET_NAME");
 	prctl(PR_GET_NAME, name);
 	ok(strcmp(name, "a name that is ") == 0, "PR_GET_NAME: cut to 15 bytes");

@@ -20,7 +20,7 @@
 #include "thr.h"
 #include "util.h"
 
-#define STK 16384
+#define STK       16384
 #define NR_CLONE3 435
 
 struct clone3_args {
@@ -79,7 +79,8 @@ test_thread(void)
 	long tid;
 
 	atomic_store(&ctid, -1);
-	tid = thr_clone(THR_FLAGS | CLONE_CHILD_SETTID, stk + STK, note, (void *)5, &ptid, &ctid, 0);
+	tid =
+	    thr_clone(THR_FLAGS | CLONE_CHILD_SETTID, stk + STK, note, (void *)5, &ptid, &ctid, 0);
 	ok(tid > 0, "a thread");
 	is_int(atomic_load(&ptid), tid, "PARENT_SETTID stored its id before clone returned");
 	while (atomic_load(&ctid) != 0)
@@ -110,12 +111,13 @@ test_process(void)
 	is_int(atomic_load(&word), 6, "its write is visible");
 	is_int(atomic_load(&seen_pid), pid, "it is a process of its own");
 
-	pid = thr_clone(CLONE_VM | CLONE_VFORK | SIGCHLD, stk + STK, note, (void *)7, NULL, NULL, 0);
+	pid =
+	    thr_clone(CLONE_VM | CLONE_VFORK | SIGCHLD, stk + STK, note, (void *)7, NULL, NULL, 0);
 	is_int(atomic_load(&word), 7, "VM and VFORK: it has ended when clone returns");
 	is_exit(reap((pid_t)pid), 17, "its status");
 
-	pid = thr_clone(CLONE_VM | CLONE_FILES | SIGCHLD, stk + STK, note,
-	    (void *)8, NULL, NULL, 0);
+	pid =
+	    thr_clone(CLONE_VM | CLONE_FILES | SIGCHLD, stk + STK, note, (void *)8, NULL, NULL, 0);
 	is_exit(reap((pid_t)pid), 17, "VM and FILES without THREAD");
 
 	pid = thr_clone(0, stk + STK, note, (void *)9, NULL, NULL, 0);
@@ -174,7 +176,8 @@ test_clone3(void)
 	memset(&a, 0, sizeof(a));
 	a.exit_signal = SIGCHLD;
 	a.flags = CLONE_THREAD | CLONE_SIGHAND | CLONE_VM;
-	is_err(syscall(NR_CLONE3, &a, sizeof(a)), EINVAL, "clone3: THREAD with exit signal: EINVAL");
+	is_err(
+	    syscall(NR_CLONE3, &a, sizeof(a)), EINVAL, "clone3: THREAD with exit signal: EINVAL");
 }
 
 int

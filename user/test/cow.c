@@ -58,7 +58,7 @@ grandchild(void *arg)
 	if (!all(100))
 		return 1;
 	priv[0] = 101;
-	if (run_child(write_own, arg) != 0x100)	/* it sees 101 and ends with 1 */
+	if (run_child(write_own, arg) != 0x100) /* it sees 101 and ends with 1 */
 		return 2;
 	priv[0] = 100;
 	return all(100) ? 0 : 3;

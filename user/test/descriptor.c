@@ -142,7 +142,8 @@ test_share(void)
 {
 	static char stack[16384] __attribute__((aligned(16)));
 	int fd = -1, zero = dup(0), st;
-	pid_t pid = (pid_t)thr_clone(CLONE_VM | CLONE_FILES | SIGCHLD, stack + sizeof(stack), share, &fd, NULL, NULL, 0);
+	pid_t pid = (pid_t)thr_clone(
+	    CLONE_VM | CLONE_FILES | SIGCHLD, stack + sizeof(stack), share, &fd, NULL, NULL, 0);
 
 	waitpid(pid, &st, 0);
 	ok(fd > 0 && fcntl(fd, F_GETFD) == 0, "CLONE_FILES: what the child opens is open here");

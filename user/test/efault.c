@@ -24,12 +24,12 @@
 #include "tap.h"
 #include "util.h"
 
-#define P 0x600dL	/* stands for the bad pointer in a row */
+#define P 0x600dL /* stands for the bad pointer in a row */
 
-#define IN 0		/* the kernel reads there */
-#define OUT 1		/* the kernel writes there: a read-only page is bad too */
-#define NULL_OK 2	/* NULL has a meaning */
-#define NO_SPLIT 4	/* a partial transfer is fine, or alignment is checked first */
+#define IN       0 /* the kernel reads there */
+#define OUT      1 /* the kernel writes there: a read-only page is bad too */
+#define NULL_OK  2 /* NULL has a meaning */
+#define NO_SPLIT 4 /* a partial transfer is fine, or alignment is checked first */
 
 struct row {
 	const char *r_name;
@@ -44,12 +44,12 @@ static struct {
 	char *argv[2];
 	char path[8], buf[256];
 	atomic_int word;
-} *g;
+} * g;
 
 struct bad {
 	const char *b_name;
 	uintptr_t b_ptr;
-	int b_kind;	/* 0 always, OUT only for outputs, NULL_OK and NO_SPLIT as above */
+	int b_kind; /* 0 always, OUT only for outputs, NULL_OK and NO_SPLIT as above */
 };
 static struct bad bads[] = {
 	{ "NULL", 0, NULL_OK },
@@ -85,7 +85,7 @@ set_up(void)
 	fd = open(data_path("text"), O_RDONLY);
 	if (fd == -1 || pipe(pfd) == -1)
 		bail_out("no test data, or no pipe");
-	munmap(p + PAGE, PAGE);	/* last, so that nothing else is put into the gap */
+	munmap(p + PAGE, PAGE); /* last, so that nothing else is put into the gap */
 	write(pfd[1], "0123456789", 10);
 }
 
@@ -115,14 +115,15 @@ try(const struct row *r)
 			continue;
 		for (k = 0; k < 6; k++)
 			a[k] = r->r_arg[k] == P ? (long)bads[i].b_ptr : r->r_arg[k];
-		memset((char *)bads[10].b_ptr, 'a', 2);	/* an output may have cut it */
+		memset((char *)bads[10].b_ptr, 'a', 2); /* an output may have cut it */
 		errno = 0;
 		ret = syscall(r->r_nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 		if (ret == -1 && errno == EFAULT)
 			continue;
 		if (bad++ == 0)
 			ok(0, "%s", r->r_name);
-		diag("why: %s: expected -1 EFAULT(14), got %ld errno %d", bads[i].b_name, ret, errno);
+		diag("why: %s: expected -1 EFAULT(14), got %ld errno %d", bads[i].b_name, ret,
+		    errno);
 	}
 	if (bad == 0)
 		ok(1, "%s", r->r_name);
@@ -171,7 +172,8 @@ try_all(void)
 		{ "rt_sigaction: new", SYS_rt_sigaction, NULL_OK, { SIGUSR1, P, 0, 8 } },
 		{ "rt_sigaction: old", SYS_rt_sigaction, OUT | NULL_OK, { SIGUSR1, 0, P, 8 } },
 		{ "rt_sigprocmask: new", SYS_rt_sigprocmask, NULL_OK, { SIG_BLOCK, P, 0, 8 } },
-		{ "rt_sigprocmask: old", SYS_rt_sigprocmask, OUT | NULL_OK, { SIG_BLOCK, 0, P, 8 } },
+		{ "rt_sigprocmask: old", SYS_rt_sigprocmask, OUT | NULL_OK,
+		    { SIG_BLOCK, 0, P, 8 } },
 		{ "sigaltstack: new", SYS_sigaltstack, NULL_OK, { P, 0 } },
 		{ "sigaltstack: old", SYS_sigaltstack, OUT | NULL_OK, { 0, P } },
 		{ "nanosleep", SYS_nanosleep, IN, { P, 0 } },

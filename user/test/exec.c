@@ -53,8 +53,8 @@ role_aux(char **argv)
 	if (getauxval(AT_PHENT) != sizeof(*ph) || ph == NULL)
 		return 2;
 	for (i = 0; i < getauxval(AT_PHNUM); i++)
-		found |= ph[i].p_type == PT_LOAD && here % 0x10000000 - ph[i].p_vaddr % 0x10000000 <
-		    ph[i].p_memsz;
+		found |= ph[i].p_type == PT_LOAD &&
+		    here % 0x10000000 - ph[i].p_vaddr % 0x10000000 < ph[i].p_memsz;
 	if (!found)
 		return 3;
 	if (rnd == NULL)
@@ -97,17 +97,17 @@ role_signals(void)
 
 	sigaction(SIGUSR1, NULL, &sa);
 	if (sa.sa_handler != SIG_DFL)
-		return 1;	/* caught ones become default */
+		return 1; /* caught ones become default */
 	sigaction(SIGUSR2, NULL, &sa);
 	if (sa.sa_handler != SIG_IGN)
-		return 2;	/* ignored ones stay ignored */
+		return 2; /* ignored ones stay ignored */
 	sigprocmask(SIG_SETMASK, NULL, &set);
 	if (!sigismember(&set, SIGTERM) || sigismember(&set, SIGHUP))
-		return 3;	/* the mask is kept */
+		return 3; /* the mask is kept */
 	sigaltstack(NULL, &ss);
 	if (!(ss.ss_flags & SS_DISABLE))
 		return 4;
-	kill(getpid(), SIGUSR1);	/* the default action ends us here */
+	kill(getpid(), SIGUSR1); /* the default action ends us here */
 	return 5;
 }
 
@@ -197,7 +197,8 @@ test_errors(void)
 	is_exit(exec_with(data_path("garbage"), argv, environ), 100 + ENOEXEC, "text: ENOEXEC");
 	is_exit(exec_with(data_path("shortelf"), argv, environ), 100 + ENOEXEC, "4 bytes: ENOEXEC");
 	is_exit(exec_with(data_path("empty"), argv, environ), 100 + ENOEXEC, "0 bytes: ENOEXEC");
-	is_exit(exec_with(data_path("elfarm"), argv, environ), 100 + ENOEXEC, "foreign ELF: ENOEXEC");
+	is_exit(
+	    exec_with(data_path("elfarm"), argv, environ), 100 + ENOEXEC, "foreign ELF: ENOEXEC");
 	is_exit(exec_with(hide(8), argv, environ), 100 + EFAULT, "bad path pointer: EFAULT");
 	is_exit(exec_with(self_path(), hide(8), environ), 100 + EFAULT, "bad argv: EFAULT");
 	is_exit(exec_with(self_path(), argv, hide(8)), 100 + EFAULT, "bad envp: EFAULT");
@@ -237,11 +238,13 @@ test_state(void)
 
 	snprintf(a, sizeof(a), "%d", keep);
 	snprintf(b, sizeof(b), "%d", gone);
-	is_exit(exec_with(self_path(), argv, environ), 0, "close-on-exec closes only what it should");
+	is_exit(
+	    exec_with(self_path(), argv, environ), 0, "close-on-exec closes only what it should");
 	close(keep);
 	close(gone);
 	argv[1] = (char *)"role-signals";
-	is_killed(run_child(do_exec, &j), SIGUSR1, "signal dispositions, mask and stack after exec");
+	is_killed(
+	    run_child(do_exec, &j), SIGUSR1, "signal dispositions, mask and stack after exec");
 
 	pipe(ids);
 	snprintf(a, sizeof(a), "%d", ids[1]);

@@ -91,7 +91,7 @@ return_with_threads(void *arg)
 	(void)arg;
 	start_threads(MANY, busy_thread);
 	word_wait(ready, MANY);
-	return 8;	/* spawn() does _exit() */
+	return 8; /* spawn() does _exit() */
 }
 
 static void *
@@ -193,7 +193,8 @@ main(void)
 	ready = shared_mem(PAGE);
 	late = ready + 64;
 
-	is_exit(run_child(group_exit_by_lead, (void *)7), 7, "exit_group by the lead, 64 threads live");
+	is_exit(
+	    run_child(group_exit_by_lead, (void *)7), 7, "exit_group by the lead, 64 threads live");
 	v = atomic_load(late);
 	sleep_ms(20);
 	is_int(atomic_load(late), v, "none of them runs after wait");

@@ -17,12 +17,12 @@
 #include "tap.h"
 #include "util.h"
 
-#define NONCANON 0x0000900000000000UL
+#define NONCANON    0x0000900000000000UL
 #define KERNEL_TEXT 0xffffffff80100000UL
-#define KERNEL_LOW 0xffff800000000000UL
+#define KERNEL_LOW  0xffff800000000000UL
 
-#define F_ADDR 1	/* si_addr must be f_addr */
-#define F_MAY 2		/* machines differ: no fault is fine */
+#define F_ADDR 1 /* si_addr must be f_addr */
+#define F_MAY  2 /* machines differ: no fault is fine */
 
 struct fault {
 	const char *f_name;
@@ -36,7 +36,7 @@ static char *rw_page, *ro_page, *none_page, *gone_page;
 static struct seen {
 	int s_sig, s_code;
 	uintptr_t s_addr;
-} *seen;
+} * seen;
 
 static void
 do_read(uintptr_t a)
@@ -56,49 +56,230 @@ do_jump(uintptr_t a)
 	__asm__ volatile("call *%0" : : "r"(a) : "memory");
 }
 
-static void f_null(void) { do_read(0x10); }
-static void f_null_write(void) { do_write(0x10); }
-static void f_unmapped(void) { do_write((uintptr_t)gone_page); }
-static void f_ro(void) { do_write((uintptr_t)ro_page + 5); }
-static void f_none(void) { do_read((uintptr_t)none_page + 9); }
-static void f_nx(void) { do_jump((uintptr_t)rw_page); }
-static void f_jump_unmapped(void) { do_jump((uintptr_t)gone_page); }
-static void f_kread(void) { do_read(KERNEL_TEXT); }
-static void f_kwrite(void) { do_write(KERNEL_TEXT); }
-static void f_klow(void) { do_read(KERNEL_LOW); }
-static void f_kjump(void) { do_jump(KERNEL_TEXT); }
-static void f_nc_read(void) { do_read(NONCANON); }
-static void f_nc_write(void) { do_write(NONCANON); }
-static void f_nc_jump(void) { do_jump(NONCANON); }
-static void f_nc_ret(void) { __asm__ volatile("push %0; ret" : : "r"(NONCANON)); }
-static void f_nc_stack(void) { __asm__ volatile("mov %0, %%rsp; push %%rax" : : "r"(NONCANON)); }
-static void f_div(void) { __asm__ volatile("xor %%ecx,%%ecx; mov $1,%%eax; cltd; idiv %%ecx" ::: "rax", "rcx", "rdx"); }
-static void f_div_over(void) { __asm__ volatile("mov $-1,%%ecx; mov $0x80000000,%%eax; cltd; idiv %%ecx" ::: "rax", "rcx", "rdx"); }
-static void f_ud2(void) { __asm__ volatile("ud2"); }
-static void f_int3(void) { __asm__ volatile("int3"); }
-static void f_int_3(void) { __asm__ volatile(".byte 0xcd, 3"); }
-static void f_hlt(void) { __asm__ volatile("hlt"); }
-static void f_cli(void) { __asm__ volatile("cli"); }
-static void f_out(void) { __asm__ volatile("outb %%al, $0x80" ::: "rax"); }
-static void f_rdmsr(void) { __asm__ volatile("mov $0xc0000080,%%ecx; rdmsr" ::: "rax", "rcx", "rdx"); }
-static void f_wrmsr(void) { __asm__ volatile("mov $0xc0000102,%%ecx; xor %%eax,%%eax; xor %%edx,%%edx; wrmsr" ::: "rax", "rcx", "rdx"); }
-static void f_cr3(void) { __asm__ volatile("mov %%cr3, %%rax" ::: "rax"); }
-static void f_swapgs(void) { __asm__ volatile("swapgs"); }
-static void f_lgdt(void) { __asm__ volatile("lgdt (%0)" : : "r"(rw_page)); }
-static void f_iret(void) { __asm__ volatile("push $0x10; push $0; push $0x202; push $8; push $0; iretq"); }
-static void f_badcs(void) { __asm__ volatile("push $0xfff8; push $0; lretq"); }
-static void f_badds(void) { __asm__ volatile("mov $0xfff8, %%eax; mov %%eax, %%ds" ::: "rax"); }
-static void f_int32(void) { __asm__ volatile("int $0x20"); }
-static void f_int_ff(void) { __asm__ volatile("int $0xff"); }
-static void f_int_nmi(void) { __asm__ volatile("int $2"); }
-static void f_int_df(void) { __asm__ volatile("int $8"); }
-static void f_int_pf(void) { __asm__ volatile("int $14"); }
-static void f_int_mc(void) { __asm__ volatile("int $18"); }
-static void f_x87(void) { __asm__ volatile("fninit; push $0x0340; fldcw (%%rsp); fld1; fldz; fdivrp; fwait; pop %%rax" ::: "rax"); }
-static void f_movaps(void) { __asm__ volatile("movaps %%xmm0, 1(%0)" : : "r"(rw_page) : "memory"); }
-static void f_ac(void) { __asm__ volatile("pushf; orl $0x40000, (%%rsp); popf; mov 1(%0), %%eax; pushf; andl $~0x40000, (%%rsp); popf" : : "r"(rw_page) : "rax", "memory", "cc"); }
-static void f_step(void) { __asm__ volatile("pushf; orl $0x100, (%%rsp); popf; nop; nop" ::: "memory", "cc"); }
-static void f_step_call(void) { __asm__ volatile("mov $39,%%eax; pushf; orl $0x100, (%%rsp); popf; syscall; nop" ::: "rax", "rcx", "r11", "memory", "cc"); }
+static void
+f_null(void)
+{
+	do_read(0x10);
+}
+static void
+f_null_write(void)
+{
+	do_write(0x10);
+}
+static void
+f_unmapped(void)
+{
+	do_write((uintptr_t)gone_page);
+}
+static void
+f_ro(void)
+{
+	do_write((uintptr_t)ro_page + 5);
+}
+static void
+f_none(void)
+{
+	do_read((uintptr_t)none_page + 9);
+}
+static void
+f_nx(void)
+{
+	do_jump((uintptr_t)rw_page);
+}
+static void
+f_jump_unmapped(void)
+{
+	do_jump((uintptr_t)gone_page);
+}
+static void
+f_kread(void)
+{
+	do_read(KERNEL_TEXT);
+}
+static void
+f_kwrite(void)
+{
+	do_write(KERNEL_TEXT);
+}
+static void
+f_klow(void)
+{
+	do_read(KERNEL_LOW);
+}
+static void
+f_kjump(void)
+{
+	do_jump(KERNEL_TEXT);
+}
+static void
+f_nc_read(void)
+{
+	do_read(NONCANON);
+}
+static void
+f_nc_write(void)
+{
+	do_write(NONCANON);
+}
+static void
+f_nc_jump(void)
+{
+	do_jump(NONCANON);
+}
+static void
+f_nc_ret(void)
+{
+	__asm__ volatile("push %0; ret" : : "r"(NONCANON));
+}
+static void
+f_nc_stack(void)
+{
+	__asm__ volatile("mov %0, %%rsp; push %%rax" : : "r"(NONCANON));
+}
+static void
+f_div(void)
+{
+	__asm__ volatile("xor %%ecx,%%ecx; mov $1,%%eax; cltd; idiv %%ecx" ::: "rax", "rcx", "rdx");
+}
+static void
+f_div_over(void)
+{
+	__asm__ volatile("mov $-1,%%ecx; mov $0x80000000,%%eax; cltd; idiv %%ecx" ::
+			     : "rax", "rcx", "rdx");
+}
+static void
+f_ud2(void)
+{
+	__asm__ volatile("ud2");
+}
+static void
+f_int3(void)
+{
+	__asm__ volatile("int3");
+}
+static void
+f_int_3(void)
+{
+	__asm__ volatile(".byte 0xcd, 3");
+}
+static void
+f_hlt(void)
+{
+	__asm__ volatile("hlt");
+}
+static void
+f_cli(void)
+{
+	__asm__ volatile("cli");
+}
+static void
+f_out(void)
+{
+	__asm__ volatile("outb %%al, $0x80" ::: "rax");
+}
+static void
+f_rdmsr(void)
+{
+	__asm__ volatile("mov $0xc0000080,%%ecx; rdmsr" ::: "rax", "rcx", "rdx");
+}
+static void
+f_wrmsr(void)
+{
+	__asm__ volatile("mov $0xc0000102,%%ecx; xor %%eax,%%eax; xor %%edx,%%edx; wrmsr" ::
+			     : "rax", "rcx", "rdx");
+}
+static void
+f_cr3(void)
+{
+	__asm__ volatile("mov %%cr3, %%rax" ::: "rax");
+}
+static void
+f_swapgs(void)
+{
+	__asm__ volatile("swapgs");
+}
+static void
+f_lgdt(void)
+{
+	__asm__ volatile("lgdt (%0)" : : "r"(rw_page));
+}
+static void
+f_iret(void)
+{
+	__asm__ volatile("push $0x10; push $0; push $0x202; push $8; push $0; iretq");
+}
+static void
+f_badcs(void)
+{
+	__asm__ volatile("push $0xfff8; push $0; lretq");
+}
+static void
+f_badds(void)
+{
+	__asm__ volatile("mov $0xfff8, %%eax; mov %%eax, %%ds" ::: "rax");
+}
+static void
+f_int32(void)
+{
+	__asm__ volatile("int $0x20");
+}
+static void
+f_int_ff(void)
+{
+	__asm__ volatile("int $0xff");
+}
+static void
+f_int_nmi(void)
+{
+	__asm__ volatile("int $2");
+}
+static void
+f_int_df(void)
+{
+	__asm__ volatile("int $8");
+}
+static void
+f_int_pf(void)
+{
+	__asm__ volatile("int $14");
+}
+static void
+f_int_mc(void)
+{
+	__asm__ volatile("int $18");
+}
+static void
+f_x87(void)
+{
+	__asm__ volatile(
+	    "fninit; push $0x0340; fldcw (%%rsp); fld1; fldz; fdivrp; fwait; pop %%rax" ::
+		: "rax");
+}
+static void
+f_movaps(void)
+{
+	__asm__ volatile("movaps %%xmm0, 1(%0)" : : "r"(rw_page) : "memory");
+}
+static void
+f_ac(void)
+{
+	__asm__ volatile(
+	    "pushf; orl $0x40000, (%%rsp); popf; mov 1(%0), %%eax; pushf; andl $~0x40000, (%%rsp); popf"
+	    :
+	    : "r"(rw_page)
+	    : "rax", "memory", "cc");
+}
+static void
+f_step(void)
+{
+	__asm__ volatile("pushf; orl $0x100, (%%rsp); popf; nop; nop" ::: "memory", "cc");
+}
+static void
+f_step_call(void)
+{
+	__asm__ volatile("mov $39,%%eax; pushf; orl $0x100, (%%rsp); popf; syscall; nop" ::
+			     : "rax", "rcx", "r11", "memory", "cc");
+}
 
 static const struct fault faults[] = {
 	{ "read near 0", f_null, SIGSEGV, SEGV_MAPERR, F_ADDR, 0x10 },

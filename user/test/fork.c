@@ -50,7 +50,7 @@ change_memory(void *arg)
 	*stack_word = 6;
 	tls_word = 8;
 	word_add(shared, 1);
-	word_wait(shared, 2);	/* the parent has written its copy */
+	word_wait(shared, 2); /* the parent has written its copy */
 	return global_word == 2 && *stack_word == 6 && tls_word == 8 ? 0 : 2;
 }
 

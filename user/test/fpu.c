@@ -40,28 +40,29 @@ probe_avx(void)
 	return (lo & 6) == 6;
 }
 
-#define ALL16(op) op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7) op(8) op(9) op(10) op(11) op(12) \
-	op(13) op(14) op(15)
-#define SSE_LOAD(n) "movups " #n "*16(%0), %%xmm" #n "\n\t"
+#define ALL16(op) \
+	op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7) op(8) op(9) op(10) op(11) op(12) op(13) \
+	    op(14) op(15)
+#define SSE_LOAD(n)  "movups " #n "*16(%0), %%xmm" #n "\n\t"
 #define SSE_STORE(n) "movups %%xmm" #n ", " #n "*16(%1)\n\t"
-#define AVX_LOAD(n) "vmovups " #n "*32(%0), %%ymm" #n "\n\t"
+#define AVX_LOAD(n)  "vmovups " #n "*32(%0), %%ymm" #n "\n\t"
 #define AVX_STORE(n) "vmovups %%ymm" #n ", " #n "*32(%1)\n\t"
-#define XMM_CLOBBER "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", \
-	"xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
+#define XMM_CLOBBER \
+	"xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", \
+	    "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
 
 /* Load every register from in, stay a while (spinning or calling), store to out. */
-#define HOLD(load, store)                                                                          \
-	__asm__ volatile(ALL16(load)                                                               \
-			 "1: test %3, %3\n\t"                                                      \
-			 "jz 2f\n\t"                                                               \
-			 "mov %3, %%eax\n\t"                                                       \
-			 "syscall\n\t"                                                             \
-			 "2: pause\n\t"                                                            \
-			 "dec %2\n\t"                                                              \
-			 "jnz 1b\n\t" ALL16(store)                                                 \
-	    : "+r"(in), "+r"(out), "+r"(n)                                                         \
-	    : "r"(call)                                                                            \
-	    : "rax", "rcx", "r11", "memory", "cc", XMM_CLOBBER)
+#define HOLD(load, store) \
+	__asm__ volatile(ALL16(load) "1: test %3, %3\n\t" \
+				     "jz 2f\n\t" \
+				     "mov %3, %%eax\n\t" \
+				     "syscall\n\t" \
+				     "2: pause\n\t" \
+				     "dec %2\n\t" \
+				     "jnz 1b\n\t" ALL16(store) \
+			 : "+r"(in), "+r"(out), "+r"(n) \
+			 : "r"(call) \
+			 : "rax", "rcx", "r11", "memory", "cc", XMM_CLOBBER)
 
 static int
 hold_vectors(uint64_t seed, long n, int call)
@@ -91,9 +92,9 @@ hold_controls(unsigned seed, long n)
 	__asm__ volatile("ldmxcsr %4; fldcw %5; fldl %6; fld1\n"
 			 "1: pause; dec %3; jnz 1b\n\t"
 			 "fstp %%st(0); fstpl %2; fnstcw %1; stmxcsr %0"
-	    : "=m"(mx2), "=m"(cw2), "=m"(y), "+r"(n)
-	    : "m"(mx), "m"(cw), "m"(x)
-	    : "cc", "memory");
+			 : "=m"(mx2), "=m"(cw2), "=m"(y), "+r"(n)
+			 : "m"(mx), "m"(cw), "m"(x)
+			 : "cc", "memory");
 	mx &= 0xe000;
 	mx2 &= 0xe000;
 	__asm__ volatile("fninit; ldmxcsr %0" : : "m"(*(const unsigned[]){ 0x1f80 }));
@@ -124,10 +125,10 @@ hold_general(uint64_t seed, long n)
 			 "or %%rbp, %%rax; or %%r8, %%rax; or %%r9, %%rax; or %%r10, %%rax\n\t"
 			 "or %%r11, %%rax; or %%r12, %%rax; or %%r13, %%rax; or %%r14, %%rax\n\t"
 			 "or %%r15, %%rax; pop %%rbp"
-	    : "=&a"(bad), "+D"(seed), "+c"(n)
-	    :
-	    : "rbx", "rdx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "cc",
-	      "memory");
+			 : "=&a"(bad), "+D"(seed), "+c"(n)
+			 :
+			 : "rbx", "rdx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
+			 "r15", "cc", "memory");
 	return bad == 0;
 }
 
@@ -244,7 +245,7 @@ role_clean(void)
 	if (cw != 0x37f)
 		return 2;
 	if (sw & 0x3800)
-		return 3;	/* the x87 stack is not empty */
+		return 3; /* the x87 stack is not empty */
 	for (i = 12; i < 32; i++)
 		if (b[i] != 0)
 			return 4;

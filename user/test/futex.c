@@ -33,8 +33,10 @@ test_errors(void)
 
 	atomic_store(&a, 1);
 	is_err(futex(&a, FUT_WAIT, 2, NULL, NULL, 0), EAGAIN, "the value differs: EAGAIN");
-	is_err(futex((char *)&a + 1, FUT_WAIT, 1, &zero, NULL, 0), EINVAL, "misaligned wait: EINVAL");
-	is_err(futex((char *)&a + 2, FUT_WAKE, 1, NULL, NULL, 0), EINVAL, "misaligned wake: EINVAL");
+	is_err(
+	    futex((char *)&a + 1, FUT_WAIT, 1, &zero, NULL, 0), EINVAL, "misaligned wait: EINVAL");
+	is_err(
+	    futex((char *)&a + 2, FUT_WAKE, 1, NULL, NULL, 0), EINVAL, "misaligned wake: EINVAL");
 	is_err(futex(hide(0), FUT_WAIT, 1, &zero, NULL, 0), EFAULT, "NULL: EFAULT");
 	is_err(futex(hide(0xffff800000000000), FUT_WAIT, 1, &zero, NULL, 0), EFAULT,
 	    "a kernel address: EFAULT");
@@ -43,7 +45,8 @@ test_errors(void)
 	is_err(futex(&a, FUT_WAIT, 1, hide(8), NULL, 0), EFAULT, "a bad time pointer: EFAULT");
 	is_err(futex(&a, 0x7f, 1, NULL, NULL, 0), ENOSYS, "an unknown operation: ENOSYS");
 	is_err(futex(&a, FUT_WAIT_BITSET, 1, &zero, NULL, 0), EINVAL, "an empty bit set: EINVAL");
-	is_err(futex(&a, FUT_CMP_REQUEUE, 1, (void *)1, &b, 2), EAGAIN, "CMP_REQUEUE differs: EAGAIN");
+	is_err(
+	    futex(&a, FUT_CMP_REQUEUE, 1, (void *)1, &b, 2), EAGAIN, "CMP_REQUEUE differs: EAGAIN");
 	is_err(futex(&a, FUT_REQUEUE, -1, (void *)1, &b, 0), EINVAL, "a negative count: EINVAL");
 	is_int(futex(&a, FUT_WAKE, 1, NULL, NULL, 0), 0, "nobody to wake: 0");
 	is_int(futex(&a, FUT_WAKE | FUT_PRIVATE, INT_MAX, NULL, NULL, 0), 0, "nor privately");
@@ -113,7 +116,8 @@ test_requeue(int priv)
 	ok(word_wait_ms(&woken, 2, 5000), "%s: they ran", kind);
 	is_int(futex(&a, FUT_CMP_REQUEUE | priv, 1, (void *)3, &b, 1), 4,
 	    "%s: wake 1 and requeue 3: 4", kind);
-	is_int(futex(&b, FUT_WAKE | priv, 2, NULL, NULL, 0), 2, "%s: 2 woken at the new place", kind);
+	is_int(
+	    futex(&b, FUT_WAKE | priv, 2, NULL, NULL, 0), 2, "%s: 2 woken at the new place", kind);
 	is_int(futex(&a, FUT_REQUEUE | priv, 0, (void *)(long)INT_MAX, &b, 0), 4,
 	    "%s: requeue all that are left", kind);
 	is_int(futex(&a, FUT_WAKE | priv, INT_MAX, NULL, NULL, 0), 0, "%s: none at the old", kind);
@@ -153,7 +157,8 @@ test_fork(void)
 
 	atomic_store(sh, 1);
 	pid = spawn(child_wake, sh);
-	is_int(futex(sh, FUT_WAIT, 1, NULL, NULL, 0), 0, "a shared word: the child wakes the parent");
+	is_int(
+	    futex(sh, FUT_WAIT, 1, NULL, NULL, 0), 0, "a shared word: the child wakes the parent");
 	is_exit(reap(pid), 1, "and counts one");
 	pid = spawn(child_wake_private, sh);
 	is_err(futex(sh, FUT_WAIT | FUT_PRIVATE, 1, &ts, NULL, 0), ETIMEDOUT,

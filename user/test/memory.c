@@ -19,7 +19,7 @@
 #include "tap.h"
 #include "util.h"
 
-#define RW (PROT_READ | PROT_WRITE)
+#define RW   (PROT_READ | PROT_WRITE)
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
 
 static int
@@ -94,10 +94,12 @@ test_map_errors(void)
 
 	errno = 0;
 	is_err((long)mmap(NULL, 0, RW, ANON, -1, 0), EINVAL, "length 0: EINVAL");
-	is_err((long)mmap(hide(1), PAGE, RW, ANON | MAP_FIXED, -1, 0), EINVAL, "odd MAP_FIXED: EINVAL");
+	is_err((long)mmap(hide(1), PAGE, RW, ANON | MAP_FIXED, -1, 0), EINVAL,
+	    "odd MAP_FIXED: EINVAL");
 	is_err((long)mmap(NULL, PAGE, RW, MAP_ANONYMOUS, -1, 0), EINVAL, "no sharing type: EINVAL");
 	is_err((long)mmap(NULL, PAGE, RW, MAP_PRIVATE, -1, 0), EBADF, "no file: EBADF");
-	is_err((long)syscall(SYS_mmap, 0, PAGE, RW, MAP_PRIVATE, fd, 1), EINVAL, "odd offset: EINVAL");
+	is_err(
+	    (long)syscall(SYS_mmap, 0, PAGE, RW, MAP_PRIVATE, fd, 1), EINVAL, "odd offset: EINVAL");
 	is_err((long)mmap(NULL, (size_t)1 << 47, RW, ANON, -1, 0), ENOMEM, "too long: ENOMEM");
 	is_err(syscall(SYS_mmap, 0, -1L, RW, ANON, -1, 0), ENOMEM, "length -1: ENOMEM");
 	is_err((long)mmap(hide(0xffff800000000000), PAGE, RW, ANON | MAP_FIXED, -1, 0), ENOMEM,
@@ -155,7 +157,8 @@ test_remap(void)
 	ok(all_bytes(q, 2 * PAGE, 3) && all_bytes(q + 2 * PAGE, 6 * PAGE, 0),
 	    "the contents move along, the rest is zero");
 	is_killed(run_child(try_read, p), SIGSEGV, "the old place is gone");
-	is_err((long)mremap(p, PAGE, 2 * PAGE, MREMAP_MAYMOVE), EFAULT, "mremap of nothing: EFAULT");
+	is_err(
+	    (long)mremap(p, PAGE, 2 * PAGE, MREMAP_MAYMOVE), EFAULT, "mremap of nothing: EFAULT");
 	is_err((long)mremap(q + 1, PAGE, 2 * PAGE, MREMAP_MAYMOVE), EINVAL, "odd address: EINVAL");
 	is_err((long)mremap(q, PAGE, 0, MREMAP_MAYMOVE), EINVAL, "new length 0: EINVAL");
 	munmap(q, 8 * PAGE);
@@ -209,7 +212,8 @@ test_file(void)
 	ok(p != MAP_FAILED && memcmp(p, "0000000\n", 8) == 0, "a private file mapping");
 	ok(q != MAP_FAILED && memcmp(q, "0004096\n", 8) == 0, "a shared one, at an offset");
 	ok(memcmp(p + 9992, "0009992\n", 8) == 0, "its last bytes");
-	ok(all_bytes(p + 10000, 3 * PAGE - 10000, 0), "beyond the end of the file the page is zero");
+	ok(all_bytes(p + 10000, 3 * PAGE - 10000, 0),
+	    "beyond the end of the file the page is zero");
 	p[4096] = 'X';
 	ok(q[0] == '0', "a write to the private one is private");
 	fd = open(data_path("text"), O_RDONLY);
@@ -217,7 +221,8 @@ test_file(void)
 	munmap(q, PAGE);
 	q = mmap(NULL, 5 * PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
 	close(fd);
-	is_killed(run_child(try_read, q + 4 * PAGE), SIGBUS, "a page wholly beyond the end: SIGBUS");
+	is_killed(
+	    run_child(try_read, q + 4 * PAGE), SIGBUS, "a page wholly beyond the end: SIGBUS");
 	munmap(q, 5 * PAGE);
 	munmap(p, 10000);
 }

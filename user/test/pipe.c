@@ -110,7 +110,8 @@ test_broken(void)
 	sleep_ms(60);
 	close(fd[0]);
 	pthread_join(t, &ret);
-	ok((long)ret == -EPIPE || (long)ret > 0, "a blocked writer is woken when the reader closes");
+	ok((long)ret == -EPIPE || (long)ret > 0,
+	    "a blocked writer is woken when the reader closes");
 	is_err(write(fd[1], "x", 1), EPIPE, "SIGPIPE ignored: EPIPE");
 	close(fd[1]);
 	signal(SIGPIPE, SIG_DFL);
@@ -141,7 +142,7 @@ test_nonblock(void)
 }
 
 /* --- writes of up to PIPE_BUF are not mixed ------------------------------------------------ */
-#define REC 64
+#define REC  64
 #define RECS 200
 
 static int

@@ -39,7 +39,8 @@ init_mutex(void)
 
 	pthread_mutexattr_init(&ma);
 	is_int(pthread_mutexattr_setrobust(&ma, PTHREAD_MUTEX_ROBUST), 0, "robust is supported");
-	is_int(pthread_mutexattr_setpshared(&ma, PTHREAD_PROCESS_SHARED), 0, "so is process-shared");
+	is_int(
+	    pthread_mutexattr_setpshared(&ma, PTHREAD_PROCESS_SHARED), 0, "so is process-shared");
 	pthread_mutex_init(mtx, &ma);
 }
 
@@ -107,7 +108,7 @@ test_sleeping_waiter(void)
 	atomic_store(gate, 0);
 	owner = spawn(lock_and_exit, (void *)1);
 	word_wait(gate, 1);
-	waiter = spawn(recover, NULL);	/* brings the gate to 2 */
+	waiter = spawn(recover, NULL); /* brings the gate to 2 */
 	is_exit(reap(waiter), 0, "a waiter that sleeps on the mutex is woken with EOWNERDEAD");
 	reap(owner);
 }
@@ -122,17 +123,17 @@ bad_list(void *arg)
 	static struct head h, loop;
 
 	switch (which) {
-	case 0:	/* an entry at a bad address */
+	case 0: /* an entry at a bad address */
 		h.next = hide(8);
 		break;
-	case 1:	/* a cycle that does not reach the head */
+	case 1: /* a cycle that does not reach the head */
 		h.next = &loop;
 		loop.next = &loop;
 		break;
-	case 2:	/* a head at a bad address */
+	case 2: /* a head at a bad address */
 		syscall(SYS_set_robust_list, hide(0xffff800000000000), sizeof(h));
 		return 0;
-	default:	/* a misaligned futex word */
+	default: /* a misaligned futex word */
 		h.next = &loop;
 		loop.next = &h;
 		h.offset = 3;
@@ -169,7 +170,8 @@ test_bare(void)
 	is_int(syscall(SYS_get_robust_list, 0, &got, &len), 0, "get_robust_list of oneself");
 	is_int((long)len, sizeof(struct head), "gives the length");
 	is_exit(run_child(word_by_list, h), 0, "a bare list");
-	is_int((unsigned)*(atomic_int *)(h + 2), 0xc0000000, "its word: WAITERS kept, OWNER_DIED set");
+	is_int(
+	    (unsigned)*(atomic_int *)(h + 2), 0xc0000000, "its word: WAITERS kept, OWNER_DIED set");
 	for (i = 0; i < 4; i++)
 		is_exit(run_child(bad_list, (void *)i), 0, "bad list %ld does no harm", i);
 }
@@ -189,7 +191,8 @@ main(int argc, char **argv)
 	expect_dead("thread ended");
 	is_exit(run_child(lock_and_exit, NULL), 0, "a process ends with the mutex held");
 	expect_dead("process ended");
-	is_killed(run_child(lock_and_die, NULL), SIGKILL, "a process is killed with the mutex held");
+	is_killed(
+	    run_child(lock_and_die, NULL), SIGKILL, "a process is killed with the mutex held");
 	expect_dead("process killed");
 	is_exit(run_child(lock_and_exec, NULL), 0, "a process execs with the mutex held");
 	expect_dead("process exec'ed");

@@ -83,7 +83,8 @@ test_basic(void)
 	is_int(info.si_code, SI_TKILL, "raise: si_code is SI_TKILL");
 	sigaction(SIGUSR1, NULL, &sa);
 	ok(sa.sa_sigaction == on_sig && (sa.sa_flags & SA_SIGINFO) &&
-	    sigismember(&sa.sa_mask, SIGUSR2), "sigaction gives back what was set");
+		sigismember(&sa.sa_mask, SIGUSR2),
+	    "sigaction gives back what was set");
 }
 
 static void
@@ -289,7 +290,7 @@ child_mask(void *arg)
 		return 1;
 	count = 0;
 	mask(SIG_SETMASK, 0);
-	return count == 0 ? 0 : 2;	/* pending signals are not inherited */
+	return count == 0 ? 0 : 2; /* pending signals are not inherited */
 }
 
 int

@@ -32,9 +32,12 @@ call_at_end(void *arg)
 
 	p = mmap(page, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC, flags, -1, 0);
 	if (p == MAP_FAILED)
-		return 33;	/* not ours to have: fine */
+		return 33; /* not ours to have: fine */
 	memcpy(p + PAGE - 2, insn, 2);
-	__asm__ volatile("jmp *%0" : : "r"(p + PAGE - 2), "a"(SYS_getppid) : "rcx", "r11", "memory");
+	__asm__ volatile("jmp *%0"
+			 :
+			 : "r"(p + PAGE - 2), "a"(SYS_getppid)
+			 : "rcx", "r11", "memory");
 	return 34;
 }
 
@@ -44,19 +47,45 @@ test_edge(uintptr_t page, const char *what)
 	int st = run_child(call_at_end, (void *)page);
 
 	if (!ok((WIFEXITED(st) && WEXITSTATUS(st) == 33) ||
-	        (WIFSIGNALED(st) && WTERMSIG(st) == SIGSEGV), "%s", what))
+		    (WIFSIGNALED(st) && WTERMSIG(st) == SIGSEGV),
+		"%s", what))
 		diag("why: expected no mapping or SIGSEGV, got %s", status_text(st));
 }
 
 /* --- changed signal frames ----------------------------------------------------------- */
 enum change {
-	C_NONE, C_RIP, C_RIP_KERNEL, C_RSP, C_CS, C_CS_KERNEL, C_SS, C_FLAGS, C_NT, C_TF, C_FPNULL,
-	C_FPBAD, C_MXCSR, C_XSTATE, C_MASK, C_COUNT
+	C_NONE,
+	C_RIP,
+	C_RIP_KERNEL,
+	C_RSP,
+	C_CS,
+	C_CS_KERNEL,
+	C_SS,
+	C_FLAGS,
+	C_NT,
+	C_TF,
+	C_FPNULL,
+	C_FPBAD,
+	C_MXCSR,
+	C_XSTATE,
+	C_MASK,
+	C_COUNT
 };
 static const char *const change_name[C_COUNT] = {
-	"unchanged", "non-canonical RIP", "RIP in the kernel", "non-canonical RSP", "CS of nothing",
-	"CS of ring 0", "SS of nothing", "IOPL 3 and interrupts off", "nested task flag", "trap flag",
-	"no FPU state", "FPU state at a bad address", "reserved MXCSR bits", "bad XSAVE header",
+	"unchanged",
+	"non-canonical RIP",
+	"RIP in the kernel",
+	"non-canonical RSP",
+	"CS of nothing",
+	"CS of ring 0",
+	"SS of nothing",
+	"IOPL 3 and interrupts off",
+	"nested task flag",
+	"trap flag",
+	"no FPU state",
+	"FPU state at a bad address",
+	"reserved MXCSR bits",
+	"bad XSAVE header",
 	"every signal blocked",
 };
 static volatile enum change change;
@@ -109,7 +138,7 @@ on_usr1(int sig, siginfo_t *si, void *ctx)
 		memset(fp + 24, 0xff, 4);
 		break;
 	case C_XSTATE:
-		w = ~0UL;	/* XSTATE_BV of the extended area */
+		w = ~0UL; /* XSTATE_BV of the extended area */
 		memcpy(fp + 512, &w, 8);
 		break;
 	case C_MASK:
@@ -131,7 +160,7 @@ return_through(void *arg)
 	kill(getpid(), SIGUSR1);
 	__asm__ volatile("pushf; pop %0" : "=r"(flags));
 	if ((flags & 0x3000) != 0 || !(flags & 0x200))
-		return 5;	/* privilege was gained */
+		return 5; /* privilege was gained */
 	return 44;
 }
 
@@ -144,8 +173,9 @@ test_frames(void)
 	for (c = 0; c < C_COUNT; c++) {
 		st = run_child(return_through, (void *)(long)c);
 		good = (WIFEXITED(st) && WEXITSTATUS(st) == 44) ||
-		    (WIFSIGNALED(st) && (WTERMSIG(st) == SIGSEGV || WTERMSIG(st) == SIGTRAP ||
-		    WTERMSIG(st) == SIGBUS));
+		    (WIFSIGNALED(st) &&
+			(WTERMSIG(st) == SIGSEGV || WTERMSIG(st) == SIGTRAP ||
+			    WTERMSIG(st) == SIGBUS));
 		if (c == C_NONE || c == C_MASK || c == C_FLAGS)
 			good = st == 44 << 8;
 		if (c == C_RIP || c == C_RIP_KERNEL)
@@ -193,7 +223,10 @@ no_room(void *arg)
 	sigaction(SIGUSR1, &sa, NULL);
 	/* kill(getpid(), SIGUSR1) with a stack pointer where no frame can be built */
 	__asm__ volatile("mov %0, %%rsp; mov $39, %%eax; syscall; mov %%eax, %%edi; mov $10, %%esi;"
-			 "mov $62, %%eax; syscall; ud2" : : "r"(arg) : "memory");
+			 "mov $62, %%eax; syscall; ud2"
+			 :
+			 : "r"(arg)
+			 : "memory");
 	return 0;
 }
 
@@ -209,7 +242,8 @@ main(void)
 	test_frames();
 	is_killed(run_child(bare_sigreturn, hide(8)), SIGSEGV, "sigreturn with a bad stack");
 	is_killed(run_child(bare_sigreturn, hide(NONCANON)), SIGSEGV, "and a non-canonical one");
-	is_killed(run_child(bare_sigreturn, hide(0xffffffff80100000)), SIGSEGV, "and one in the kernel");
+	is_killed(
+	    run_child(bare_sigreturn, hide(0xffffffff80100000)), SIGSEGV, "and one in the kernel");
 	is_killed(run_child(no_restorer, (void *)(uintptr_t)nop_handler), SIGSEGV,
 	    "a handler without a restorer");
 	is_killed(run_child(no_restorer, hide(NONCANON)), SIGSEGV, "a handler at a bad address");

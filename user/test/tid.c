@@ -158,7 +158,8 @@ test_set_tid_address(void)
 	char *stk = private_mem(16384);
 	atomic_int tid;
 
-	is_int(syscall(SYS_set_tid_address, &addr_word), gettid(), "set_tid_address returns the id");
+	is_int(
+	    syscall(SYS_set_tid_address, &addr_word), gettid(), "set_tid_address returns the id");
 	atomic_store(&addr_word, 1);
 	atomic_store(&tid, 1);
 	thr_start(stk + 16384, set_addr, NULL, &tid);

@@ -161,7 +161,8 @@ thread_wait(void *arg)
 {
 	int st;
 
-	return (void *)(long)(waitpid(*(pid_t *)arg, &st, 0) == *(pid_t *)arg ? WEXITSTATUS(st) : -1);
+	return (
+	    void *)(long)(waitpid(*(pid_t *)arg, &st, 0) == *(pid_t *)arg ? WEXITSTATUS(st) : -1);
 }
 
 static void *
@@ -235,7 +236,8 @@ test_nocldwait(void)
 	sigaction(SIGCHLD, &sa, NULL);
 	spawn(exit_with, (void *)1);
 	spawn(exit_with, (void *)2);
-	is_err(waitpid(-1, &st, 0), ECHILD, "SIGCHLD ignored: wait until all are gone, then ECHILD");
+	is_err(
+	    waitpid(-1, &st, 0), ECHILD, "SIGCHLD ignored: wait until all are gone, then ECHILD");
 	sa.sa_handler = SIG_DFL;
 	sa.sa_flags = SA_NOCLDWAIT;
 	sigaction(SIGCHLD, &sa, NULL);
@@ -267,6 +269,7 @@ main(int argc, char **argv)
 	is_int(good, n, "no exit is missed between scan and sleep");
 	pid = spawn(exit_with, (void *)6);
 	until_dead(pid);
-	is_int(wait4(pid, &st, WNOHANG, NULL), pid, "a child reported dead is collected by WNOHANG");
+	is_int(
+	    wait4(pid, &st, WNOHANG, NULL), pid, "a child reported dead is collected by WNOHANG");
 	return tap_done();
 }

@@ -11,8 +11,8 @@
 
 typedef uint64_t sigset_t; /* bit n-1 = signal n */
 #define SIGBIT(n) ((sigset_t)1 << ((n)-1))
-#define NSIG 64
-#define SIGRTMIN 32 /* this and above: real-time signals, each instance is queued */
+#define NSIG      64
+#define SIGRTMIN  32 /* this and above: real-time signals, each instance is queued */
 
 /* X(name, number, default action: T terminate, C terminate with core, I ignore, S stop, R continue) */
 #define SIGNALS(X) \
@@ -54,8 +54,8 @@ enum signal_number {
 #undef X
 };
 
-#define SIG_DFL 0
-#define SIG_IGN 1
+#define SIG_DFL      0
+#define SIG_IGN      1
 #define SA_NOCLDSTOP 0x00000001ul
 #define SA_NOCLDWAIT 0x00000002ul
 #define SA_SIGINFO   0x00000004ul
@@ -64,27 +64,27 @@ enum signal_number {
 #define SA_RESTART   0x10000000ul
 #define SA_NODEFER   0x40000000ul
 #define SA_RESETHAND 0x80000000ul
-#define SIG_BLOCK 0
-#define SIG_UNBLOCK 1
-#define SIG_SETMASK 2
-#define SS_ONSTACK 1
-#define SS_DISABLE 2
-#define MINSIGSTKSZ 2048
+#define SIG_BLOCK    0
+#define SIG_UNBLOCK  1
+#define SIG_SETMASK  2
+#define SS_ONSTACK   1
+#define SS_DISABLE   2
+#define MINSIGSTKSZ  2048
 
-#define SI_USER 0
-#define SI_KERNEL 0x80
-#define SI_QUEUE (-1)
-#define SI_TKILL (-6)
-#define CLD_EXITED 1
-#define CLD_KILLED 2
-#define CLD_DUMPED 3
+#define SI_USER     0
+#define SI_KERNEL   0x80
+#define SI_QUEUE    (-1)
+#define SI_TKILL    (-6)
+#define CLD_EXITED  1
+#define CLD_KILLED  2
+#define CLD_DUMPED  3
 #define SEGV_MAPERR 1
 #define SEGV_ACCERR 2
-#define FPE_INTDIV 1
-#define ILL_ILLOPN 2
-#define TRAP_BRKPT 1
-#define BUS_ADRALN 1
-#define BUS_ADRERR 2
+#define FPE_INTDIV  1
+#define ILL_ILLOPN  2
+#define TRAP_BRKPT  1
+#define BUS_ADRALN  1
+#define BUS_ADRERR  2
 
 struct k_sigaction { /* argument of rt_sigaction */
 	uint64_t sa_handler;
@@ -105,9 +105,20 @@ typedef struct { /* 128 bytes, Linux's layout */
 	int32_t si_code;
 	int32_t si_pad0;
 	union {
-		struct { int32_t pid; uint32_t uid; uint64_t value; } rt; /* kill, tgkill, sigqueue */
-		struct { int32_t pid; uint32_t uid; int32_t status; int64_t utime, stime; } chld;
-		struct { uint64_t addr; } fault;
+		struct {
+			int32_t pid;
+			uint32_t uid;
+			uint64_t value;
+		} rt; /* kill, tgkill, sigqueue */
+		struct {
+			int32_t pid;
+			uint32_t uid;
+			int32_t status;
+			int64_t utime, stime;
+		} chld;
+		struct {
+			uint64_t addr;
+		} fault;
 		uint8_t pad[112];
 	} u;
 } siginfo_t;

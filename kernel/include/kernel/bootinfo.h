@@ -15,10 +15,11 @@ struct memrange {
 #define BOOT_MAXRANGES 64
 
 struct bootinfo {
-	struct memrange bi_ram[BOOT_MAXRANGES]; /* usable, page-aligned; kernel image and modules cut out */
+	struct memrange
+	    bi_ram[BOOT_MAXRANGES]; /* usable, page-aligned; kernel image and modules cut out */
 	unsigned bi_nram;
-	paddr_t bi_ramdisk, bi_ramdisk_end;     /* 0 = none */
-	paddr_t bi_rsdp;                        /* physical address of a copy of the RSDP, or 0 */
+	paddr_t bi_ramdisk, bi_ramdisk_end; /* 0 = none */
+	paddr_t bi_rsdp;                    /* physical address of a copy of the RSDP, or 0 */
 	char bi_cmdline[1024];
 };
 

@@ -12,12 +12,12 @@
 struct cpu;
 
 struct callout {
-	struct rb_node co_node;  /* queue of co_cpu */
-	nsec_t co_when;          /* monotonic time */
+	struct rb_node co_node; /* queue of co_cpu */
+	nsec_t co_when;         /* monotonic time */
 	void (*co_fn)(void *);
 	void *co_arg;
-	struct cpu *co_cpu;      /* where it was last armed */
-	uint32_t co_pending;     /* on the queue */
+	struct cpu *co_cpu;  /* where it was last armed */
+	uint32_t co_pending; /* on the queue */
 };
 
 void callout_init(struct callout *, void (*fn)(void *), void *arg);

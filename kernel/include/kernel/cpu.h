@@ -22,30 +22,31 @@ struct spinlock;
  */
 struct cpu {
 	/* Hot: switch, system call entry. Offsets are exported to assembly by genassym. */
-	struct cpu *ci_self;            /* (c) for one-instruction curcpu() */
-	struct lwp *ci_curlwp;          /* (o) the LWP that runs here */
-	struct arch_cpu ci_md;          /* (o) machine-dependent part: kernel stack top, scratch, TSS ... */
-	uint32_t ci_mtx_count;          /* (o) spin locks held */
-	bool ci_mtx_intr;               /* (o) were interrupts on before the first of them */
-	uint32_t ci_intr_depth;         /* (o) nested interrupts */
-	uint32_t ci_want_resched;       /* (a) RESCHED_* bits; set under spc_mutex, see sched */
-	unsigned ci_index;              /* (c) dense, 0 = boot CPU */
-	struct lwp *ci_idlelwp;         /* (c) */
-	struct vmspace *ci_vmspace;     /* (o) address space whose page tables are loaded; NULL = kernel's */
-	struct schedstate *ci_spc;      /* (c) run queue and the two lock objects it lends */
+	struct cpu *ci_self;    /* (c) for one-instruction curcpu() */
+	struct lwp *ci_curlwp;  /* (o) the LWP that runs here */
+	struct arch_cpu ci_md;  /* (o) machine-dependent part: kernel stack top, scratch, TSS ... */
+	uint32_t ci_mtx_count;  /* (o) spin locks held */
+	bool ci_mtx_intr;       /* (o) were interrupts on before the first of them */
+	uint32_t ci_intr_depth; /* (o) nested interrupts */
+	uint32_t ci_want_resched; /* (a) RESCHED_* bits; set under spc_mutex, see sched */
+	unsigned ci_index;        /* (c) dense, 0 = boot CPU */
+	struct lwp *ci_idlelwp;   /* (c) */
+	struct vmspace
+	    *ci_vmspace; /* (o) address space whose page tables are loaded; NULL = kernel's */
+	struct schedstate *ci_spc; /* (c) run queue and the two lock objects it lends */
 #ifdef DEBUG
-	struct spinlock *ci_spinlocks;  /* (o) held spin locks, newest first */
+	struct spinlock *ci_spinlocks; /* (o) held spin locks, newest first */
 #endif
 	/* Cold. */
 	uint32_t ci_hwid __cacheline_aligned; /* (c) APIC id */
-	uint32_t ci_online;             /* (a) */
-	uint32_t ci_parked;             /* (a) stopped by cpu_stop_others() */
-	uint64_t ci_nsyscall;           /* (o) statistics */
-	uint64_t ci_nintr;              /* (o) */
-	uint64_t ci_nswitch;            /* (o) */
+	uint32_t ci_online;                   /* (a) */
+	uint32_t ci_parked;                   /* (a) stopped by cpu_stop_others() */
+	uint64_t ci_nsyscall;                 /* (o) statistics */
+	uint64_t ci_nintr;                    /* (o) */
+	uint64_t ci_nswitch;                  /* (o) */
 } __cacheline_aligned;
 
-extern struct cpu cpu0;            /* the boot CPU */
+extern struct cpu cpu0;           /* the boot CPU */
 extern struct cpu *cpus[MAXCPUS]; /* set before cpu_online_set says that the CPU runs */
 extern unsigned ncpu;             /* CPUs found; indices 0 .. ncpu-1 */
 extern cpuset_t cpu_online_set;   /* (a) CPUs that run */

@@ -18,7 +18,10 @@ struct condvar {
 	const char *cv_wmesg;   /* reason shown by ps, at most 8 characters */
 };
 
-#define CV_INIT(name, wmesg) { LIST_INIT((name).cv_waiters), wmesg }
+#define CV_INIT(name, wmesg) \
+	{ \
+		LIST_INIT((name).cv_waiters), wmesg \
+	}
 #define NSEC_FOREVER ((nsec_t)-1)
 
 void cv_init(struct condvar *, const char *wmesg);
@@ -39,8 +42,8 @@ int cv_wait_sig(struct condvar *, struct mutex *) __must_check;
 int cv_wait_kill(struct condvar *, struct mutex *) __must_check;
 int cv_timedwait(struct condvar *, struct mutex *, nsec_t deadline);
 int cv_timedwait_sig(struct condvar *, struct mutex *, nsec_t deadline) __must_check;
-void cv_signal(struct condvar *);    /* wakes the first waiter */
-void cv_broadcast(struct condvar *); /* wakes all */
+void cv_signal(struct condvar *);            /* wakes the first waiter */
+void cv_broadcast(struct condvar *);         /* wakes all */
 bool cv_has_waiters(const struct condvar *); /* a hint unless the mutex is held */
 
 /* kpause: sleep until `deadline`; interruptible if `intr`. Results as cv_timedwait_sig. => no lock held. */

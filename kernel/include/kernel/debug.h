@@ -36,6 +36,7 @@ struct ktest {
 	int (*fn)(void);
 };
 #define KTEST(id, text, func) \
-	static const struct ktest ktestent_##id __attribute__((used, section("set_ktests"))) = { text, func }
+	static const struct ktest ktestent_##id \
+	    __attribute__((used, section("set_ktests"))) = { text, func }
 
 #endif

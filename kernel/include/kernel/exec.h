@@ -13,7 +13,7 @@ struct vmspace;
 
 /* Argument and environment strings, one NUL-terminated after the other, argv first. */
 struct exec_args {
-	char *buf;          /* kernel memory of `size` bytes, or NULL */
+	char *buf; /* kernel memory of `size` bytes, or NULL */
 	size_t size, used;
 	unsigned argc, envc;
 };

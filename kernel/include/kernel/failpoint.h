@@ -32,7 +32,7 @@ enum failpoint {
 #define X(id, name) FP_##id,
 	FAILPOINTS(X)
 #undef X
-	FP_COUNT
+	    FP_COUNT
 };
 
 #ifdef DEBUG

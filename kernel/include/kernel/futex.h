@@ -27,7 +27,8 @@ void futex_init(void);
  */
 int futex_wait(uintptr_t addr, bool shared, uint32_t val, uint32_t bits, nsec_t deadline);
 int futex_wake(uintptr_t addr, bool shared, unsigned n, uint32_t bits);
-int futex_requeue(uintptr_t addr, uintptr_t addr2, bool shared, unsigned nwake, unsigned nmove, const uint32_t *cmp);
+int futex_requeue(uintptr_t addr, uintptr_t addr2, bool shared, unsigned nwake, unsigned nmove,
+    const uint32_t *cmp);
 
 /* Wakes up to n waiters at `addr`, whichever kind of key they wait with; returns how many, or -errno. */
 int futex_wake_addr(uintptr_t addr, unsigned n);

@@ -14,16 +14,16 @@ struct lwp;
 struct pgrp;
 
 struct id_entry {
-	uintptr_t slot;     /* tagged: bit 0 FREE, bit 1 PROC, 0 RESERVED, else LWP */
-	struct pgrp *pgrp;  /* group with this id, or NULL */
-	pid_t pid;          /* id of the occupant, 0 when free */
+	uintptr_t slot;    /* tagged: bit 0 FREE, bit 1 PROC, 0 RESERVED, else LWP */
+	struct pgrp *pgrp; /* group with this id, or NULL */
+	pid_t pid;         /* id of the occupant, 0 when free */
 };
 
-#define IDT_FREE ((uintptr_t)1)
-#define IDT_PROC ((uintptr_t)2)
-#define IDT_RESERVED ((uintptr_t)0)
-#define IDT_INITIAL 32u
-#define IDT_MAX 65536u            /* entries; then allocation fails with -EAGAIN */
+#define IDT_FREE        ((uintptr_t)1)
+#define IDT_PROC        ((uintptr_t)2)
+#define IDT_RESERVED    ((uintptr_t)0)
+#define IDT_INITIAL     32u
+#define IDT_MAX         65536u /* entries; then allocation fails with -EAGAIN */
 #define PID_MAX_CLASSIC 30000
 
 /* What lookups see: published through one pointer, so mask and entries always fit together. */
@@ -33,15 +33,16 @@ struct id_array {
 };
 
 struct idtable {
-	struct id_array *array;  /* written by release-store */
+	struct id_array *array; /* written by release-store */
 	uint32_t next_free, last_free;
-	uint32_t count;          /* entries in use, entry 0 not counted */
-	uint32_t limit;          /* grow when count reaches it */
+	uint32_t count; /* entries in use, entry 0 not counted */
+	uint32_t limit; /* grow when count reaches it */
 	pid_t pid_max;
 };
 
 size_t id_array_size(uint32_t entries);
-void idtable_init(struct idtable *, struct id_array *zeroed /* IDT_INITIAL entries */, struct lwp *lwp0);
+void idtable_init(
+    struct idtable *, struct id_array *zeroed /* IDT_INITIAL entries */, struct lwp *lwp0);
 /* True if alloc must grow first. */
 bool idt_full(const struct idtable *);
 /* Doubles into `bigger` (zeroed, twice the entries); returns the old array, to be freed after a grace period. */

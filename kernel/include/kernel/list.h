@@ -14,7 +14,10 @@ struct list {
 	struct list *prev;
 };
 
-#define LIST_INIT(h) { &(h), &(h) }
+#define LIST_INIT(h) \
+	{ \
+		&(h), &(h) \
+	}
 
 static inline void
 list_init(struct list *h)
@@ -85,18 +88,18 @@ list_splice_tail(struct list *to, struct list *from)
 
 #define list_entry(e, type, member) container_of(e, type, member)
 #define list_first(h, type, member) (list_empty(h) ? NULL : list_entry((h)->next, type, member))
-#define list_last(h, type, member) (list_empty(h) ? NULL : list_entry((h)->prev, type, member))
+#define list_last(h, type, member)  (list_empty(h) ? NULL : list_entry((h)->prev, type, member))
 #define list_next(h, v, member) \
 	((v)->member.next == (h) ? NULL : list_entry((v)->member.next, __typeof__(*(v)), member))
 /* Compared as addresses: behind the last entry `v` points at no object. */
-#define list_at_head(v, h, member) ((uintptr_t)(v) + offsetof(__typeof__(*(v)), member) == (uintptr_t)(h))
-#define list_foreach(v, h, member)                                                        \
+#define list_at_head(v, h, member) \
+	((uintptr_t)(v) + offsetof(__typeof__(*(v)), member) == (uintptr_t)(h))
+#define list_foreach(v, h, member) \
 	for ((v) = list_entry((h)->next, __typeof__(*(v)), member); !list_at_head(v, h, member); \
 	     (v) = list_entry((v)->member.next, __typeof__(*(v)), member))
-#define list_foreach_safe(v, n, h, member)                                                     \
-	for ((v) = list_entry((h)->next, __typeof__(*(v)), member);                                \
-	     !list_at_head(v, h, member) &&                                                        \
-	     ((n) = list_entry((v)->member.next, __typeof__(*(n)), member), true);                 \
+#define list_foreach_safe(v, n, h, member) \
+	for ((v) = list_entry((h)->next, __typeof__(*(v)), member); !list_at_head(v, h, member) && \
+	     ((n) = list_entry((v)->member.next, __typeof__(*(n)), member), true); \
 	     (v) = (n))
 
 #endif

@@ -9,28 +9,28 @@
 
 #define LOCK_RANKS(X) \
 	/* adaptive mutexes: may be held over a sleep for another adaptive mutex or for memory */ \
-	X(RANK_FILE, "file offset")        \
-	X(RANK_INODE, "inode, pipe, tty")  \
+	X(RANK_FILE, "file offset") \
+	X(RANK_INODE, "inode, pipe, tty") \
 	X(RANK_FDTABLE, "descriptor table") \
-	X(RANK_VMSPACE, "address space")   \
-	X(RANK_VMOBJ, "vm object")         \
-	X(RANK_PROC_LIST, "proc_lock")     \
-	X(RANK_PROC, "p_lock")             \
-	X(RANK_KMEM, "kernel memory")      \
-	/* spin locks */                   \
+	X(RANK_VMSPACE, "address space") \
+	X(RANK_VMOBJ, "vm object") \
+	X(RANK_PROC_LIST, "proc_lock") \
+	X(RANK_PROC, "p_lock") \
+	X(RANK_KMEM, "kernel memory") \
+	/* spin locks */ \
 	X(RANK_SLEEPQ, "sleep queue, futex bucket") \
 	X(RANK_TURNSTILE, "turnstile chain") \
-	X(RANK_LWPLOCK, "spc_lwplock")     \
-	X(RANK_RUNQ, "spc_mutex")          \
-	X(RANK_CALLOUT, "callout queue")   \
-	X(RANK_SPIN_LEAF, "leaf")          \
+	X(RANK_LWPLOCK, "spc_lwplock") \
+	X(RANK_RUNQ, "spc_mutex") \
+	X(RANK_CALLOUT, "callout queue") \
+	X(RANK_SPIN_LEAF, "leaf") \
 	X(RANK_LOG, "kernel log")
 
 enum lock_rank {
 #define X(name, text) name,
 	LOCK_RANKS(X)
 #undef X
-	RANK_COUNT
+	    RANK_COUNT
 };
 
 #endif

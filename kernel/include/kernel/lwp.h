@@ -22,11 +22,11 @@ struct sleepq;
 
 /* X(state, letter shown by ps and /proc) */
 #define LWP_STATES(X) \
-	X(IDL, 'I')       \
-	X(RUN, 'R')       \
-	X(ONPROC, 'O')    \
-	X(SLEEP, 'S')     \
-	X(STOP, 'T')      \
+	X(IDL, 'I') \
+	X(RUN, 'R') \
+	X(ONPROC, 'O') \
+	X(SLEEP, 'S') \
+	X(STOP, 'T') \
 	X(SUSPENDED, 'U') \
 	X(ZOMB, 'Z')
 
@@ -34,7 +34,7 @@ enum lwp_state {
 #define X(name, letter) LS_##name,
 	LWP_STATES(X)
 #undef X
-	LS_COUNT
+	    LS_COUNT
 };
 
 /* l_flag: guarded by the LWP's lock. */
@@ -55,14 +55,14 @@ enum lwp_state {
 #define LW_KILL      LW_WEXIT
 
 /* l_prflag: guarded by p_lock. */
-#define LPR_DETACHED 0x00000001 /* no one waits for it */
-#define LPR_BOUNDARY 0x00000002 /* parked at the user boundary by single-threading */
-#define LPR_EXITING  0x00000004 /* counted in p_nzlwps or about to be */
+#define LPR_DETACHED  0x00000001 /* no one waits for it */
+#define LPR_BOUNDARY  0x00000002 /* parked at the user boundary by single-threading */
+#define LPR_EXITING   0x00000004 /* counted in p_nzlwps or about to be */
 #define LPR_VFORKWAIT 0x00000008 /* waits for its vfork child */
 
 /* l_pflag: owner only, or anyone once the LWP is provably off CPU. */
-#define LP_INTR      0x00000001 /* switch is involuntary */
-#define LP_NOFAULT   0x00000002 /* page faults on user addresses fail at once (no sleep) */
+#define LP_INTR       0x00000001 /* switch is involuntary */
+#define LP_NOFAULT    0x00000002 /* page faults on user addresses fail at once (no sleep) */
 #define LP_SIGRESTORE 0x00000004 /* l_sigoldmask holds the mask to restore */
 
 /* Priorities: higher value runs first. */
@@ -86,78 +86,80 @@ enum lwp_state {
  */
 struct lwp {
 	/* Switch and scheduler: one cache line that other CPUs read. */
-	struct spinlock *l_mutex;   /* (a) the lent lock: lwp_lock(); changed only under the old lock */
-	struct cpu *l_cpu;          /* (l) CPU that it runs on or last ran on */
-	uint8_t l_stat;             /* (l) enum lwp_state; (l)+(p) into and out of IDL STOP SUSPENDED ZOMB */
-	uint8_t l_running;          /* (a) RUNNING: on a CPU or in its switch tail; cleared by the successor */
-	bool l_kpribase;            /* (l) kernel boost in force */
-	uint32_t l_flag;            /* (l) LW_* */
-	uint32_t l_dopreempt;       /* (a) kernel preemption wanted */
-	uint32_t l_ast;             /* (a) work to do before return to user mode */
-	int16_t l_priority;         /* (l) base priority */
-	int16_t l_inheritedprio;    /* (l) maximum lent through turnstiles, or -1 */
-	int16_t l_qpri;             /* (l) run queue that it is on */
-	struct list l_runq;         /* (l) run queue */
-	struct cpu *l_target_cpu;   /* (l) migration target, or NULL */
-	cpuset_t l_affinity;        /* (l) allowed CPUs; 0 = all */
-	struct arch_lwp l_md;       /* (o) saved stack pointer, TLS base ... */
+	struct spinlock
+	    *l_mutex;      /* (a) the lent lock: lwp_lock(); changed only under the old lock */
+	struct cpu *l_cpu; /* (l) CPU that it runs on or last ran on */
+	uint8_t l_stat;    /* (l) enum lwp_state; (l)+(p) into and out of IDL STOP SUSPENDED ZOMB */
+	uint8_t
+	    l_running;   /* (a) RUNNING: on a CPU or in its switch tail; cleared by the successor */
+	bool l_kpribase; /* (l) kernel boost in force */
+	uint32_t l_flag; /* (l) LW_* */
+	uint32_t l_dopreempt;     /* (a) kernel preemption wanted */
+	uint32_t l_ast;           /* (a) work to do before return to user mode */
+	int16_t l_priority;       /* (l) base priority */
+	int16_t l_inheritedprio;  /* (l) maximum lent through turnstiles, or -1 */
+	int16_t l_qpri;           /* (l) run queue that it is on */
+	struct list l_runq;       /* (l) run queue */
+	struct cpu *l_target_cpu; /* (l) migration target, or NULL */
+	cpuset_t l_affinity;      /* (l) allowed CPUs; 0 = all */
+	struct arch_lwp l_md;     /* (o) saved stack pointer, TLS base ... */
 
 	/* Owner. */
-	uint32_t l_pflag;           /* (o) LP_* */
-	uint32_t l_nopreempt;       /* (o) preemption disabled, nested */
-	void *l_kstack;             /* (o) base of the kernel stack; taken by the successor at exit */
-	uint32_t l_nlocks;          /* (o) adaptive locks held (DEBUG) */
-	struct mutex *l_locks;      /* (o) the adaptive mutexes held, newest first (DEBUG) */
+	uint32_t l_pflag;      /* (o) LP_* */
+	uint32_t l_nopreempt;  /* (o) preemption disabled, nested */
+	void *l_kstack;        /* (o) base of the kernel stack; taken by the successor at exit */
+	uint32_t l_nlocks;     /* (o) adaptive locks held (DEBUG) */
+	struct mutex *l_locks; /* (o) the adaptive mutexes held, newest first (DEBUG) */
 
 	/* Sleep queues and turnstiles. */
-	const void *l_wchan;        /* (l) what it waits for, or NULL */
-	const char *l_wmesg;        /* (l) reason of the sleep */
-	struct list *l_sleepq;      /* (l) queue that it is on, or NULL */
-	struct list l_sleepchain;   /* (l) link on that queue */
+	const void *l_wchan;             /* (l) what it waits for, or NULL */
+	const char *l_wmesg;             /* (l) reason of the sleep */
+	struct list *l_sleepq;           /* (l) queue that it is on, or NULL */
+	struct list l_sleepchain;        /* (l) link on that queue */
 	const struct syncobj *l_syncobj; /* (l) */
-	uint32_t l_intrmask;        /* (l) LW_* that end this sleep, if LW_SINTR */
-	struct callout l_timeout;   /* (o) time limit of the sleep */
-	struct turnstile *l_ts;     /* (l) its own or a borrowed turnstile */
-	struct list l_pi_lenders;   /* (l) turnstiles that lend it priority; guarded by its lock */
-	const void *l_futex_obj;    /* (b) key: address space or object; NULL once woken */
-	uint64_t l_futex_off;       /* (b) key: address or offset */
-	uint32_t l_futex_bits;      /* (b) FUTEX_WAIT_BITSET's set */
+	uint32_t l_intrmask;             /* (l) LW_* that end this sleep, if LW_SINTR */
+	struct callout l_timeout;        /* (o) time limit of the sleep */
+	struct turnstile *l_ts;          /* (l) its own or a borrowed turnstile */
+	struct list l_pi_lenders; /* (l) turnstiles that lend it priority; guarded by its lock */
+	const void *l_futex_obj;  /* (b) key: address space or object; NULL once woken */
+	uint64_t l_futex_off;     /* (b) key: address or offset */
+	uint32_t l_futex_bits;    /* (b) FUTEX_WAIT_BITSET's set */
 
 	/* Process. */
-	struct proc *l_proc;        /* (c) */
-	lwpid_t l_lid;              /* (c) changes only in exec, under proc_lock, p_lock and (l) */
-	uint32_t l_prflag;          /* (p) LPR_* */
-	struct list l_sibling;      /* (p) p_lwps */
-	struct list l_free;         /* (p) on p_deadlwps; then of the LWP that reaps them */
-	uint32_t l_refcnt;          /* (p) references that block the exit */
-	struct proc *l_vforkchild;  /* (x) the vfork child that it waits for */
+	struct proc *l_proc;       /* (c) */
+	lwpid_t l_lid;             /* (c) changes only in exec, under proc_lock, p_lock and (l) */
+	uint32_t l_prflag;         /* (p) LPR_* */
+	struct list l_sibling;     /* (p) p_lwps */
+	struct list l_free;        /* (p) on p_deadlwps; then of the LWP that reaps them */
+	uint32_t l_refcnt;         /* (p) references that block the exit */
+	struct proc *l_vforkchild; /* (x) the vfork child that it waits for */
 
 	/* Signals. */
-	sigset_t l_sigmask;         /* (p) written by the owner only; the owner may read it without */
-	sigset_t l_sigoldmask;      /* (o) */
-	struct sigpend l_sigpend;   /* (p) */
-	stack_t l_sigstk;           /* (o) */
+	sigset_t l_sigmask;       /* (p) written by the owner only; the owner may read it without */
+	sigset_t l_sigoldmask;    /* (o) */
+	struct sigpend l_sigpend; /* (p) */
+	stack_t l_sigstk;         /* (o) */
 
 	/* Linux thread state. */
-	uintptr_t l_set_tid;        /* (o) user address that receives the id at first return, or 0 */
-	uintptr_t l_clear_tid;      /* (o) user address, or 0 */
-	uintptr_t l_robust_head;    /* (o) user address, or 0 */
-	uint32_t l_sysrestart;      /* (o) ERESTART or ERESTARTNOHAND of the call just ended, or 0 */
-	nsec_t l_restart_deadline;  /* (o) for restarted clock_nanosleep, futex */
+	uintptr_t l_set_tid;       /* (o) user address that receives the id at first return, or 0 */
+	uintptr_t l_clear_tid;     /* (o) user address, or 0 */
+	uintptr_t l_robust_head;   /* (o) user address, or 0 */
+	uint32_t l_sysrestart;     /* (o) ERESTART or ERESTARTNOHAND of the call just ended, or 0 */
+	nsec_t l_restart_deadline; /* (o) for restarted clock_nanosleep, futex */
 
-	char l_name[LWP_NAMELEN];   /* (p) */
+	char l_name[LWP_NAMELEN]; /* (p) */
 
 	/* Accounting. */
-	nsec_t l_rstart;            /* (o) when the present run began */
-	nsec_t l_rtime;             /* (o) time on a CPU, the present run excluded */
-	uint64_t l_uticks;          /* (o) clock ticks that found it in user mode */
-	uint64_t l_sticks;          /* (o) ... in the kernel; together they split l_rtime */
-	uint64_t l_nvcsw;           /* (o) voluntary switches */
-	uint64_t l_nivcsw;          /* (o) involuntary switches */
-	uint64_t l_minflt;          /* (o) page faults without I/O */
+	nsec_t l_rstart;   /* (o) when the present run began */
+	nsec_t l_rtime;    /* (o) time on a CPU, the present run excluded */
+	uint64_t l_uticks; /* (o) clock ticks that found it in user mode */
+	uint64_t l_sticks; /* (o) ... in the kernel; together they split l_rtime */
+	uint64_t l_nvcsw;  /* (o) voluntary switches */
+	uint64_t l_nivcsw; /* (o) involuntary switches */
+	uint64_t l_minflt; /* (o) page faults without I/O */
 
-	uint32_t l_magic;           /* (s) LWP_MAGIC */
-	struct lwp *l_allnext;      /* (s) every struct lwp ever made, for fsck and gdb */
+	uint32_t l_magic;      /* (s) LWP_MAGIC */
+	struct lwp *l_allnext; /* (s) every struct lwp ever made, for fsck and gdb */
 } __cacheline_aligned;
 
 extern struct lwp lwp0; /* boot LWP, becomes the idle LWP of CPU 0 */

@@ -30,9 +30,15 @@ struct mutex {
 #define MTX_WAITERS ((uintptr_t)1)
 
 #ifdef DEBUG
-#define MUTEX_INIT(name, rank) { .mtx_rank = (rank), .mtx_name = (name) }
+#define MUTEX_INIT(name, rank) \
+	{ \
+		.mtx_rank = (rank), .mtx_name = (name) \
+	}
 #else
-#define MUTEX_INIT(name, rank) { 0 }
+#define MUTEX_INIT(name, rank) \
+	{ \
+		0 \
+	}
 #endif
 
 void mutex_init(struct mutex *, const char *name, enum lock_rank);

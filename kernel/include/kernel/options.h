@@ -11,13 +11,14 @@
 
 struct option {
 	const char *key;
-	const char *help;                /* legal values */
-	int (*set)(const char *value);   /* 0 or -EINVAL */
+	const char *help;              /* legal values */
+	int (*set)(const char *value); /* 0 or -EINVAL */
 };
 
 /* Placed into a linker set: OPTION(smp, "1..64", set_smp) */
 #define OPTION(name, text, fn) \
-	static const struct option option_##name __attribute__((used, aligned(8), section("set_options"))) = { #name, text, fn }
+	static const struct option option_##name \
+	    __attribute__((used, aligned(8), section("set_options"))) = { #name, text, fn }
 
 void options_parse(char *words); /* changes the string */
 int option_u64(const char *value, uint64_t lo, uint64_t hi, uint64_t *);

@@ -34,11 +34,12 @@ extern char panic_message[]; /* of the panic, for the debugger */
 #define KASSERTMSG(e, fmt, ...) \
 	do { \
 		if (unlikely(!(e))) \
-			panic("%s:%d: assertion failed: %s: " fmt, __FILE__, __LINE__, #e, ##__VA_ARGS__); \
+			panic("%s:%d: assertion failed: %s: " fmt, __FILE__, __LINE__, #e, \
+			    ##__VA_ARGS__); \
 	} while (0)
 #define DEBUG_ONLY(x) x
 #else
-#define KASSERT(e) ((void)sizeof(!(e)))
+#define KASSERT(e)         ((void)sizeof(!(e)))
 #define KASSERTMSG(e, ...) ((void)sizeof(!(e)))
 #define DEBUG_ONLY(x)
 #endif

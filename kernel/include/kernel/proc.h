@@ -18,28 +18,28 @@ struct filedesc;
 struct inode;
 
 #define PROC_STATES(X) \
-	X(IDL)    /* being made */ \
-	X(ACTIVE)                  \
-	X(STOP)                    \
-	X(DYING)  /* exit has begun: not found by proc_find() */ \
-	X(DEAD)   /* announced to the parent, not yet collectable */ \
+	X(IDL) /* being made */ \
+	X(ACTIVE) \
+	X(STOP) \
+	X(DYING) /* exit has begun: not found by proc_find() */ \
+	X(DEAD)  /* announced to the parent, not yet collectable */ \
 	X(ZOMB)
 
 enum proc_state {
 #define X(name) PS_##name,
 	PROC_STATES(X)
 #undef X
-	PS_COUNT
+	    PS_COUNT
 };
 
 /* Single-threading modes, PROTOCOL 4.3. */
 enum single_mode { SINGLE_NONE, SINGLE_BOUNDARY, SINGLE_EXIT };
 
 /* p_flag: p_lock. */
-#define PK_SYSTEM   0x0001 /* kernel process */
-#define PK_EXEC     0x0002 /* has exec'ed */
-#define PK_EXITING  0x0008 /* process exit has begun */
-#define PK_KILLED   0x0020 /* fatal signal p_xsig came while another LWP owned BOUNDARY */
+#define PK_SYSTEM  0x0001 /* kernel process */
+#define PK_EXEC    0x0002 /* has exec'ed */
+#define PK_EXITING 0x0008 /* process exit has begun */
+#define PK_KILLED  0x0020 /* fatal signal p_xsig came while another LWP owned BOUNDARY */
 
 #define PROC_NAMELEN 16
 
@@ -52,15 +52,15 @@ struct rusage_acc { /* accumulated usage */
 };
 
 struct session {
-	uint32_t s_refs;        /* (x) groups in it */
-	pid_t s_sid;            /* (c) */
-	struct proc *s_leader;  /* (x) */
+	uint32_t s_refs;       /* (x) groups in it */
+	pid_t s_sid;           /* (c) */
+	struct proc *s_leader; /* (x) */
 };
 
 struct pgrp {
-	struct list pg_members; /* (x) p_pglist */
+	struct list pg_members;     /* (x) p_pglist */
 	struct session *pg_session; /* (c) */
-	pid_t pg_id;            /* (c) */
+	pid_t pg_id;                /* (c) */
 };
 
 /*
@@ -70,62 +70,64 @@ struct pgrp {
  */
 struct proc {
 	struct mutex p_lock;
-	struct list p_list;         /* (x) live or zombie list */
-	struct list p_sibling;      /* (x) parent's p_children */
-	struct list p_children;     /* (x) dead ones in front */
-	struct list p_pglist;       /* (x) */
-	struct proc *p_pptr;        /* (x) parent */
-	struct pgrp *p_pgrp;        /* (x) */
-	pid_t p_pid;                /* (c) */
-	uint8_t p_stat;             /* (x) and (p) to change; either to read */
-	uint32_t p_flag;            /* (p) PK_* */
-	uint32_t p_nstopchild;      /* (x) children worth a look by wait */
-	struct condvar p_waitcv;    /* with proc_lock: wait4 sleeps here */
-	int p_exitsig;              /* (x) signal to the parent at exit; SIGCHLD or 0 */
+	struct list p_list;      /* (x) live or zombie list */
+	struct list p_sibling;   /* (x) parent's p_children */
+	struct list p_children;  /* (x) dead ones in front */
+	struct list p_pglist;    /* (x) */
+	struct proc *p_pptr;     /* (x) parent */
+	struct pgrp *p_pgrp;     /* (x) */
+	pid_t p_pid;             /* (c) */
+	uint8_t p_stat;          /* (x) and (p) to change; either to read */
+	uint32_t p_flag;         /* (p) PK_* */
+	uint32_t p_nstopchild;   /* (x) children worth a look by wait */
+	struct condvar p_waitcv; /* with proc_lock: wait4 sleeps here */
+	int p_exitsig;           /* (x) signal to the parent at exit; SIGCHLD or 0 */
 
-	struct vmspace *p_vmspace;  /* (o) */
-	struct filedesc *p_fd;      /* (o) */
-	struct inode *p_cwd;        /* (p) */
-	uint32_t p_umask;           /* (p) */
+	struct vmspace *p_vmspace; /* (o) */
+	struct filedesc *p_fd;     /* (o) */
+	struct inode *p_cwd;       /* (p) */
+	uint32_t p_umask;          /* (p) */
 
 	/* LWPs. */
-	struct list p_lwps;         /* (p) */
-	uint32_t p_nlwps;           /* (p) all that are linked */
-	uint32_t p_nzlwps;          /* (p) dead or in exit */
-	uint32_t p_nrlwps;          /* (p) RUN, ONPROC, SLEEP and linked IDL */
-	uint32_t p_nlive;           /* (p) linked and not ZOMB */
-	struct condvar p_lwpcv;     /* with p_lock: LWP count or state changed */
-	struct list p_deadlwps;     /* (p) detached dead LWPs to be freed in a batch (l_free) */
-	struct lwp *p_single;       /* (p) single-threading owner */
-	uint8_t p_singlemode;       /* (p) enum single_mode */
-	uint32_t p_nboundary;       /* (p) LWPs parked at the user boundary or in a vfork wait */
+	struct list p_lwps;          /* (p) */
+	uint32_t p_nlwps;            /* (p) all that are linked */
+	uint32_t p_nzlwps;           /* (p) dead or in exit */
+	uint32_t p_nrlwps;           /* (p) RUN, ONPROC, SLEEP and linked IDL */
+	uint32_t p_nlive;            /* (p) linked and not ZOMB */
+	struct condvar p_lwpcv;      /* with p_lock: LWP count or state changed */
+	struct list p_deadlwps;      /* (p) detached dead LWPs to be freed in a batch (l_free) */
+	struct lwp *p_single;        /* (p) single-threading owner */
+	uint8_t p_singlemode;        /* (p) enum single_mode */
+	uint32_t p_nboundary;        /* (p) LWPs parked at the user boundary or in a vfork wait */
 	struct condvar p_boundarycv; /* with p_lock: they sleep here */
-	struct lwp *p_vforklwp;     /* (x) parent's LWP that waits for this child */
-	struct condvar p_vforkcv;   /* with proc_lock: its LWPs wait for their vfork children here */
+	struct lwp *p_vforklwp;      /* (x) parent's LWP that waits for this child */
+	struct condvar p_vforkcv; /* with proc_lock: its LWPs wait for their vfork children here */
 
 	/* Signals. */
-	struct sigacts *p_sigacts;  /* (p) */
-	struct sigpend p_sigpend;   /* (p) */
+	struct sigacts *p_sigacts; /* (p) */
+	struct sigpend p_sigpend;  /* (p) */
 
 	/* Exit. */
-	int p_xexit;                /* (p) exit code */
-	int p_xsig;                 /* (p) terminating signal, 0 = none */
+	int p_xexit; /* (p) exit code */
+	int p_xsig;  /* (p) terminating signal, 0 = none */
 
 	/* Accounting and limits. */
-	struct rusage_acc p_ru;     /* (p) of LWPs that are gone */
-	struct rusage_acc p_cru;    /* (x) of collected children */
-	struct { uint64_t cur, max; } p_rlimit[16]; /* (p) */
-	nsec_t p_start;             /* (c) */
+	struct rusage_acc p_ru;  /* (p) of LWPs that are gone */
+	struct rusage_acc p_cru; /* (x) of collected children */
+	struct {
+		uint64_t cur, max;
+	} p_rlimit[16];            /* (p) */
+	nsec_t p_start;            /* (c) */
 	char p_comm[PROC_NAMELEN]; /* (p) */
-	uintptr_t p_stack_top;      /* (o) */
-	uint32_t p_uid, p_gid;      /* (p) real and effective: one user for now */
+	uintptr_t p_stack_top;     /* (o) */
+	uint32_t p_uid, p_gid;     /* (p) real and effective: one user for now */
 };
 
 extern const char *const proc_state_name[];
-extern struct mutex proc_lock;      /* families, groups, id table, live and zombie lists */
-extern struct list allproc;         /* (x) live processes */
-extern struct list zombproc;        /* (x) zombies */
-extern struct proc proc0;           /* kernel process */
-extern struct proc *initproc;       /* (c) after boot: PID 1 */
+extern struct mutex proc_lock; /* families, groups, id table, live and zombie lists */
+extern struct list allproc;    /* (x) live processes */
+extern struct list zombproc;   /* (x) zombies */
+extern struct proc proc0;      /* kernel process */
+extern struct proc *initproc;  /* (c) after boot: PID 1 */
 
 #endif

@@ -10,34 +10,35 @@
 #include <kernel/proc.h>
 
 /* ---- lookups, PROTOCOL 1.5 ---- */
-struct proc *proc_find(pid_t);          /* => proc_lock held; live processes only */
-struct proc *proc_find_any(pid_t);      /* => proc_lock held; zombies too */
-struct pgrp *pgrp_find(pid_t);          /* => proc_lock held; non-empty groups only */
-struct lwp *lwp_find(struct proc *, lwpid_t);  /* => p_lock held; not IDL, not ZOMB */
+struct proc *proc_find(pid_t);                /* => proc_lock held; live processes only */
+struct proc *proc_find_any(pid_t);            /* => proc_lock held; zombies too */
+struct pgrp *pgrp_find(pid_t);                /* => proc_lock held; non-empty groups only */
+struct lwp *lwp_find(struct proc *, lwpid_t); /* => p_lock held; not IDL, not ZOMB */
 /* Finds an LWP of process `p` (any process if NULL); returns it locked, or NULL. => no spin lock held */
 struct lwp *lwp_find_locked(const struct proc *p, lwpid_t);
 /* Finds the process of an LWP id and returns with its p_lock held, or NULL. */
 struct proc *lwp_find_acquire_proc(lwpid_t, struct lwp **);
 
 /* ---- ids ---- */
-void procs_init(void);                    /* tables, caches, proc0 */
+void procs_init(void); /* tables, caches, proc0 */
 /* Takes proc_lock, with room for at least one more id in the table. -EAGAIN: the table is at its limit (lock not held). */
 int id_enter(void);
 /* => proc_lock held, room made by id_enter() */
 pid_t id_alloc_lwp(struct lwp *);
-extern struct idtable idtable;            /* (x), lookups lock-free */
+extern struct idtable idtable; /* (x), lookups lock-free */
 
 /* ---- birth ---- */
-struct proc *proc_alloc(void);            /* NULL = no memory */
-void proc_free(struct proc *);            /* back to the cache; nothing may refer to it */
-struct lwp *lwp_alloc(struct proc *);     /* IDL, with a kernel stack, no id; NULL = no memory */
-void lwp_unalloc(struct lwp *);           /* one that was never linked */
-void lwp_link(struct proc *, struct lwp *); /* => p_lock held; inherits pending exit or boundary from curlwp */
-void lwp_start(struct lwp *);             /* => p_lock held; IDL -> RUN */
+struct proc *proc_alloc(void);        /* NULL = no memory */
+void proc_free(struct proc *);        /* back to the cache; nothing may refer to it */
+struct lwp *lwp_alloc(struct proc *); /* IDL, with a kernel stack, no id; NULL = no memory */
+void lwp_unalloc(struct lwp *);       /* one that was never linked */
+void lwp_link(struct proc *,
+    struct lwp *);            /* => p_lock held; inherits pending exit or boundary from curlwp */
+void lwp_start(struct lwp *); /* => p_lock held; IDL -> RUN */
 
 struct clone_args {
 	uint64_t flags;
-	uintptr_t stack;       /* 0 = the parent's */
+	uintptr_t stack; /* 0 = the parent's */
 	uintptr_t tls;
 	uintptr_t parent_tid, child_tid;
 	int exit_signal;
@@ -46,9 +47,10 @@ struct clone_args {
 int64_t do_clone(const struct clone_args *);
 
 /* ---- groups and sessions ---- */
-struct pgrp *pgrp_create(pid_t, struct session *);          /* => proc_lock held; memory preallocated: see pgrp.c */
-void pgrp_enter(struct proc *, struct pgrp *);              /* => proc_lock held */
-void pgrp_leave(struct proc *);                             /* => proc_lock held */
+struct pgrp *pgrp_create(
+    pid_t, struct session *); /* => proc_lock held; memory preallocated: see pgrp.c */
+void pgrp_enter(struct proc *, struct pgrp *); /* => proc_lock held */
+void pgrp_leave(struct proc *);                /* => proc_lock held */
 
 /* ---- single-threading, PROTOCOL 4.3 ---- */
 /*
@@ -57,8 +59,8 @@ void pgrp_leave(struct proc *);                             /* => proc_lock held
  * => no lock held; sleeps
  */
 int single_begin(enum single_mode);
-void single_end(void);                     /* ends BOUNDARY: the others go on */
-void single_boundary(void);                /* park here while another LWP holds BOUNDARY. => no lock held */
+void single_end(void);      /* ends BOUNDARY: the others go on */
+void single_boundary(void); /* park here while another LWP holds BOUNDARY. => no lock held */
 /* A live LWP rests (vfork wait) where single-threading may count it as parked. => p_lock held */
 void single_rest_begin(struct proc *);
 void single_rest_end(struct proc *);
@@ -73,19 +75,20 @@ extern struct lwp *lwp_all;
 /* ---- life and death ---- */
 /* Process exit of the current process. `sig` != 0: killed by it. */
 void proc_exit(int code, int sig) __noreturn;
-void lwp_exit(int code) __noreturn;     /* the current LWP; the last one ends its process with this code */
+void lwp_exit(
+    int code) __noreturn; /* the current LWP; the last one ends its process with this code */
 
 /* init has exited with status and signal as in p: ends the run (init/main.c). */
 void init_exited(struct proc *) __noreturn;
-void vfork_release(struct proc *);        /* => proc_lock held */
+void vfork_release(struct proc *);                         /* => proc_lock held */
 void proc_times(struct proc *, nsec_t *user, nsec_t *sys); /* => p_lock held or p dead */
 void proc_adopter(void) __noreturn;
 void proc_collect_all(struct proc *);
-void proc_usage(struct proc *, struct rusage_acc *); /* => p_lock held */
+void proc_usage(struct proc *, struct rusage_acc *);     /* => p_lock held */
 void lwp_usage(const struct lwp *, struct rusage_acc *); /* => curlwp */
 struct abi_rusage;
 void rusage_to_abi(const struct rusage_acc *, struct abi_rusage *);
-extern uint32_t proc_count;               /* (x) processes, zombies included */
+extern uint32_t proc_count; /* (x) processes, zombies included */
 
 /* Wait-status word as wait4 returns it. => p is dead or p_lock held */
 int proc_wait_status(const struct proc *);

@@ -11,27 +11,28 @@
 #include <kernel/lwp.h>
 #include <kernel/spinlock.h>
 
-#define RUNQ_WORDS ((PRI_COUNT + 63) / 64)
+#define RUNQ_WORDS    ((PRI_COUNT + 63) / 64)
 #define SCHED_QUANTUM ((nsec_t)10000000) /* 10 ms */
 
 /* struct schedstate, field locks: (r) spc_mutex (o) this CPU only, interrupts off */
 struct schedstate {
-	struct spinlock spc_mutex;   /* run-queue lock, lent to RUN LWPs */
-	struct spinlock spc_lwplock; /* lent to IDL, ONPROC, STOP, SUSPENDED, ZOMB and queue-less sleepers */
+	struct spinlock spc_mutex; /* run-queue lock, lent to RUN LWPs */
+	struct spinlock
+	    spc_lwplock; /* lent to IDL, ONPROC, STOP, SUSPENDED, ZOMB and queue-less sleepers */
 	uint64_t spc_bitmap[RUNQ_WORDS]; /* (r) bit p = queue p not empty */
-	int spc_maxpri;              /* (r) highest, or PRI_IDLE; read as a hint by others */
-	int spc_curpriority;         /* (r) of the running LWP, PRI_IDLE when idle; a hint for others */
-	uint32_t spc_count;          /* (r) queued LWPs */
-	uint32_t spc_mcount;         /* (r) of those, migratable; hint */
-	struct lwp *spc_curlwp;      /* (r) the LWP picked last */
-	bool spc_tick;               /* (o) the clock tick is armed */
-	uint64_t spc_tickpick;       /* (o) value of ci_nswitch at the last tick */
-	nsec_t spc_nexttick;         /* (o) */
-	uint64_t spc_nsteal;         /* (r) statistics */
+	int spc_maxpri;                  /* (r) highest, or PRI_IDLE; read as a hint by others */
+	int spc_curpriority;    /* (r) of the running LWP, PRI_IDLE when idle; a hint for others */
+	uint32_t spc_count;     /* (r) queued LWPs */
+	uint32_t spc_mcount;    /* (r) of those, migratable; hint */
+	struct lwp *spc_curlwp; /* (r) the LWP picked last */
+	bool spc_tick;          /* (o) the clock tick is armed */
+	uint64_t spc_tickpick;  /* (o) value of ci_nswitch at the last tick */
+	nsec_t spc_nexttick;    /* (o) */
+	uint64_t spc_nsteal;    /* (r) statistics */
 	struct list spc_queue[PRI_COUNT]; /* (r) */
 } __cacheline_aligned;
 
-#define RESCHED_IDLE  1
+#define RESCHED_IDLE     1
 #define RESCHED_UPREEMPT 2
 #define RESCHED_KPREEMPT 4
 
@@ -41,18 +42,20 @@ void sched_cpu_init(struct cpu *); /* run queue and lock objects */
 void lwp_lock(struct lwp *);
 bool lwp_trylock(struct lwp *);
 void lwp_unlock(struct lwp *);
-bool lwp_locked(const struct lwp *, const struct spinlock *m); /* held here, and equal to m unless NULL */
+bool lwp_locked(
+    const struct lwp *, const struct spinlock *m); /* held here, and equal to m unless NULL */
 struct spinlock *lwp_setlock(struct lwp *, struct spinlock *); /* old and new held; returns old */
-void lwp_unlock_to(struct lwp *, struct spinlock *);           /* lend `new`, release old; new stays held */
+void lwp_unlock_to(struct lwp *, struct spinlock *); /* lend `new`, release old; new stays held */
 
 /* The only writer of l_stat: checks the transition, the lock lent before, and p_lock where it must be held. */
 void lwp_setstat(struct lwp *, enum lwp_state);
 extern const char *const lwp_state_name[];
 
 /* ---- switch ---- */
-void mi_switch(struct lwp *);  /* l == curlwp, its lock and this CPU's spc_mutex held; all released on return */
-void preempt(void);            /* involuntary yield from user return; no locks */
-void yield(void);              /* sched_yield */
+void mi_switch(
+    struct lwp *); /* l == curlwp, its lock and this CPU's spc_mutex held; all released on return */
+void preempt(void);                    /* involuntary yield from user return; no locks */
+void yield(void);                      /* sched_yield */
 void sched_enter_switch(struct lwp *); /* with l locked: takes spc_mutex too, then mi_switch() */
 void lwp_exit_switch(struct lwp *) __noreturn; /* ZOMB, locked */
 /* Off-CPU barrier: spins until l has left its CPU for good (acquire). => no scheduler lock held; l is ZOMB */
@@ -72,9 +75,10 @@ bool runq_steal(struct cpu *);
 void runq_migrate(struct lwp *);
 extern cpuset_t sched_idle_set;
 extern int sched_kpreempt_pri;
-void sched_setpri(struct lwp *, int pri);    /* l locked; stays locked (perhaps another lock) */
-void sched_lendpri(struct lwp *, int pri);   /* l locked; sets l_inheritedprio */
-int sched_setaffinity(struct lwp *, cpuset_t); /* p_lock held, l unlocked; -EINVAL if no online CPU remains */
+void sched_setpri(struct lwp *, int pri);  /* l locked; stays locked (perhaps another lock) */
+void sched_lendpri(struct lwp *, int pri); /* l locked; sets l_inheritedprio */
+int sched_setaffinity(
+    struct lwp *, cpuset_t); /* p_lock held, l unlocked; -EINVAL if no online CPU remains */
 
 void sched_tick_start(void);
 void sched_tick(nsec_t now, bool user);
@@ -121,7 +125,10 @@ curlwp(void)
 #ifdef DEBUG
 void assert_may_sleep(void);
 #else
-static inline void assert_may_sleep(void) {}
+static inline void
+assert_may_sleep(void)
+{
+}
 #endif
 
 extern bool cold; /* booting: one CPU, one LWP, nothing can sleep */

@@ -18,20 +18,23 @@ struct trapframe;
  * struct sigacts, field locks: (p) p_lock
  */
 struct sigacts {
-	sigset_t sa_set;     /* (p) entries that may differ from all zeros */
-	sigset_t sa_ignored; /* (p) the action is to do nothing: SIG_IGN, or SIG_DFL where that means it */
+	sigset_t sa_set; /* (p) entries that may differ from all zeros */
+	sigset_t
+	    sa_ignored; /* (p) the action is to do nothing: SIG_IGN, or SIG_DFL where that means it */
 	struct k_sigaction sa_act[NSIG + 1]; /* (p) by signal number */
 };
 
 void signal_init(void);
-struct sigacts *sigacts_create(void);                 /* all SIG_DFL; NULL = no memory */
-struct sigacts *sigacts_copy(const struct sigacts *); /* => p_lock of the source held, or source stable */
+struct sigacts *sigacts_create(void); /* all SIG_DFL; NULL = no memory */
+struct sigacts *sigacts_copy(
+    const struct sigacts *); /* => p_lock of the source held, or source stable */
 void sigacts_free(struct sigacts *);
 /* Caught -> default, flags and masks forgotten. => p_lock held */
 void sigacts_exec(struct proc *);
 
 void sigpend_init(struct sigpend *);
-void sigpend_drop(struct sigpend *); /* discards all that is queued. => its lock held or owner unreachable */
+void sigpend_drop(
+    struct sigpend *); /* discards all that is queued. => its lock held or owner unreachable */
 /*
  * A dying LWP drops its own signals and hands pending process signals to its siblings.
  * => p_lock held, not dropped before l is a zombie

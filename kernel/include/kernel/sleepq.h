@@ -21,8 +21,8 @@ enum sobj_kind { SOBJ_CV, SOBJ_FUTEX, SOBJ_TURNSTILE, SOBJ_PARK };
 
 struct syncobj {
 	enum sobj_kind so_kind;
-	bool so_sorted;                               /* queue ordered by priority */
-	struct lwp *(*so_owner)(const void *wchan);   /* who holds it, or NULL */
+	bool so_sorted;                             /* queue ordered by priority */
+	struct lwp *(*so_owner)(const void *wchan); /* who holds it, or NULL */
 };
 
 extern const struct syncobj syncobj_cv, syncobj_futex, syncobj_turnstile, syncobj_park;
@@ -32,7 +32,8 @@ void sleepq_lwp_ctor(struct lwp *);
 struct spinlock *sleepq_lock_of(const void *wchan); /* hashed, immortal */
 /* => `lock` held; curlwp's lent lock becomes `lock`. */
 void sleepq_enter(struct spinlock *lock);
-void sleepq_enqueue(struct list *queue, const void *wchan, const char *wmesg, const struct syncobj *, bool intr);
+void sleepq_enqueue(
+    struct list *queue, const void *wchan, const char *wmesg, const struct syncobj *, bool intr);
 /* => after enqueue; releases the lock. 0, -EWOULDBLOCK, -ERESTART, -EINTR as cv_timedwait_sig(). */
 int sleepq_block(nsec_t deadline, bool intr);
 /*
@@ -40,6 +41,7 @@ int sleepq_block(nsec_t deadline, bool intr);
  * released; l's lent lock changes. `wakeup`: a genuine wakeup, which clears interruptibility and timeout.
  */
 void sleepq_remove(struct lwp *l, bool wakeup);
-int sleepq_wake(struct list *queue, const void *wchan, unsigned n); /* lock held; returns how many */
+int sleepq_wake(
+    struct list *queue, const void *wchan, unsigned n); /* lock held; returns how many */
 
 #endif

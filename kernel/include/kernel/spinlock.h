@@ -23,17 +23,23 @@ struct spinlock {
 	uint32_t sl_word; /* 0 free, 1 held */
 #ifdef DEBUG
 	uint16_t sl_rank;
-	uint16_t sl_cpu;     /* holder's index + 1, 0 = none */
+	uint16_t sl_cpu; /* holder's index + 1, 0 = none */
 	const char *sl_name;
-	uintptr_t sl_pc;     /* where it was taken */
+	uintptr_t sl_pc;          /* where it was taken */
 	struct spinlock *sl_next; /* the holder's next older lock */
 #endif
 };
 
 #ifdef DEBUG
-#define SPINLOCK_INIT(name, rank) { .sl_rank = (rank), .sl_name = (name) }
+#define SPINLOCK_INIT(name, rank) \
+	{ \
+		.sl_rank = (rank), .sl_name = (name) \
+	}
 #else
-#define SPINLOCK_INIT(name, rank) { 0 }
+#define SPINLOCK_INIT(name, rank) \
+	{ \
+		0 \
+	}
 #endif
 
 void spin_init(struct spinlock *, const char *name, enum lock_rank);

@@ -116,8 +116,8 @@ compare(pid_t id)
 	if (id <= 1)
 		return;
 
-	if ((idt_proc(&t, id) != NULL) != (r->kind == PROC) || (idt_lwp(&t, id) != NULL) != (r->kind == LWP) ||
-	    (idt_pgrp(&t, id) != NULL) != r->group)
+	if ((idt_proc(&t, id) != NULL) != (r->kind == PROC) ||
+	    (idt_lwp(&t, id) != NULL) != (r->kind == LWP) || (idt_pgrp(&t, id) != NULL) != r->group)
 		panic("id %d: table and reference differ", id);
 	if (r->kind == PROC && idt_proc(&t, id) != object(id))
 		panic("id %d: wrong process", id);
@@ -248,7 +248,8 @@ main(void)
 		free(idt_grow(&t, calloc(1, id_array_size(size))));
 		check();
 	}
-	CHECK_NAMED(idt_pgrp(&t, group) == object(group), "growth keeps an entry that only a group holds");
+	CHECK_NAMED(
+	    idt_pgrp(&t, group) == object(group), "growth keeps an entry that only a group holds");
 	idt_clear_pgrp(&t, group);
 	check();
 	CHECK(idt_pgrp(&t, group) == NULL);

@@ -129,9 +129,11 @@ verify(void)
 			mcount += (l->l_flag & LW_BOUND) == 0;
 			top = max(top, lwp_eprio(l));
 		}
-		KASSERT(spc->spc_count == count && spc->spc_mcount == mcount && spc->spc_maxpri == top);
+		KASSERT(
+		    spc->spc_count == count && spc->spc_mcount == mcount && spc->spc_maxpri == top);
 		for (int p = 0; p < PRI_COUNT; p++)
-			KASSERT((spc->spc_bitmap[p >> 6] >> (p & 63) & 1) == !list_empty(&spc->spc_queue[p]));
+			KASSERT((spc->spc_bitmap[p >> 6] >> (p & 63) & 1) ==
+			    !list_empty(&spc->spc_queue[p]));
 	}
 }
 
@@ -195,8 +197,8 @@ steal(unsigned c)
 
 	for (unsigned i = 0; i < NLWPS; i++) {
 		was[i] = lwps[i].l_cpu;
-		could |= lwps[i].l_stat == LS_RUN && was[i] != &host_cpus[c] && allowed(&lwps[i], &host_cpus[c]) &&
-		    (lwps[i].l_flag & LW_BOUND) == 0;
+		could |= lwps[i].l_stat == LS_RUN && was[i] != &host_cpus[c] &&
+		    allowed(&lwps[i], &host_cpus[c]) && (lwps[i].l_flag & LW_BOUND) == 0;
 	}
 	KASSERT(runq_steal(&host_cpus[c]) == (spcs[c].spc_count != 0));
 	KASSERT(spcs[c].spc_count == before + could);
@@ -250,7 +252,8 @@ main(void)
 		if (i % 5 == 0)
 			lwps[i].l_flag = LW_BOUND;
 		else if (i % 3 == 0) /* some may run on two CPUs only */
-			lwps[i].l_affinity = CPU_BIT(&host_cpus[i % NCPU]) | CPU_BIT(&host_cpus[(i + 1) % NCPU]);
+			lwps[i].l_affinity =
+			    CPU_BIT(&host_cpus[i % NCPU]) | CPU_BIT(&host_cpus[(i + 1) % NCPU]);
 		list_init(&lwps[i].l_pi_lenders);
 	}
 	for (unsigned n = 0; n < STEPS; n++) {

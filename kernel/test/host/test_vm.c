@@ -325,7 +325,8 @@ single_cases(void)
 	CHECK(vm_map(vm, &addr, PAGE_SIZE, PROT_R, PROT_R, VR_SHARED | VM_BELOW_2G, false, false,
 		  objs[0], 0) == 0 &&
 	    addr < 0x80000000 && vm_protect(vm, addr, PAGE_SIZE, RW) == -EACCES);
-	CHECK(vm_futex_key(vm, addr + 8, true, &obj, &off) == 0 && obj == vmobj_key(objs[0]) && off == 8);
+	CHECK(vm_futex_key(vm, addr + 8, true, &obj, &off) == 0 && obj == vmobj_key(objs[0]) &&
+	    off == 8);
 	CHECK(vm_futex_key(vm, va + 8, true, &obj, &off) == 0 && obj == vm && off == va + 8);
 	CHECK(vm_futex_key(vm, 0x8000, true, &obj, &off) == -EFAULT);
 	CHECK(vm_unmap(vm, va, 0) == -EINVAL && vm_unmap(vm, va + 1, PAGE_SIZE) == -EINVAL);

@@ -33,7 +33,7 @@ void arch_halt(void) __noreturn;
 
 /* ---- time ---- */
 
-nsec_t arch_time_ns(void);     /* monotonic since boot, the same on all CPUs; any context */
+nsec_t arch_time_ns(void);           /* monotonic since boot, the same on all CPUs; any context */
 nsec_t arch_time_wall_at_boot(void); /* from the RTC */
 /* Programs this CPU's one-shot timer; the upcall is timer_intr(). NSEC_FOREVER stops it. => interrupts off */
 void arch_timer_set(nsec_t when);
@@ -80,14 +80,15 @@ void arch_frame_restart_syscall(struct trapframe *);
  * Pushes Linux's rt_sigframe on the user stack (the alternate one if asked and not in use) and points the
  * registers at the handler. -EFAULT when the stack cannot be written (caller forces SIGSEGV).
  */
-int arch_sendsig(struct trapframe *, const struct k_sigaction *, const siginfo_t *, sigset_t oldmask, const stack_t *altstack);
+int arch_sendsig(struct trapframe *, const struct k_sigaction *, const siginfo_t *,
+    sigset_t oldmask, const stack_t *altstack);
 /*
  * Undoes it from the frame at the user stack pointer. Privileged bits are masked, a bad frame gives -EFAULT
  * (caller forces SIGSEGV). *mask receives the mask, *ss the alternate stack. Result register as saved: the caller
  * returns -EJUSTRETURN.
  */
 int arch_sigreturn(struct trapframe *, sigset_t *mask, stack_t *ss);
-int arch_set_tls(uintptr_t base);  /* -EPERM when not a user address */
+int arch_set_tls(uintptr_t base); /* -EPERM when not a user address */
 uintptr_t arch_get_tls(void);
 /* arch_prctl(2); GS base included. */
 int arch_prctl(int code, uintptr_t addr);
@@ -96,10 +97,11 @@ extern const char arch_platform[];
 
 /* ---- user memory; LP_NOFAULT in l_pflag makes absent pages fail at once ---- */
 
-#define USER_END ((uintptr_t)0x00007ffffffff000) /* first address that is not the user's */
-int arch_copyin(void *dst, uintptr_t src, size_t);          /* 0 or -EFAULT, range checked */
+#define USER_END ((uintptr_t)0x00007ffffffff000)   /* first address that is not the user's */
+int arch_copyin(void *dst, uintptr_t src, size_t); /* 0 or -EFAULT, range checked */
 int arch_copyout(uintptr_t dst, const void *src, size_t);
-ssize_t arch_copyinstr(char *dst, uintptr_t src, size_t size); /* length without NUL, -EFAULT, -ENAMETOOLONG */
+ssize_t arch_copyinstr(
+    char *dst, uintptr_t src, size_t size); /* length without NUL, -EFAULT, -ENAMETOOLONG */
 int arch_ufetch_32(uintptr_t addr, uint32_t *v);
 int arch_ustore_32(uintptr_t addr, uint32_t v);
 int arch_ucas_32(uintptr_t addr, uint32_t expected, uint32_t v, uint32_t *seen);
@@ -115,7 +117,7 @@ int arch_peek(uintptr_t addr, void *dst, size_t);
 #define PROT_W 2
 #define PROT_X 4
 /* arch_phys_to_virt, arch_virt_to_phys: <arch/physmap.h> */
-void arch_zero_page(void *);             /* whole page, widest stores the machine has */
+void arch_zero_page(void *); /* whole page, widest stores the machine has */
 void arch_copy_page(void *restrict dst, const void *restrict src);
 
 /*
@@ -136,11 +138,13 @@ void pmap_destroy(struct pmap *);
 /* Loads / unloads on this CPU: => preemption off. pmap_activate(pmap_kernel()) leaves the user's. */
 void pmap_activate(struct pmap *);
 cpuset_t pmap_active_cpus(const struct pmap *);
-int pmap_enter(struct pmap *, vaddr_t, paddr_t, int prot); /* user page; replaces, flushing if it was present */
+int pmap_enter(struct pmap *, vaddr_t, paddr_t,
+    int prot); /* user page; replaces, flushing if it was present */
 /* Returns false if nothing is mapped at `va`. *prot as entered. */
 bool pmap_extract(struct pmap *, vaddr_t va, paddr_t *pa, int *prot);
 /* Walks present user pages of [start,end), calling fn(arg, va, pa, prot); fn must not change this pmap. */
-void pmap_walk(struct pmap *, vaddr_t start, vaddr_t end, void (*fn)(void *, vaddr_t, paddr_t, int), void *arg);
+void pmap_walk(struct pmap *, vaddr_t start, vaddr_t end, void (*fn)(void *, vaddr_t, paddr_t, int),
+    void *arg);
 /*
  * Removes [start,end) and calls fn(arg, pa) for each page that was mapped AFTER the other CPUs' TLBs are clean (in batches).
  * Empty page-table pages are freed.
@@ -148,34 +152,41 @@ void pmap_walk(struct pmap *, vaddr_t start, vaddr_t end, void (*fn)(void *, vad
 void pmap_remove(struct pmap *, vaddr_t start, vaddr_t end, void (*fn)(void *, paddr_t), void *arg);
 /* Whole address space at exit: no flush needed, asserts that no CPU has it active. */
 void pmap_remove_all(struct pmap *, void (*fn)(void *, paddr_t), void *arg);
-void pmap_protect(struct pmap *, vaddr_t start, vaddr_t end, int prot); /* lowers or sets; flushes */
+void pmap_protect(
+    struct pmap *, vaddr_t start, vaddr_t end, int prot); /* lowers or sets; flushes */
 /*
  * fork: enters each page of src's [start,end) into dst. fn(arg, pa) is called for each (takes a reference).
  * `cow`: both become read-only (one flush of src at the end by pmap_flush). -ENOMEM leaves what was done.
  */
-int pmap_copy(struct pmap *dst, struct pmap *src, vaddr_t start, vaddr_t end, bool cow, void (*fn)(void *, paddr_t), void *arg);
+int pmap_copy(struct pmap *dst, struct pmap *src, vaddr_t start, vaddr_t end, bool cow,
+    void (*fn)(void *, paddr_t), void *arg);
 void pmap_flush(struct pmap *); /* all user TLB entries, on every CPU where it is active */
 /* Kernel mappings (stacks, kmem arena); never fails after boot for ranges whose tables exist. */
 int pmap_kenter(vaddr_t, paddr_t, int prot);
-void pmap_kremove(vaddr_t, size_t); /* flushed on all CPUs before return => interrupts on, no spin lock */
-void pmap_kclear(vaddr_t, size_t);  /* the same without the flush, which pmap_kflush() does for any number */
-void pmap_kflush(void);             /* all kernel mappings, on all CPUs => interrupts on, no spin lock */
+void pmap_kremove(
+    vaddr_t, size_t); /* flushed on all CPUs before return => interrupts on, no spin lock */
+void pmap_kclear(
+    vaddr_t, size_t);   /* the same without the flush, which pmap_kflush() does for any number */
+void pmap_kflush(void); /* all kernel mappings, on all CPUs => interrupts on, no spin lock */
 bool pmap_kextract(vaddr_t, paddr_t *);
 /* Debug: makes mapped pages inaccessible, or shows them again; flushes on this CPU only. */
 void pmap_kshow(vaddr_t, size_t, bool show);
-size_t pmap_table_pages(void);               /* page-table pages of user address spaces in use, without caches */
-size_t pmap_cached(void);                    /* destroyed pmaps kept for reuse; a kmem block each */
-size_t pmap_resident(const struct pmap *);   /* user pages entered => owner's lock */
+size_t pmap_table_pages(void); /* page-table pages of user address spaces in use, without caches */
+size_t pmap_cached(void);      /* destroyed pmaps kept for reuse; a kmem block each */
+size_t pmap_resident(const struct pmap *); /* user pages entered => owner's lock */
 
 /* ---- debugging ---- */
 
-struct arch_walk { uintptr_t pc, fp; bool trap; };
+struct arch_walk {
+	uintptr_t pc, fp;
+	bool trap;
+};
 /* Frames of a switched-out LWP or, with NULL, of the caller. Returns false at the end. */
 void arch_walk_start(struct arch_walk *, const struct lwp *);
 bool arch_walk_next(struct arch_walk *);
-void arch_log_putc(char); /* log device (debug console); any context */
+void arch_log_putc(char);                      /* log device (debug console); any context */
 void arch_console_write(const char *, size_t); /* COM1, polled; caller serialises */
-void arch_console_intr_enable(void);           /* then console_input(c) is the upcall per character */
+void arch_console_intr_enable(void); /* then console_input(c) is the upcall per character */
 /* fw_cfg: returns size or -ENOENT; arch_fwcfg_read copies the whole item. */
 ssize_t arch_fwcfg_size(const char *name);
 int arch_fwcfg_read(const char *name, void *dst, size_t);
@@ -184,24 +195,30 @@ int arch_random(void *, size_t); /* hardware random numbers; -ENODEV without the
 /* ---- upcalls: supplied by kernel/, called by the machine layer ---- */
 
 void kernel_main(struct bootinfo *) __noreturn; /* boot CPU, on its stack, interrupts off */
-void cpu_main_ap(struct cpu *) __noreturn;      /* every other CPU, on its idle LWP's stack, interrupts off */
-struct lwp *cpu_prepare_ap(struct cpu *);       /* makes idle LWP, run queue ... before an AP starts; returns idle LWP */
-void timer_intr(bool user);                     /* interrupts off; did it interrupt user mode? */
+void cpu_main_ap(
+    struct cpu *) __noreturn; /* every other CPU, on its idle LWP's stack, interrupts off */
+struct lwp *cpu_prepare_ap(
+    struct cpu *); /* makes idle LWP, run queue ... before an AP starts; returns idle LWP */
+void timer_intr(bool user); /* interrupts off; did it interrupt user mode? */
 void sched_ipi(void);
 void cpu_call_ipi(void);
 void cpu_nmi(struct trapframe *);
 void console_input(char);
-void lwp_startup(struct lwp *prev);             /* first thing on a new stack; ends the switch */
+void lwp_startup(struct lwp *prev); /* first thing on a new stack; ends the switch */
 /* args: the six argument registers in ABI order, inside the frame. Returns the result register's value. */
 int64_t syscall_dispatch(struct trapframe *, uint64_t nr, const uint64_t args[6]);
-void user_return(struct trapframe *);           /* l_ast was set: signals, suspension, resched. Interrupts on */
-void kpreempt_intr(void);                       /* l_dopreempt was set, at interrupt return to kernel mode; interrupts off on entry and exit */
+void user_return(
+    struct trapframe *); /* l_ast was set: signals, suspension, resched. Interrupts on */
+void kpreempt_intr(
+    void); /* l_dopreempt was set, at interrupt return to kernel mode; interrupts off on entry and exit */
 /*
  * A fault in user mode, or in kernel mode on a user address through the functions above.
  * Page faults: returns 0 when resolved, else -EFAULT (kernel: the extable fixup is taken); for user mode the
  * signal is posted by the callee.
  */
-int vm_fault_trap(struct trapframe *, uintptr_t addr, int access /* PROT_* */, bool user, bool present);
-void user_fault(struct trapframe *, int sig, int code, uintptr_t addr); /* any other user fault: post the signal */
+int vm_fault_trap(
+    struct trapframe *, uintptr_t addr, int access /* PROT_* */, bool user, bool present);
+void user_fault(struct trapframe *, int sig, int code,
+    uintptr_t addr); /* any other user fault: post the signal */
 
 #endif
