@@ -195,8 +195,9 @@ commit(const char *path, struct vmspace *vm, uintptr_t entry, uintptr_t sp)
 	preempt_enable();
 	p->p_stack_top = STACK_TOP;
 	arch_lwp_exec(l, entry, sp);
-	if (p->p_vforklwp != NULL) {
+	if (p->p_vforklwp != NULL || p->p_exitsig != SIGCHLD) {
 		mutex_lock(&proc_lock);
+		p->p_exitsig = SIGCHLD;
 		vfork_release(p);
 		mutex_unlock(&proc_lock);
 	}

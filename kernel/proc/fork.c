@@ -155,7 +155,9 @@ fork_process(const struct clone_args *ca)
 	}
 	/* Signals are posted and exits begun under p_lock; groups are signalled under proc_lock too. */
 	mutex_lock(&parent->p_lock);
-	if (atomic_load_relaxed(&self->l_flag) & (LW_PENDSIG | LW_WEXIT | LW_WBOUNDARY)) {
+	if ((atomic_load_relaxed(&self->l_flag) & (LW_PENDSIG | LW_WEXIT | LW_WBOUNDARY)) ||
+	    (parent->p_flag & (PK_KILLED | PK_EXITING)) ||
+	    (parent->p_sigpend.sp_set & SIGBIT(SIGKILL))) {
 		mutex_unlock(&parent->p_lock);
 		error = -ERESTARTNOINTR;
 		goto unlock;

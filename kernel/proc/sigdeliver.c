@@ -101,6 +101,11 @@ sig_deliver(struct trapframe *tf)
 		if (act.sa_handler == SIG_DFL) {
 			if (sigs_stop & SIGBIT(sig))
 				continue; /* it became the default while the signal was pending; no stopping yet */
+			/* In the same hold: no sibling may fork a survivor before the exit has begun (B59). */
+			if ((p->p_flag & PK_KILLED) == 0) {
+				p->p_flag |= PK_KILLED;
+				p->p_xsig = sig;
+			}
 			mutex_unlock(&p->p_lock);
 			proc_exit(0, sig);
 		}

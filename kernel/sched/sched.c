@@ -107,6 +107,7 @@ sched_setaffinity(struct lwp *l, cpuset_t set)
 	set &= atomic_load_relaxed(&cpu_online_set);
 	if (set == atomic_load_relaxed(&cpu_online_set))
 		set = 0;
+again:
 	lwp_lock(l);
 	l->l_affinity = set;
 	l->l_target_cpu = NULL;
@@ -138,7 +139,7 @@ sched_setaffinity(struct lwp *l, cpuset_t set)
 			spin_unlock_pair(&from->ci_spc->spc_mutex, &to->ci_spc->spc_mutex);
 		} else {
 			spin_unlock_pair(&from->ci_spc->spc_mutex, &to->ci_spc->spc_mutex);
-			return sched_setaffinity(l, set);
+			goto again;
 		}
 	} else if (l->l_sleepq != NULL) {
 		l->l_cpu = to; /* asleep: its lock is the queue's */
