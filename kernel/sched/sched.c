@@ -119,7 +119,10 @@ again:
 	if (l->l_running || l->l_stat == LS_ONPROC) {
 		/* It leaves at its next switch; ask for one. */
 		l->l_target_cpu = to;
+		/* Under spc_mutex: a switch that has just picked l clears the word after it published l. */
+		spin_lock(&l->l_cpu->ci_spc->spc_mutex);
 		atomic_or(&l->l_cpu->ci_want_resched, RESCHED_UPREEMPT);
+		spin_unlock(&l->l_cpu->ci_spc->spc_mutex);
 		lwp_need_userret(l);
 		lwp_unlock(l);
 	} else if (l->l_stat == LS_RUN) {

@@ -95,6 +95,7 @@ mi_switch(struct lwp *l)
 		new->l_running = 1;
 	}
 	spc->spc_curlwp = new;
+	fp(picked_before_clear_resched);
 	atomic_store_relaxed(&ci->ci_want_resched, 0);
 	atomic_store_relaxed(&l->l_dopreempt, 0);
 	new->l_rstart = now;
@@ -242,8 +243,8 @@ idle_loop(void)
 		}
 		if (atomic_load_relaxed(&sched_idle_set) & CPU_BIT(ci))
 			atomic_and(&sched_idle_set, ~CPU_BIT(ci));
-		sched_tick_start();
 		lwp_lock(l);
+		sched_tick_start(); /* interrupts off: a tick now would find us idle and stop */
 		sched_enter_switch(l);
 	}
 }

@@ -15,6 +15,7 @@
 	X(sleep_queued_not_switched, "sleep-queued-not-switched") \
 	X(woken_while_running, "woken-while-RUNNING") \
 	X(switch_before_clear_running, "switch-before-clear-RUNNING") \
+	X(picked_before_clear_resched, "picked-before-clear-resched") \
 	X(zombie_before_switch, "zombie-before-switch") \
 	X(free_after_idl_before_id, "free-after-IDL-before-id") \
 	X(lwpwait_after_drop, "lwpwait-after-drop") \

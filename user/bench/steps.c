@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * steps fork|futex: N = 10 operations between two calls of getsid(2), which tools/profile takes as marks.
+ */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define N 10
+#define FUTEX_WAIT_PRIVATE 128
+#define FUTEX_WAKE_PRIVATE 129
+
+static _Atomic int turn;
+
+static void
+do_fork(void)
+{
+	pid_t pid = fork();
+	int st;
+
+	if (pid == 0)
+		_exit(0);
+	waitpid(pid, &st, 0);
+}
+
+static void
+pass(int me)
+{
+	atomic_store(&turn, !me);
+	syscall(SYS_futex, &turn, FUTEX_WAKE_PRIVATE, 1, NULL);
+	while (atomic_load(&turn) != me)
+		syscall(SYS_futex, &turn, FUTEX_WAIT_PRIVATE, !me, NULL);
+}
+
+static void *
+other(void *arg)
+{
+	while (atomic_load(&turn) != 1)
+		syscall(SYS_futex, &turn, FUTEX_WAIT_PRIVATE, 0, NULL);
+	for (;;)
+		pass(1);
+	return arg;
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "fork";
+	pthread_t t;
+
+	if (strcmp(what, "futex") == 0)
+		pthread_create(&t, NULL, other, NULL);
+	for (int i = 0; i < 2 * N; i++) {
+		if (i == N)
+			getsid(0);
+		if (strcmp(what, "futex") == 0)
+			pass(0);
+		else
+			do_fork();
+	}
+	getsid(0);
+	return 0;
+}
