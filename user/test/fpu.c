@@ -188,14 +188,26 @@ on_sig(int sig)
 	atomic_fetch_add(&handled, 1);
 }
 
+/*
+ * A bounded number of signals, one at a time and each after another pause. A sender without
+ * bound finds the signal handled before the receiver is back from sigreturn, and can keep it
+ * in its handler for ever.
+ */
 static void *
 pelt(void *arg)
 {
-	while (atomic_load(&stop) == 0) {
+	unsigned seed = 1;
+	long i, n;
+
+	for (i = 0; i < rounds * 5 && atomic_load(&stop) == 0; i++) {
 		pthread_kill(*(pthread_t *)arg, SIGUSR1);
-		sched_yield();
+		while (atomic_load(&handled) <= i)
+			sched_yield();
+		seed = seed * 1103515245u + 12345;
+		for (n = seed >> 16 & 0xfff; n > 0; n--)
+			__asm__ volatile("pause");
 	}
-	return NULL;
+	return (void *)i;
 }
 
 static void
@@ -204,19 +216,19 @@ test_handler(void)
 	struct sigaction sa = { .sa_handler = on_sig };
 	pthread_t t, self = pthread_self();
 	long i, bad = 0;
+	void *sent;
 
 	sigaction(SIGUSR1, &sa, NULL);
 	pthread_create(&t, NULL, pelt, &self);
-	for (i = 0; i < rounds; i++) {
+	for (i = 0; i < rounds || atomic_load(&handled) == 0; i++) {
 		bad += !hold_vectors((uint64_t)i, 2000, 0);
 		bad += !hold_controls((unsigned)i, 2000);
 		bad += !hold_general((uint64_t)i, 2000);
 	}
-	while (atomic_load(&handled) == 0)
-		sched_yield();
 	atomic_store(&stop, 1);
-	pthread_join(t, NULL);
+	pthread_join(t, &sent);
 	is_int(bad, 0, "handlers that overwrite every register leave none changed");
+	is_int(atomic_load(&handled), (long)sent, "every signal is handled once");
 }
 
 /* --- nothing leaks ------------------------------------------------------------------------- */
