@@ -37,12 +37,19 @@ callout_init(struct callout *co, void (*fn)(void *), void *arg)
 	*co = (struct callout){ .co_fn = fn, .co_arg = arg };
 }
 
+/*
+ * Sets the timer to what comes first. The device is slow to write, so that is done after cc_lock is
+ * released: other CPUs, which stop callouts here, need not wait for it.
+ * => this CPU's cc_lock held, interrupts off before it was taken; released on return
+ */
 static void
-program(struct callout_cpu *cc)
+program_unlock(struct callout_cpu *cc)
 {
 	struct schedstate *spc = curcpu()->ci_spc;
 	nsec_t when = cc->cc_first != NULL ? cc->cc_first->co_when : NSEC_FOREVER;
 
+	spin_unlock(&cc->cc_lock);
+	KASSERT(!arch_intr_enabled());
 	if (spc->spc_tick && spc->spc_nexttick < when)
 		when = spc->spc_nexttick;
 	if (when != cc->cc_programmed) {
@@ -57,8 +64,7 @@ callout_program(void)
 	struct callout_cpu *cc = &callout_cpus[curcpu()->ci_index];
 
 	spin_lock(&cc->cc_lock);
-	program(cc);
-	spin_unlock(&cc->cc_lock);
+	program_unlock(cc);
 }
 
 void
@@ -85,12 +91,12 @@ callout_arm(struct callout *co, nsec_t when)
 	}
 	rb_insert(&cc->cc_tree, parent, link, &co->co_node);
 	co->co_pending = 1;
-	if (first) {
+	if (first)
 		cc->cc_first = co;
-		if (when < cc->cc_programmed)
-			program(cc);
-	}
-	spin_unlock(&cc->cc_lock);
+	if (first && when < cc->cc_programmed)
+		program_unlock(cc);
+	else
+		spin_unlock(&cc->cc_lock);
 	arch_intr_restore(intr);
 }
 
@@ -145,8 +151,7 @@ callout_run(nsec_t now)
 		spin_lock(&cc->cc_lock);
 	}
 	cc->cc_programmed = NSEC_FOREVER;
-	program(cc);
-	spin_unlock(&cc->cc_lock);
+	program_unlock(cc);
 }
 
 /* => interrupts off, in the timer interrupt */
