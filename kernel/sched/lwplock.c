@@ -61,8 +61,8 @@ lwp_locked(const struct lwp *l, const struct spinlock *m)
 
 /*
  * Lends `new` to l: the last store of whatever was changed under the old lock, because the owner of `new`
- * may use l from here on. The caller holds `new` too, unless the change is one that the holder of `new`
- * cannot mind (an LWP that begins to run gets its CPU's spc_lwplock).
+ * may use l from here on. The caller holds `new` too, unless that is a spc_lwplock: it guards no queue on
+ * which l would have to be found, so its holder cannot mind an LWP more.
  * => l locked; returns the old lock, still held
  */
 struct spinlock *

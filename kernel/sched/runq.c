@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Run queues: per CPU an array of lists by priority and a bitmap. All under spc_mutex, which is lent to
- * the LWPs queued. spc_maxpri, spc_mcount and spc_curpriority are also read without it, as hints.
+ * the LWPs queued. spc_maxpri, spc_mcount, spc_count and spc_curpriority are also read without it, as hints.
+ *
+ * Idle CPUs. A CPU that finds nothing sets its bit in sched_idle_set, then looks at all queues, then halts.
+ * Who queues an LWP that cannot run at once looks at the set afterwards (sched_kick_idle). There is a full
+ * fence between store and look on both sides, so one of the two sees the other: no LWP waits while a CPU
+ * on which it may run sleeps. To clear a CPU's bit is to claim it: the claimer must send it work or an
+ * interrupt, for nobody else will.
  */
 #include <kernel/sched.h>
 
@@ -137,8 +143,9 @@ sched_ipi(void)
 	atomic_store_relaxed(&curlwp()->l_ast, 1);
 }
 
-static cpuset_t
-allowed_cpus(const struct lwp *l)
+/* Online CPUs on which l may run. => l locked */
+cpuset_t
+sched_allowed(const struct lwp *l)
 {
 	cpuset_t set = atomic_load_relaxed(&cpu_online_set);
 
@@ -165,20 +172,19 @@ claim_idle(cpuset_t set, struct cpu *first)
 }
 
 /*
- * sched_takecpu: CPU on which to queue an LWP that becomes runnable: its last one or another if idle; else
- * the last one if it would run there at once; else the allowed one with the least urgent work. Every
- * choice is within the affinity set. => l locked
+ * sched_takecpu: CPU of `set` on which to queue an LWP that becomes runnable: its last one or another if
+ * idle; else the last one if it would run there at once; else the one with the least urgent work. An idle
+ * one is claimed, so the caller must queue there or send it an interrupt. => l locked
  */
 struct cpu *
-sched_takecpu(struct lwp *l)
+sched_takecpu(struct lwp *l, cpuset_t set)
 {
 	struct cpu *best = l->l_cpu, *ci;
-	cpuset_t set;
 	int pri, least;
 
+	KASSERT(lwp_locked(l, NULL) && set != 0);
 	if (ncpu == 1)
 		return best;
-	set = allowed_cpus(l);
 	if ((ci = claim_idle(set, best)) != NULL)
 		return ci;
 	pri = lwp_eprio(l);
@@ -200,8 +206,26 @@ sched_takecpu(struct lwp *l)
 			best = ci;
 		}
 	}
-	KASSERTMSG(allowed_cpus(l) & CPU_BIT(best), "lid %d cpu%u", l->l_lid, best->ci_index);
 	return best;
+}
+
+/*
+ * sched_kick_idle: an LWP that may run on `set` was queued on `from`, where it may have to wait: a CPU
+ * that has gone idle since we looked must come and steal it. => any locks below leaf rank, or none
+ */
+void
+sched_kick_idle(cpuset_t set, struct cpu *from)
+{
+	struct schedstate *spc = from->ci_spc;
+	struct cpu *ci;
+
+	/* An idle CPU takes one itself. */
+	if (atomic_load_relaxed(&spc->spc_count) <=
+	    (atomic_load_relaxed(&spc->spc_curpriority) == PRI_IDLE))
+		return;
+	atomic_fence_full();
+	if ((ci = claim_idle(set & ~CPU_BIT(from), from)) != NULL)
+		arch_ipi_resched(ci);
 }
 
 /*
@@ -211,9 +235,11 @@ sched_takecpu(struct lwp *l)
 void
 runq_make_runnable(struct lwp *l)
 {
-	struct cpu *ci = sched_takecpu(l);
+	cpuset_t set = sched_allowed(l);
+	struct cpu *ci = sched_takecpu(l, set);
 	struct schedstate *spc = ci->ci_spc;
 
+	KASSERTMSG(set & CPU_BIT(ci), "lid %d cpu%u", l->l_lid, ci->ci_index);
 	spin_lock(&spc->spc_mutex);
 	l->l_cpu = ci;
 	l->l_target_cpu = NULL;
@@ -222,13 +248,8 @@ runq_make_runnable(struct lwp *l)
 	sched_enqueue(l);
 	sched_resched_cpu(ci, l->l_qpri);
 	spin_unlock(&spc->spc_mutex);
-	/* Queued behind something: a CPU that has gone idle since we looked must come and steal. */
-	if (ncpu > 1 && spc->spc_curpriority != PRI_IDLE) {
-		atomic_fence_full();
-		if (atomic_load_relaxed(&sched_idle_set) != 0 &&
-		    (ci = claim_idle(~(cpuset_t)0, ci)) != NULL)
-			arch_ipi_resched(ci);
-	}
+	if (ncpu > 1)
+		sched_kick_idle(set, ci);
 }
 
 /*
@@ -273,19 +294,41 @@ runq_steal(struct cpu *self)
 	return atomic_load_relaxed(&mine->spc_count) != 0;
 }
 
-/* Moves a RUN LWP that is not queued (it was switched out with a target) to its target. => its lock held; released */
+/*
+ * runq_migrate: queues a RUN LWP that left its CPU with a target set, and so was not queued there. The
+ * target only says that it must leave: the CPU is chosen now, by the affinity of now.
+ * => l locked, by spc_mutex of the CPU that it left; released
+ */
 void
 runq_migrate(struct lwp *l)
 {
-	struct cpu *from = l->l_cpu, *to = l->l_target_cpu;
+	struct cpu *from = l->l_cpu, *to;
+	struct spinlock *m = &from->ci_spc->spc_mutex;
+	cpuset_t set;
 
-	spin_unlock(&from->ci_spc->spc_mutex);
-	spin_lock_pair(&from->ci_spc->spc_mutex, &to->ci_spc->spc_mutex);
-	KASSERT(l->l_mutex == &from->ci_spc->spc_mutex && l->l_stat == LS_RUN && !l->l_running);
+	for (;;) {
+		KASSERT(l->l_mutex == m && l->l_stat == LS_RUN && !l->l_running &&
+		    !list_linked(&l->l_runq));
+		to = sched_takecpu(l, sched_allowed(l));
+		if (to == from)
+			break;
+		/* Not queued and not running: l stays as it is, but its affinity may change meanwhile. */
+		spin_unlock(m);
+		fp(migrate_between_locks);
+		spin_lock_pair(m, &to->ci_spc->spc_mutex);
+		if (sched_allowed(l) & CPU_BIT(to))
+			break;
+		spin_unlock(&to->ci_spc->spc_mutex);
+		arch_ipi_resched(to); /* we may have claimed it */
+	}
+	set = sched_allowed(l);
+	KASSERTMSG(set & CPU_BIT(to), "lid %d cpu%u", l->l_lid, to->ci_index);
 	l->l_target_cpu = NULL;
 	l->l_cpu = to;
 	lwp_setlock(l, &to->ci_spc->spc_mutex);
 	sched_enqueue(l);
 	sched_resched_cpu(to, l->l_qpri);
-	spin_unlock_pair(&from->ci_spc->spc_mutex, &to->ci_spc->spc_mutex);
+	spin_unlock_pair(m, &to->ci_spc->spc_mutex);
+	if (ncpu > 1)
+		sched_kick_idle(set, to);
 }

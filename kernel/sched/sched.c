@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Priorities, affinity, wakeup from rest states, the clock tick and user-return kicks.
+ * Priorities, affinity, wakeup from rest states and user-return kicks.
+ *
+ * A change of priority or affinity is made under the LWP's lent lock, and followed by what it calls for
+ * where the LWP is now: re-sorting on its queue, a look by its CPU (want_resched) or by an idle one.
  */
 #include <kernel/sched.h>
 
@@ -31,6 +34,7 @@ setrunnable(struct lwp *l)
 {
 	struct spinlock *m = l->l_mutex;
 
+	KASSERT(lwp_locked(l, NULL));
 	if (l->l_wchan != NULL) {
 		sleepq_unsleep(l);
 		return;
@@ -49,6 +53,7 @@ setrunnable(struct lwp *l)
 void
 lwp_need_userret(struct lwp *l)
 {
+	KASSERT(lwp_locked(l, NULL));
 	atomic_store_relaxed(&l->l_ast, 1);
 	atomic_fence_full();
 	if (l->l_stat == LS_ONPROC && l->l_cpu != curcpu())
@@ -69,18 +74,15 @@ pri_changed(struct lwp *l, int old)
 		sched_resched_cpu(l->l_cpu, pri);
 	} else if (l->l_wchan != NULL)
 		sleepq_changepri(l);
-	else if (l->l_stat == LS_ONPROC)
-		atomic_store_relaxed(&l->l_cpu->ci_spc->spc_curpriority, pri);
-}
+	else if (l->l_stat == LS_ONPROC) {
+		struct schedstate *spc = l->l_cpu->ci_spc;
 
-void
-sched_setpri(struct lwp *l, int pri)
-{
-	int old = lwp_eprio(l);
-
-	KASSERT(lwp_locked(l, NULL) && pri >= 0 && pri < PRI_COUNT);
-	l->l_priority = (int16_t)pri;
-	pri_changed(l, old);
+		spin_lock(&spc->spc_mutex);
+		atomic_store_relaxed(&spc->spc_curpriority, pri);
+		/* Who was queued while it was lent more may come first now. */
+		sched_resched_cpu(l->l_cpu, spc->spc_maxpri);
+		spin_unlock(&spc->spc_mutex);
+	}
 }
 
 void
@@ -112,12 +114,17 @@ again:
 	l->l_affinity = set;
 	l->l_target_cpu = NULL;
 	if (set == 0 || (set & CPU_BIT(l->l_cpu))) {
+		struct cpu *on = l->l_cpu;
+		cpuset_t allowed = sched_allowed(l);
+
 		lwp_unlock(l);
+		/* If it waits there, or others behind it, an idle CPU may serve them that might not before. */
+		sched_kick_idle(allowed, on);
 		return 0;
 	}
 	to = cpus[__builtin_ctzll(set)];
 	if (l->l_running || l->l_stat == LS_ONPROC) {
-		/* It leaves at its next switch; ask for one. */
+		/* It leaves at its next switch, see runq_migrate(); ask for one. */
 		l->l_target_cpu = to;
 		/* Under spc_mutex: a switch that has just picked l clears the word after it published l. */
 		spin_lock(&l->l_cpu->ci_spc->spc_mutex);
@@ -129,6 +136,7 @@ again:
 		struct spinlock *m = l->l_mutex;
 		struct cpu *from = l->l_cpu;
 
+		to = sched_takecpu(l, sched_allowed(l));
 		/* Both queues' locks, in order; l may have moved meanwhile: then start again. */
 		spin_unlock(m);
 		spin_lock_pair(&from->ci_spc->spc_mutex, &to->ci_spc->spc_mutex);
@@ -140,8 +148,10 @@ again:
 			sched_enqueue(l);
 			sched_resched_cpu(to, l->l_qpri);
 			spin_unlock_pair(&from->ci_spc->spc_mutex, &to->ci_spc->spc_mutex);
+			sched_kick_idle(set, to);
 		} else {
 			spin_unlock_pair(&from->ci_spc->spc_mutex, &to->ci_spc->spc_mutex);
+			arch_ipi_resched(to); /* we may have claimed it */
 			goto again;
 		}
 	} else if (l->l_sleepq != NULL) {

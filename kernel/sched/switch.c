@@ -65,6 +65,7 @@ mi_switch(struct lwp *l)
 	bool intr = ci->ci_mtx_intr;
 	struct lwp *new, *prev;
 	struct vmspace *vm;
+	bool kick = false;
 	nsec_t now;
 
 	KASSERT(l == curlwp() && lwp_locked(l, NULL) && spin_held(&spc->spc_mutex));
@@ -77,8 +78,10 @@ mi_switch(struct lwp *l)
 	if (l->l_stat == LS_ONPROC) {
 		lwp_setstat(l, LS_RUN);
 		lwp_setlock(l, &spc->spc_mutex);
-		if (likely(l->l_target_cpu == NULL))
+		if (likely(l->l_target_cpu == NULL)) {
 			sched_enqueue(l);
+			kick = ncpu > 1;
+		}
 	}
 
 	new = runq_first(spc);
@@ -122,6 +125,10 @@ mi_switch(struct lwp *l)
 		spin_unlock(&spc->spc_mutex);
 	KASSERT(ci->ci_mtx_count == 1);
 
+	/* Still queued, behind `new` or what follows it; an idle CPU that looked before we came must know. */
+	if (kick)
+		sched_kick_idle(sched_allowed(l), ci);
+
 	vm = new->l_proc->p_vmspace;
 	if (ci->ci_vmspace != vm)
 		vmspace_activate(vm);
@@ -152,6 +159,7 @@ lwp_exit_switch(struct lwp *l)
 void
 lwp_wait_offcpu(struct lwp *l)
 {
+	KASSERT(l->l_stat == LS_ZOMB && l != curlwp());
 	while (atomic_load_acquire(&l->l_running)) {
 		if (panicking)
 			arch_halt();
@@ -223,7 +231,9 @@ idle_loop(void)
 
 	KASSERT(l == ci->ci_idlelwp);
 	for (;;) {
-		atomic_or(&sched_idle_set, CPU_BIT(ci)); /* a full fence: set before we look */
+		/* Not when there is work already: who claims us then would queue behind it. */
+		if (atomic_load_relaxed(&spc->spc_count) == 0)
+			atomic_or(&sched_idle_set, CPU_BIT(ci)); /* a full fence: set before we look */
 		if (atomic_load_relaxed(&spc->spc_count) == 0 && !runq_steal(ci)) {
 			arch_intr_disable();
 			/*

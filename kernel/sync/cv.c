@@ -75,18 +75,25 @@ cv_timedwait_sig(struct condvar *cv, struct mutex *mtx, nsec_t deadline)
 	return cv_block(cv, mtx, LW_INTERRUPT, deadline);
 }
 
+#define WAKE_BATCH 32 /* woken in one hold of the queue's lock, which keeps interrupts off */
+
 static void
 cv_wake(struct condvar *cv, unsigned n)
 {
 	struct spinlock *lock;
+	unsigned now;
 
 	/* A waiter queued itself before it dropped the mutex, so who held the mutex sees it here. */
-	if (!cv_has_waiters(cv))
-		return;
-	lock = sleepq_lock_of(cv);
-	spin_lock(lock);
-	sleepq_wake(&cv->cv_waiters, cv, n);
-	spin_unlock(lock);
+	while (n > 0 && cv_has_waiters(cv)) {
+		now = min(n, (unsigned)WAKE_BATCH);
+		lock = sleepq_lock_of(cv);
+		spin_lock(lock);
+		now = (unsigned)sleepq_wake(&cv->cv_waiters, cv, now);
+		spin_unlock(lock);
+		if (now < WAKE_BATCH)
+			return;
+		n -= now;
+	}
 }
 
 void

@@ -96,7 +96,11 @@ turnstile_find(const void *obj)
 	return NULL;
 }
 
-/* => curlwp is on a turnstile's queue and locked by its chain lock; so it is on return, unless it was woken */
+/*
+ * The turnstile of each link is listed with the owner even if that owner is urgent enough already: when it
+ * releases another object, it must still count what waits here.
+ * => curlwp is on a turnstile's queue and locked by its chain lock; so it is on return, unless it was woken
+ */
 static void
 lend_priority(struct lwp *self)
 {
@@ -109,12 +113,15 @@ again:
 	while (l->l_wchan != NULL && l->l_syncobj->so_owner != NULL &&
 	    (owner = l->l_syncobj->so_owner(l->l_wchan)) != NULL) {
 		struct turnstile *ts = l->l_ts;
+		struct spinlock *m;
 		bool same;
 
 		if (owner == self)
 			panic("lid %d: deadlock: waits for lock %p, whose owners wait for it",
 			    self->l_lid, l->l_wchan);
-		same = atomic_load_relaxed(&owner->l_mutex) == l->l_mutex;
+		/* A lock that we hold cannot stop being the owner's. It is taken once: chains hash to few locks. */
+		m = atomic_load_relaxed(&owner->l_mutex);
+		same = m == l->l_mutex || m == self->l_mutex;
 		if (!same && !lwp_trylock(owner)) {
 			if (l != self && l->l_mutex != self->l_mutex)
 				lwp_unlock(l);
@@ -126,17 +133,15 @@ again:
 				return;
 			goto again;
 		}
-		if (same && atomic_load_relaxed(&owner->l_mutex) != l->l_mutex)
-			continue; /* it moved before we compared */
-		if (lwp_eprio(owner) >= pri) {
-			if (!same)
-				lwp_unlock(owner);
-			break;
-		}
 		KASSERT(ts->ts_inheritor == NULL || ts->ts_inheritor == owner);
 		if (ts->ts_inheritor == NULL) {
 			ts->ts_inheritor = owner;
 			list_insert_tail(&owner->l_pi_lenders, &ts->ts_lender);
+		}
+		if (lwp_eprio(owner) >= pri) {
+			if (!same)
+				lwp_unlock(owner);
+			break;
 		}
 		sched_lendpri(owner, pri);
 		if (l != self && l->l_mutex != self->l_mutex && l->l_mutex != owner->l_mutex)

@@ -14,6 +14,7 @@
 #include <kernel/sched.h>
 #include <kernel/sleepq.h>
 #include <kernel/string.h>
+#include <kernel/turnstile.h>
 
 #define MSEC ((nsec_t)1000000)
 
@@ -415,3 +416,142 @@ ktest_turnstile_pi(void)
 	return team_wait();
 }
 KTEST(turnstile_pi, "turnstile-pi", ktest_turnstile_pi);
+
+/* Two links of a chain of owners that hash to one turnstile chain: its lock is taken once. */
+
+static struct mutex many_lock[1024];
+static struct mutex *link_lock[3];
+
+static unsigned
+next_of_chain(unsigned from, const struct spinlock *chain, bool same)
+{
+	for (unsigned i = from; i < sizeof(many_lock) / sizeof(many_lock[0]); i++) {
+		struct spinlock *m = turnstile_lock(&many_lock[i]);
+
+		spin_unlock(m);
+		if ((m == chain) == same)
+			return i;
+	}
+	panic("ktest: no lock hashes as wanted");
+}
+
+static void
+hash_link(void *arg)
+{
+	unsigned i = (unsigned)(uintptr_t)arg;
+
+	mutex_lock(link_lock[i]);
+	atomic_add(&chain_stage, 1);
+	if (i == 2) {
+		while (!atomic_load_relaxed(&chain_go))
+			kpause("chain", false, time_now() + MSEC);
+	} else {
+		mutex_lock(link_lock[i + 1]);
+		mutex_unlock(link_lock[i + 1]);
+	}
+	mutex_unlock(link_lock[i]);
+	team_leave();
+}
+
+static void
+hash_top(void *arg __unused)
+{
+	mutex_lock(link_lock[0]);
+	mutex_unlock(link_lock[0]);
+	team_leave();
+}
+
+static bool
+lock_has_waiter(struct mutex *m)
+{
+	struct spinlock *chain = turnstile_lock(m);
+	bool yes = turnstile_find(m) != NULL;
+
+	spin_unlock(chain);
+	return yes;
+}
+
+static int
+ktest_turnstile_hash(void)
+{
+	static const enum lock_rank rank[3] = { RANK_FILE, RANK_INODE, RANK_FDTABLE };
+	struct spinlock *chain = turnstile_lock(&many_lock[0]);
+	unsigned b, c;
+
+	spin_unlock(chain);
+	team_begin();
+	chain_stage = 0;
+	chain_go = false;
+	b = next_of_chain(1, chain, false);
+	c = next_of_chain(b + 1, chain, true);
+	link_lock[0] = &many_lock[0];
+	link_lock[1] = &many_lock[b];
+	link_lock[2] = &many_lock[c];
+	for (int i = 0; i < 3; i++)
+		mutex_init(link_lock[i], "link", rank[i]);
+	for (unsigned i = 3; i-- > 0;) {
+		team_add(PRI_USER + 10 * (int)(3 - i), hash_link, (void *)(uintptr_t)i);
+		stage(3 - i);
+		while (i < 2 && !lock_has_waiter(link_lock[i + 1]))
+			kpause("chain", false, time_now() + MSEC);
+	}
+	team_add(PRI_KERNEL_RT + 20, hash_top, NULL);
+	while (!lock_has_waiter(link_lock[0]))
+		kpause("chain", false, time_now() + MSEC);
+	atomic_store_relaxed(&chain_go, true);
+	return team_wait();
+}
+KTEST(turnstile_hash, "turnstile-hash", ktest_turnstile_hash);
+
+/* The owner of two locks keeps what the waiter of the second lends when it releases the first. */
+
+static unsigned two_step;
+static int two_pri[2];
+
+static void
+two_low(void *arg __unused)
+{
+	mutex_lock(link_lock[0]);
+	mutex_lock(link_lock[1]);
+	atomic_store_relaxed(&two_step, 1);
+	while (atomic_load_relaxed(&two_step) != 2)
+		kpause("two", false, time_now() + MSEC);
+	mutex_unlock(link_lock[0]);
+	two_pri[0] = lwp_eprio(curlwp());
+	mutex_unlock(link_lock[1]);
+	two_pri[1] = lwp_eprio(curlwp());
+	team_leave();
+}
+
+static void
+two_high(void *arg)
+{
+	mutex_lock(arg);
+	mutex_unlock(arg);
+	team_leave();
+}
+
+static int
+ktest_turnstile_two(void)
+{
+	team_begin();
+	two_step = 0;
+	for (int i = 0; i < 2; i++) {
+		link_lock[i] = &many_lock[i];
+		mutex_init(link_lock[i], "two", i == 0 ? RANK_FILE : RANK_INODE);
+	}
+	team_add(PRI_USER + 10, two_low, NULL);
+	while (atomic_load_relaxed(&two_step) != 1)
+		kpause("two", false, time_now() + MSEC);
+	for (int i = 0; i < 2; i++) {
+		team_add(PRI_KERNEL_RT + 20 - 10 * i, two_high, link_lock[i]);
+		while (!lock_has_waiter(link_lock[i]))
+			kpause("two", false, time_now() + MSEC);
+	}
+	atomic_store_relaxed(&two_step, 2);
+	team_wait();
+	EXPECT(two_pri[0] == PRI_KERNEL_RT + 10);
+	EXPECT(two_pri[1] == PRI_USER + 10);
+	return failed ? -EIO : 0;
+}
+KTEST(turnstile_two, "turnstile-two", ktest_turnstile_two);

@@ -131,14 +131,18 @@ callout_stop(struct callout *co)
 	return pending;
 }
 
+#define RUN_BATCH 32 /* callouts in one timer interrupt */
+
 void
 callout_run(nsec_t now)
 {
 	struct callout_cpu *cc = &callout_cpus[curcpu()->ci_index];
 	struct callout *co;
 
+	KASSERT(!arch_intr_enabled());
 	spin_lock(&cc->cc_lock);
-	while ((co = cc->cc_first) != NULL && co->co_when <= now) {
+	/* What is left of a crowd comes with the next interrupt, which is then due at once. */
+	for (int n = 0; n < RUN_BATCH && (co = cc->cc_first) != NULL && co->co_when <= now; n++) {
 		void (*fn)(void *) = co->co_fn;
 		void *arg = co->co_arg;
 
@@ -161,6 +165,7 @@ timer_intr(bool user)
 	nsec_t now = time_now();
 	struct schedstate *spc = curcpu()->ci_spc;
 
+	KASSERT(!arch_intr_enabled());
 	if (spc->spc_tick && now >= spc->spc_nexttick)
 		sched_tick(now, user);
 	callout_run(now);

@@ -5,7 +5,7 @@
  *
  * test: timeout=90
  * test: name=b16 flavour=debug smp=2,4 append="fp=steal-between-count-and-lock:200"
- * test: name=pick flavour=debug smp=2,4 append="fp=picked-before-clear-resched:300"
+ * test: name=move flavour=debug smp=2,4 append="fp=migrate-between-locks:300,picked-before-clear-resched:300"
  * test: name=b29 flavour=debug smp=2,4 append="fp=woken-while-RUNNING:50"
  */
 #define _GNU_SOURCE
@@ -158,6 +158,7 @@ test_move(int sleeps)
 
 	atomic_store(&stop, 0);
 	atomic_store(&tid, 0);
+	atomic_store(&where, -1);
 	pthread_create(&t, NULL, moved, sleeps ? &t : NULL);
 	word_wait(&tid, 1);
 	for (i = 0; i < 3 * n_cpus; i++) {

@@ -11,13 +11,14 @@
 
 struct cpu;
 
+/* struct callout, field locks: (q) cc_lock of co_cpu (i) set once (w) its owner, while it is not pending */
 struct callout {
-	struct rb_node co_node; /* queue of co_cpu */
-	nsec_t co_when;         /* monotonic time */
-	void (*co_fn)(void *);
-	void *co_arg;
-	struct cpu *co_cpu;  /* where it was last armed */
-	uint32_t co_pending; /* on the queue */
+	struct rb_node co_node; /* (q) in the tree of co_cpu */
+	nsec_t co_when;         /* (q) monotonic time */
+	void (*co_fn)(void *);  /* (i) */
+	void *co_arg;           /* (i) */
+	struct cpu *co_cpu;     /* (w) where it was last armed */
+	uint32_t co_pending;    /* (q) in the tree */
 };
 
 void callout_init(struct callout *, void (*fn)(void *), void *arg);
@@ -28,7 +29,7 @@ void callout_arm(struct callout *, nsec_t when);
  * Returns true if it had not fired. => no lock held that the function takes.
  */
 bool callout_stop(struct callout *);
-/* Timer interrupt: runs what is due on this CPU and programs the next event. => interrupts off. */
+/* Timer interrupt: runs what is due on this CPU, a batch at most, and programs the next event. => interrupts off. */
 void callout_run(nsec_t now);
 /* Programs this CPU's timer for its next callout or tick. => interrupts off */
 void callout_program(void);

@@ -26,6 +26,7 @@
 	X(exec_commit, "exec-commit") \
 	X(lend_restart, "lend-restart") \
 	X(mutex_waiters_set, "mutex-waiters-set") \
+	X(migrate_between_locks, "migrate-between-locks") \
 	X(timer_fired_not_run, "timer-fired-not-run") \
 	X(steal_between_count_and_lock, "steal-between-count-and-lock")
 

@@ -18,7 +18,6 @@ struct proc;
 struct spinlock;
 struct turnstile;
 struct syncobj;
-struct sleepq;
 
 /* X(state, letter shown by ps and /proc) */
 #define LWP_STATES(X) \

@@ -44,7 +44,7 @@ bool lwp_trylock(struct lwp *);
 void lwp_unlock(struct lwp *);
 bool lwp_locked(
     const struct lwp *, const struct spinlock *m); /* held here, and equal to m unless NULL */
-struct spinlock *lwp_setlock(struct lwp *, struct spinlock *); /* old and new held; returns old */
+struct spinlock *lwp_setlock(struct lwp *, struct spinlock *); /* old held; new: see there; returns old */
 void lwp_unlock_to(struct lwp *, struct spinlock *); /* lend `new`, release old; new stays held */
 
 /* The only writer of l_stat: checks the transition, the lock lent before, and p_lock where it must be held. */
@@ -65,7 +65,9 @@ void idle_loop(void) __noreturn;
 /* ---- making runnable ---- */
 /* l locked on entry, unlocked on return. */
 void setrunnable(struct lwp *);          /* from IDL, STOP, SUSPENDED, or an interruptible SLEEP */
-struct cpu *sched_takecpu(struct lwp *); /* choose a CPU for a wakeup; l locked */
+cpuset_t sched_allowed(const struct lwp *);        /* online CPUs that its affinity allows; l locked */
+struct cpu *sched_takecpu(struct lwp *, cpuset_t); /* choose a CPU for a wakeup; l locked */
+void sched_kick_idle(cpuset_t, struct cpu *);      /* queued there: wake an idle CPU that may steal it */
 void sched_enqueue(struct lwp *);        /* lent lock is its CPU's spc_mutex and held */
 void sched_dequeue(struct lwp *);
 void sched_resched_cpu(struct cpu *, int pri); /* spc_mutex held */
@@ -75,7 +77,6 @@ bool runq_steal(struct cpu *);
 void runq_migrate(struct lwp *);
 extern cpuset_t sched_idle_set;
 extern int sched_kpreempt_pri;
-void sched_setpri(struct lwp *, int pri);  /* l locked; stays locked (perhaps another lock) */
 void sched_lendpri(struct lwp *, int pri); /* l locked; sets l_inheritedprio */
 int sched_setaffinity(
     struct lwp *, cpuset_t); /* p_lock held, l unlocked; -EINVAL if no online CPU remains */

@@ -104,9 +104,4 @@ spin_held(const struct spinlock *m)
 void spin_lock_pair(struct spinlock *, struct spinlock *);
 void spin_unlock_pair(struct spinlock *, struct spinlock *);
 
-/*
- * Debug only: re-account a lock that this CPU holds but that another LWP's code took, when it passes
- * over the context switch. A no-op in release builds.
- */
-
 #endif
