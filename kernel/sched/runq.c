@@ -183,8 +183,6 @@ sched_takecpu(struct lwp *l, cpuset_t set)
 	int pri, least;
 
 	KASSERT(lwp_locked(l, NULL) && set != 0);
-	if (ncpu == 1)
-		return best;
 	if ((ci = claim_idle(set, best)) != NULL)
 		return ci;
 	pri = lwp_eprio(l);
@@ -235,11 +233,16 @@ sched_kick_idle(cpuset_t set, struct cpu *from)
 void
 runq_make_runnable(struct lwp *l)
 {
-	cpuset_t set = sched_allowed(l);
-	struct cpu *ci = sched_takecpu(l, set);
-	struct schedstate *spc = ci->ci_spc;
+	struct cpu *ci = l->l_cpu;
+	struct schedstate *spc;
+	cpuset_t set = 0;
 
-	KASSERTMSG(set & CPU_BIT(ci), "lid %d cpu%u", l->l_lid, ci->ci_index);
+	if (ncpu > 1) {
+		set = sched_allowed(l);
+		ci = sched_takecpu(l, set);
+		KASSERTMSG(set & CPU_BIT(ci), "lid %d cpu%u", l->l_lid, ci->ci_index);
+	}
+	spc = ci->ci_spc;
 	spin_lock(&spc->spc_mutex);
 	l->l_cpu = ci;
 	l->l_target_cpu = NULL;

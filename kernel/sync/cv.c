@@ -75,25 +75,21 @@ cv_timedwait_sig(struct condvar *cv, struct mutex *mtx, nsec_t deadline)
 	return cv_block(cv, mtx, LW_INTERRUPT, deadline);
 }
 
-#define WAKE_BATCH 32 /* woken in one hold of the queue's lock, which keeps interrupts off */
-
-static void
+/* Wakes up to n; returns how many. */
+static inline int
 cv_wake(struct condvar *cv, unsigned n)
 {
 	struct spinlock *lock;
-	unsigned now;
+	int woken;
 
 	/* A waiter queued itself before it dropped the mutex, so who held the mutex sees it here. */
-	while (n > 0 && cv_has_waiters(cv)) {
-		now = min(n, (unsigned)WAKE_BATCH);
-		lock = sleepq_lock_of(cv);
-		spin_lock(lock);
-		now = (unsigned)sleepq_wake(&cv->cv_waiters, cv, now);
-		spin_unlock(lock);
-		if (now < WAKE_BATCH)
-			return;
-		n -= now;
-	}
+	if (!cv_has_waiters(cv))
+		return 0;
+	lock = sleepq_lock_of(cv);
+	spin_lock(lock);
+	woken = sleepq_wake(&cv->cv_waiters, cv, n);
+	spin_unlock(lock);
+	return woken;
 }
 
 void
@@ -102,10 +98,13 @@ cv_signal(struct condvar *cv)
 	cv_wake(cv, 1);
 }
 
+#define WAKE_BATCH 32 /* woken in one hold of the queue's lock, which keeps interrupts off */
+
 void
 cv_broadcast(struct condvar *cv)
 {
-	cv_wake(cv, ~0u);
+	while (cv_wake(cv, WAKE_BATCH) == WAKE_BATCH)
+		continue;
 }
 
 bool
