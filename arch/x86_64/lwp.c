@@ -227,6 +227,12 @@ arch_frame_pc(const struct trapframe *tf)
 	return tf->tf_rip;
 }
 
+bool
+arch_frame_user(const struct trapframe *tf)
+{
+	return tf_user(tf);
+}
+
 uintptr_t
 arch_frame_sp(const struct trapframe *tf)
 {

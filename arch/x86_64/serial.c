@@ -4,7 +4,7 @@
  *
  * Locking: serial_owner, a raw lock around each filling of the FIFO, so that two writers cannot overrun
  * it. Outside of the lock order, for the kernel log writes here from anywhere; who has interrupted the holder
- * on his own CPU, or finds it stopped during a panic, goes on without it.
+ * on his own CPU, or finds it stopped during a panic or by a hard stop, goes on without it.
  */
 #include <abi/errno.h>
 #include <arch/arch_if.h>
@@ -31,11 +31,13 @@ enum {
 	REG_SCRATCH = 7
 };
 #define IER_RX           0x01
+#define IER_LINE         0x04 /* line status: a break */
 #define FCR_ENABLE_CLEAR 0x07
 #define LCR_8N1          0x03
 #define LCR_DLAB         0x80
 #define MCR_DTR_RTS_OUT2 0x0b
 #define LSR_DATA         0x01
+#define LSR_BREAK        0x10
 #define LSR_THR_EMPTY    0x20
 #define LSR_ALL_SENT     0x40
 
@@ -67,7 +69,8 @@ serial_lock(void)
 	uint32_t me = arch_curcpu()->ci_index + 1, seen = 0;
 
 	while (!atomic_cas(&serial_owner, &seen, me)) {
-		if (seen == me || atomic_load_relaxed(&panicking))
+		if (seen == me || atomic_load_relaxed(&panicking) ||
+		    atomic_load_relaxed(&cpu_stopped_hard))
 			return false;
 		seen = 0;
 		arch_cpu_relax();
@@ -108,7 +111,7 @@ arch_console_write(const char *s, size_t n)
 
 /* Waits until the last bit is on the wire. */
 void
-serial_flush(void)
+arch_console_flush(void)
 {
 	if (serial_present)
 		wait_for(LSR_ALL_SENT);
@@ -123,18 +126,47 @@ arch_console_intr_enable(void)
 		kprintf("serial: no way for its interrupt, no console input\n");
 		return;
 	}
-	outb(COM1 + REG_IER, IER_RX);
+	outb(COM1 + REG_IER, IER_RX | IER_LINE);
 	/* What came before makes no edge any more. */
 	bool on = arch_intr_disable();
 	serial_intr();
 	arch_intr_restore(on);
 }
 
-/* => interrupts off */
+/*
+ * A break comes as a byte 0 with a mark in the line status. What came before it may still wait in the FIFO
+ * when the mark is read. => interrupts off
+ */
 void
 serial_intr(void)
 {
+	bool brk = false;
+	uint8_t lsr, c;
+
 	(void)inb(COM1 + REG_IIR);
-	while ((inb(COM1 + REG_LSR) & LSR_DATA) != 0)
-		console_input((char)inb(COM1 + REG_DATA));
+	while (((lsr = inb(COM1 + REG_LSR)) & (LSR_DATA | LSR_BREAK)) != 0) {
+		brk |= (lsr & LSR_BREAK) != 0;
+		if ((lsr & LSR_DATA) == 0)
+			break;
+		c = inb(COM1 + REG_DATA);
+		if (c == 0 && brk) {
+			brk = false;
+			console_break();
+		} else
+			console_input((char)c);
+	}
+	if (brk) /* the FIFO was full: its byte was lost */
+		console_break();
+}
+
+/* A break is no news to who polls. => interrupts off */
+int
+arch_console_getc(void)
+{
+	uint8_t c;
+
+	while (serial_present && (inb(COM1 + REG_LSR) & LSR_DATA) != 0)
+		if ((c = inb(COM1 + REG_DATA)) != 0)
+			return c;
+	return -1;
 }

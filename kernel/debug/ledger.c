@@ -9,6 +9,7 @@
 #include <kernel/idtable.h>
 #include <kernel/kmem.h>
 #include <kernel/ledger.h>
+#include <kernel/monitor.h>
 #include <kernel/options.h>
 #include <kernel/printf.h>
 #include <kernel/process.h>
@@ -121,6 +122,10 @@ debug_command(const char *cmd)
 
 	if (strcmp(cmd, "fsck") == 0) {
 		fsck();
+		return 0;
+	}
+	if (strcmp(cmd, "monitor") == 0) {
+		monitor_enter("a program asks");
 		return 0;
 	}
 	if (strncmp(cmd, "fp ", 3) == 0)

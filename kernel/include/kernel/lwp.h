@@ -105,11 +105,12 @@ struct lwp {
 	struct arch_lwp l_md;     /* (o) saved stack pointer, TLS base ... */
 
 	/* Owner. */
-	uint32_t l_pflag;      /* (o) LP_* */
-	uint32_t l_nopreempt;  /* (o) preemption disabled, nested */
-	void *l_kstack;        /* (o) base of the kernel stack; taken by the successor at exit */
-	uint32_t l_nlocks;     /* (o) adaptive locks held (DEBUG) */
-	struct mutex *l_locks; /* (o) the adaptive mutexes held, newest first (DEBUG) */
+	uint32_t l_pflag;         /* (o) LP_* */
+	uint32_t l_nopreempt;     /* (o) preemption disabled, nested */
+	void *l_kstack;           /* (o) base of the kernel stack; taken by the successor at exit */
+	uint32_t l_nlocks;        /* (o) adaptive locks held (DEBUG) */
+	struct mutex *l_locks;    /* (o) the adaptive mutexes held, newest first (DEBUG) */
+	struct mutex *l_lockwait; /* (o) the one that it spins or sleeps for, or NULL (DEBUG) */
 
 	/* Sleep queues and turnstiles. */
 	const void *l_wchan;             /* (l) what it waits for, or NULL */
