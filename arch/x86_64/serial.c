@@ -43,6 +43,7 @@ enum {
 
 static bool serial_present;   /* constant after serial_init() */
 static uint32_t serial_owner; /* (a) holder's CPU index + 1, 0 = free */
+static bool serial_break;     /* under serial_owner: a break was seen, its byte not yet */
 
 void
 serial_init(void)
@@ -78,10 +79,24 @@ serial_lock(void)
 	return true;
 }
 
+/*
+ * A break comes as a byte 0 with a mark in the line status, which reading clears: whoever looks for room keeps
+ * the mark for whoever reads the byte. => serial_lock() was called
+ */
+static uint8_t
+line_status(void)
+{
+	uint8_t lsr = inb(COM1 + REG_LSR);
+
+	if (lsr & LSR_BREAK)
+		serial_break = true;
+	return lsr;
+}
+
 static void
 wait_for(uint8_t bit)
 {
-	for (unsigned n = 0; n < PATIENCE && (inb(COM1 + REG_LSR) & bit) == 0; n++)
+	for (unsigned n = 0; n < PATIENCE && (line_status() & bit) == 0; n++)
 		arch_cpu_relax();
 }
 
@@ -133,40 +148,49 @@ arch_console_intr_enable(void)
 	arch_intr_restore(on);
 }
 
-/*
- * A break comes as a byte 0 with a mark in the line status. What came before it may still wait in the FIFO
- * when the mark is read. => interrupts off
- */
+/* The next byte, or -1; *brk: it stands for a break. => interrupts off */
+static int
+take_byte(bool *brk)
+{
+	bool locked = serial_lock();
+	int c = -1;
+
+	if ((line_status() & LSR_DATA) != 0)
+		c = inb(COM1 + REG_DATA);
+	/* Without its byte, the break came when the FIFO was full. */
+	*brk = serial_break && c <= 0;
+	if (*brk)
+		serial_break = false;
+	if (locked)
+		atomic_store_release(&serial_owner, 0);
+	return c;
+}
+
+/* => interrupts off */
 void
 serial_intr(void)
 {
-	bool brk = false;
-	uint8_t lsr, c;
+	bool brk;
+	int c;
 
 	(void)inb(COM1 + REG_IIR);
-	while (((lsr = inb(COM1 + REG_LSR)) & (LSR_DATA | LSR_BREAK)) != 0) {
-		brk |= (lsr & LSR_BREAK) != 0;
-		if ((lsr & LSR_DATA) == 0)
-			break;
-		c = inb(COM1 + REG_DATA);
-		if (c == 0 && brk) {
-			brk = false;
+	while ((c = take_byte(&brk)) >= 0 || brk) {
+		if (brk)
 			console_break();
-		} else
+		else
 			console_input((char)c);
 	}
-	if (brk) /* the FIFO was full: its byte was lost */
-		console_break();
 }
 
-/* A break is no news to who polls. => interrupts off */
+/* For the monitor, to which a break is no news. => interrupts off, others stopped */
 int
 arch_console_getc(void)
 {
 	uint8_t c;
 
-	while (serial_present && (inb(COM1 + REG_LSR) & LSR_DATA) != 0)
+	while (serial_present && (line_status() & LSR_DATA) != 0)
 		if ((c = inb(COM1 + REG_DATA)) != 0)
 			return c;
+	serial_break = false;
 	return -1;
 }

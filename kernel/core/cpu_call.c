@@ -258,6 +258,12 @@ cpu_stop_others(bool hard)
 }
 
 bool
+cpu_is_stopper(void)
+{
+	return atomic_load_relaxed(&stopper) == arch_curcpu();
+}
+
+bool
 cpu_trystop_others(void)
 {
 	bool on = arch_intr_disable();
@@ -274,6 +280,7 @@ void
 cpu_resume_others(void)
 {
 	cpuset_t stopped = stop_soft_set | atomic_load_relaxed(&stop_hard_set);
+	bool on;
 
 	stop_soft_set = 0;
 	atomic_store_release(&cpu_stopped_hard, false);
@@ -282,7 +289,9 @@ cpu_resume_others(void)
 	/* Wait until all have left, and none holds a node of ours. */
 	while (!all_are(stopped, 0) || atomic_load_acquire(&stop_request.cr_left) != 0)
 		arch_cpu_relax();
+	on = arch_intr_disable(); /* an interrupt must find both or neither */
 	atomic_store_relaxed(&stopper, NULL);
 	atomic_store_release(&stop_busy, 0);
 	arch_curlwp()->l_nopreempt--;
+	arch_intr_restore(on);
 }

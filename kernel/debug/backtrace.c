@@ -143,8 +143,7 @@ static void
 print_lock(
     struct monitor_out *out, const char *kind, const char *name, const void *lock, uintptr_t pc)
 {
-	mo_printf(out, "  %s %s %p", kind, name, lock);
-	mo_printf(out, " taken at %#lx ", pc);
+	mo_printf(out, "  %s %s %p since ", kind, name, lock);
 	mo_symbol(out, pc);
 	mo_printf(out, "\n");
 }

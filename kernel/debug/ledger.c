@@ -125,8 +125,7 @@ debug_command(const char *cmd)
 		return 0;
 	}
 	if (strcmp(cmd, "monitor") == 0) {
-		monitor_enter("a program asks");
-		return 0;
+		return monitor_enter("a program asks") ? 0 : -EBUSY;
 	}
 	if (strncmp(cmd, "fp ", 3) == 0)
 		return set_failpoint(cmd + 3);

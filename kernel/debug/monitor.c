@@ -14,7 +14,7 @@
 
 #include <abi/errno.h>
 #include <arch/arch_if.h>
-#include <kernel/atomic.h>
+#include <kernel/callout.h>
 #include <kernel/cpu.h>
 #include <kernel/log.h>
 #include <kernel/lwp.h>
@@ -27,6 +27,7 @@
 #define ESC_C 0x03 /* ^C */
 #define ESC_U 0x15 /* ^U */
 #define DEL   0x7f
+#define RETRY ((nsec_t)1000000)
 
 /* Linker set; each entry is in a section of its own, so that they are sorted. */
 extern const struct monitor_command __start_set_monitor[], __stop_set_monitor[];
@@ -190,12 +191,16 @@ talk(const char *why)
 	log_set_console(was);
 }
 
-void
+bool
 monitor_enter(const char *why)
 {
 	bool on = arch_intr_disable();
 
 	KASSERT(arch_curcpu()->ci_mtx_count == 0);
+	if (cpu_is_stopper()) {
+		arch_intr_restore(on);
+		return false;
+	}
 	/* Another stopper may wait until we park: do so. */
 	while (!cpu_trystop_others()) {
 		cpu_call_ipi();
@@ -205,6 +210,7 @@ monitor_enter(const char *why)
 	arch_console_flush();
 	cpu_resume_others();
 	arch_intr_restore(on);
+	return true;
 }
 
 void
@@ -213,11 +219,23 @@ monitor_panic(void)
 	talk("panic");
 }
 
+static struct callout retry; /* of this CPU's timer: only one CPU has the serial port's interrupt */
+
+/* What was interrupted has parked the others for a moment: it must end first. => interrupts off */
+static void
+enter_by_break(void *arg __unused)
+{
+	if (!monitor_enter("a break") && !retry.co_pending)
+		callout_arm(&retry, time_now() + RETRY);
+}
+
 /* Upcall of the serial port. => interrupt context, interrupts off */
 void
 console_break(void)
 {
-	monitor_enter("a break on the console");
+	if (retry.co_fn == NULL)
+		callout_init(&retry, enter_by_break, NULL);
+	enter_by_break(NULL);
 }
 
 /* ---- commands about the monitor itself ---- */

@@ -128,10 +128,8 @@ sleepq_entry(void *arg)
 	mo_printf(v->v_out, "%7d %7d %-5s %18p %s", l->l_lid, l->l_proc->p_pid,
 	    kind_name[l->l_syncobj->so_kind], l->l_wchan, l->l_wmesg);
 	if (l->l_syncobj->so_owner != NULL && (owner = l->l_syncobj->so_owner(l->l_wchan)) != NULL)
-		mo_printf(v->v_out, " held by lid %d", owner->l_lid);
-	if (l->l_timeout.co_pending)
-		mo_printf(v->v_out, " %lld ms left",
-		    (long long)(l->l_timeout.co_when - arch_time_ns()) / 1000000);
+		mo_printf(v->v_out, ", held by lid %d", owner->l_lid);
+	mo_limit(v->v_out, l);
 	mo_printf(v->v_out, "\n");
 }
 
@@ -296,9 +294,7 @@ follow_sleep(struct monitor_out *out, const struct lwp *l)
 	if (l->l_syncobj == &syncobj_turnstile)
 		return follow_mutex(out, l->l_wchan, "sleeps for");
 	mo_printf(out, "sleeps in %s (%s)", l->l_wmesg, kind_name[l->l_syncobj->so_kind]);
-	if (l->l_timeout.co_pending)
-		mo_printf(out, ", %lld ms left",
-		    (long long)(l->l_timeout.co_when - arch_time_ns()) / 1000000);
+	mo_limit(out, l);
 	mo_printf(out, "\n");
 	if (l->l_wchan == &p->p_vforkcv && l->l_vforkchild != NULL) {
 		mo_printf(

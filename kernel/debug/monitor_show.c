@@ -204,6 +204,19 @@ static const char *const sobj_name[] = {
 	[SOBJ_PARK] = "time or event",
 };
 
+void
+mo_limit(struct monitor_out *out, const struct lwp *l)
+{
+	int64_t left = (int64_t)(l->l_timeout.co_when - arch_time_ns());
+
+	if (!l->l_timeout.co_pending)
+		return;
+	if (left <= 0) /* the clock goes on while we talk */
+		mo_printf(out, ", time is up");
+	else
+		mo_printf(out, ", %lld ms left", (long long)left / 1000000);
+}
+
 static void
 show_wait(struct monitor_out *out, const struct lwp *l)
 {
@@ -211,9 +224,7 @@ show_wait(struct monitor_out *out, const struct lwp *l)
 		return;
 	mo_printf(out, "  waits for a %s at %p, reason %s", sobj_name[l->l_syncobj->so_kind],
 	    l->l_wchan, l->l_wmesg);
-	if (l->l_timeout.co_pending)
-		mo_printf(out, "; at most %lld ms more",
-		    (long long)(l->l_timeout.co_when - arch_time_ns()) / 1000000);
+	mo_limit(out, l);
 	mo_printf(out, "\n");
 }
 
@@ -318,7 +329,7 @@ cmd_proc(struct monitor_out *out, char *args)
 	mo_printf(out, "  address space %p", (const void *)p->p_vmspace);
 	if (p->p_vmspace != NULL && p->p_vmspace != &vmspace_kernel)
 		mo_printf(out, ", %zu pages resident", vm_resident(p->p_vmspace));
-	mo_printf(out, "; descriptors %p\n", (const void *)p->p_fd);
+	mo_printf(out, "\n  descriptors %p\n", (const void *)p->p_fd);
 	return MONITOR_STAY;
 }
 MONITOR_COMMAND(show_proc, "show proc", "PID", "one process", cmd_proc);
@@ -386,8 +397,8 @@ cmd_page(struct monitor_out *out, char *args)
 	mo_printf(out, "  direct map %p\n", page_to_virt(pg));
 	return MONITOR_STAY;
 }
-MONITOR_COMMAND(show_page, "show page", "ADDR",
-    "a page of memory, by physical or kernel address in hexadecimal", cmd_page);
+MONITOR_COMMAND(
+    show_page, "show page", "ADDR", "a page of memory, by physical or kernel address", cmd_page);
 
 /* ---- bt ---- */
 

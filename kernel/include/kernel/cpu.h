@@ -76,6 +76,7 @@ void cpu_stop_others(bool hard);
 void cpu_resume_others(void);
 /* The hard stop for who cannot wait for another stopper: false, nothing done, if there is one. */
 bool cpu_trystop_others(void);
+bool cpu_is_stopper(void); /* Is it this CPU? => interrupts off */
 /* Where a CPU was when a hard stop parked it; 0 or NULL = it is not stopped by NMI. */
 uintptr_t cpu_stopped_pc(const struct cpu *);
 const struct trapframe *cpu_stopped_frame(const struct cpu *);

@@ -34,9 +34,10 @@ struct monitor_out {
 int monitor_exec(char *line, struct monitor_out *);
 /*
  * monitor_enter: stop the others and talk with whoever sits at the console, until he lets the kernel go on.
- * `why` is shown. => no spin lock held; interrupt context is fine
+ * `why` is shown. False, and nothing done, if this CPU has stopped the others already.
+ * => no spin lock held; interrupt context is fine
  */
-void monitor_enter(const char *why);
+bool monitor_enter(const char *why);
 /* The same for a kernel that has panicked. Returns when the machine shall be turned off. => others stopped */
 void monitor_panic(void);
 extern bool monitor_on_panic; /* constant after boot: option panic=monitor */
@@ -61,6 +62,8 @@ void mo_printf(struct monitor_out *, const char *fmt, ...) __printflike(2, 3);
 bool monitor_try(struct monitor_out *, const char *what, void (*fn)(void *), void *arg);
 /* The LWP with that id, or the idle LWP of a CPU; NULL, and a line that says so, if there is none. */
 const struct lwp *monitor_lwp(struct monitor_out *, const char *id);
+/* What is left of the time limit of a sleep, if it has one. */
+void mo_limit(struct monitor_out *, const struct lwp *);
 /* Walks of lists stop here. */
 #define MONITOR_MAXWALK 100000u
 

@@ -187,6 +187,7 @@ bool arch_walk_next(struct arch_walk *);
 /* Frames below the one that a trap interrupted, whose address is arch_frame_pc(). */
 void arch_walk_frame(struct arch_walk *, const struct trapframe *);
 bool arch_frame_user(const struct trapframe *); /* from user mode */
+bool arch_frame_intr(const struct trapframe *); /* interrupts were on */
 /* Calls fn(arg): 0, or -EFAULT if a fault of the kernel's own ended it. => interrupts off, one CPU at a time */
 int arch_try(void (*fn)(void *), void *arg);
 void arch_log_putc(char);                      /* log device (debug console); any context */
