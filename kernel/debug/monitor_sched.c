@@ -6,7 +6,6 @@
 #include <kernel/monitor.h>
 
 #include <arch/arch_if.h>
-#include <kernel/idtable.h>
 #include <kernel/mutex.h>
 #include <kernel/process.h>
 #include <kernel/sched.h>
@@ -85,28 +84,6 @@ cmd_runq(struct monitor_out *out, char *args __unused)
 }
 MONITOR_COMMAND(show_runq, "show runq", "", "what each CPU runs and has queued", cmd_runq);
 
-/* ---- every LWP in turn ---- */
-
-struct visit {
-	struct monitor_out *v_out;
-	const struct lwp *v_lwp;
-	unsigned v_count;
-};
-
-static unsigned
-for_each_lwp(struct monitor_out *out, const char *what, void (*fn)(void *))
-{
-	const struct id_array *a = idtable.array;
-	struct visit v = { out, NULL, 0 };
-
-	for (uint32_t n = 0; n <= a->mask; n++) {
-		v.v_lwp = idt_lwp(&idtable, n == 0 ? 0 : a->entry[n].pid);
-		if (v.v_lwp != NULL && (n == 0 || a->entry[n].pid != 0))
-			(void)monitor_try(out, what, fn, &v);
-	}
-	return v.v_count;
-}
-
 /* ---- show sleepq ---- */
 
 static const char *const kind_name[] = {
@@ -119,7 +96,7 @@ static const char *const kind_name[] = {
 static void
 sleepq_entry(void *arg)
 {
-	struct visit *v = arg;
+	struct monitor_visit *v = arg;
 	const struct lwp *l = v->v_lwp, *owner = NULL;
 
 	if (l->l_wchan == NULL)
@@ -137,7 +114,7 @@ static int
 cmd_sleepq(struct monitor_out *out, char *args __unused)
 {
 	mo_printf(out, "%7s %7s KIND  %18s REASON\n", "LID", "PID", "CHANNEL");
-	if (for_each_lwp(out, "sleepq", sleepq_entry) == 0)
+	if (monitor_each_lwp(out, "sleepq", sleepq_entry) == 0)
 		mo_printf(out, "nobody sleeps\n");
 	return MONITOR_STAY;
 }
@@ -167,7 +144,7 @@ put_holder(struct monitor_out *out, const char *what, int id)
 static void
 locks_of_lwp(void *arg)
 {
-	struct visit *v = arg;
+	struct monitor_visit *v = arg;
 
 	for (const struct mutex *m = v->v_lwp->l_locks; m != NULL && v->v_count < MONITOR_MAXWALK;
 	     m = m->mtx_next) {
@@ -187,7 +164,7 @@ locks_of_lwp(void *arg)
 static void
 locks_of_cpu(void *arg)
 {
-	struct visit *v = arg;
+	struct monitor_visit *v = arg;
 	const struct cpu *ci = (const void *)v->v_lwp;
 
 	for (const struct spinlock *s = ci->ci_spinlocks; s != NULL && v->v_count < MONITOR_MAXWALK;
@@ -206,7 +183,7 @@ locks_of_cpu(void *arg)
 static int
 cmd_locks(struct monitor_out *out, char *args __unused)
 {
-	struct visit v = { out, NULL, 0 };
+	struct monitor_visit v = { out, NULL, 0 };
 	struct cpu *ci;
 
 	mo_printf(out, "%7s  CPU KIND  %18s NAME           TAKEN AT\n", "LID", "LOCK");
@@ -215,7 +192,7 @@ cmd_locks(struct monitor_out *out, char *args __unused)
 		v.v_lwp = (const void *)ci;
 		(void)monitor_try(out, "locks", locks_of_cpu, &v);
 	}
-	if (for_each_lwp(out, "locks", locks_of_lwp) + v.v_count == 0)
+	if (monitor_each_lwp(out, "locks", locks_of_lwp) + v.v_count == 0)
 		mo_printf(out, "no lock is held\n");
 	return MONITOR_STAY;
 }
@@ -224,7 +201,7 @@ cmd_locks(struct monitor_out *out, char *args __unused)
 static void
 waited_for(void *arg)
 {
-	struct visit *v = arg;
+	struct monitor_visit *v = arg;
 	const struct lwp *l = v->v_lwp, *owner;
 
 	if (l->l_wchan == NULL || l->l_syncobj != &syncobj_turnstile)
@@ -242,7 +219,7 @@ cmd_locks(struct monitor_out *out, char *args __unused)
 
 	for_each_cpu(ci) if (ci->ci_mtx_count != 0)
 	    mo_printf(out, "cpu%u holds %u spin locks\n", ci->ci_index, ci->ci_mtx_count);
-	if (for_each_lwp(out, "locks", waited_for) == 0)
+	if (monitor_each_lwp(out, "locks", waited_for) == 0)
 		mo_printf(out, "nobody sleeps for a mutex\n");
 	mo_printf(out, "which locks are held, and since where, a debug kernel records\n");
 	return MONITOR_STAY;

@@ -8,7 +8,6 @@
 #include <arch/arch_if.h>
 #include <kernel/idtable.h>
 #include <kernel/options.h>
-#include <kernel/pmem.h>
 #include <kernel/process.h>
 #include <kernel/sched.h>
 #include <kernel/sleepq.h>
@@ -47,12 +46,25 @@ parse_id(struct monitor_out *out, const char *s)
 	return -1;
 }
 
+/* Has given its id back to its process, or its id is not yet there. */
+static bool
+nameless(const struct lwp *l)
+{
+	return l->l_lid != 0 && (l->l_kstack != NULL || l->l_running) &&
+	    idt_lwp(&idtable, l->l_lid) != l;
+}
+
 const struct lwp *
 monitor_lwp(struct monitor_out *out, const char *s)
 {
 	pid_t id = parse_id(out, s);
 	const struct lwp *l = id >= 0 ? idt_lwp(&idtable, id) : NULL;
+	unsigned n = 0;
 
+	if (id > 0 && l == NULL)
+		for (l = lwp_all; l != NULL && !(l->l_lid == id && nameless(l)); l = l->l_allnext)
+			if (n++ == MONITOR_MAXWALK)
+				return NULL;
 	if (id >= 0 && l == NULL)
 		mo_printf(out, "there is no LWP %d\n", id);
 	return l;
@@ -63,6 +75,27 @@ static pid_t
 id_of(const struct id_array *a, uint32_t i)
 {
 	return i == 0 ? 0 : a->entry[i].pid != 0 ? a->entry[i].pid : -1;
+}
+
+unsigned
+monitor_each_lwp(struct monitor_out *out, const char *what, void (*fn)(void *))
+{
+	const struct id_array *a = idtable.array;
+	struct monitor_visit v = { out, NULL, 0 };
+	unsigned n = 0;
+
+	for (uint32_t i = 0; i <= a->mask; i++) {
+		pid_t id = id_of(a, i);
+
+		if (id >= 0 && (v.v_lwp = idt_lwp(&idtable, id)) != NULL)
+			(void)monitor_try(out, what, fn, &v);
+	}
+	for (const struct lwp *l = lwp_all; l != NULL && n < MONITOR_MAXWALK; l = l->l_allnext, n++)
+		if (nameless(l)) {
+			v.v_lwp = l;
+			(void)monitor_try(out, what, fn, &v);
+		}
+	return v.v_count;
 }
 
 /* A thing to print: what monitor_try() hands to the function that prints it. */
@@ -77,13 +110,13 @@ struct item {
 static void
 ps_lwp(void *arg)
 {
-	const struct item *i = arg;
-	const struct lwp *l = i->i_obj;
+	const struct monitor_visit *v = arg;
+	const struct lwp *l = v->v_lwp;
 	nsec_t us = l->l_rtime / 1000;
 
 	if (l->l_running && l->l_stat == LS_ONPROC)
 		us += (arch_time_ns() - l->l_rstart) / 1000;
-	mo_printf(i->i_out, "%7d %7d %c %3u %4d %6llu.%06llu %-9.9s %.20s%s\n", i->i_id,
+	mo_printf(v->v_out, "%7d %7d %c %3u %4d %6llu.%06llu %-9.9s %.20s%s\n", l->l_lid,
 	    l->l_proc->p_pid, l->l_stat < LS_COUNT ? letters[l->l_stat] : '?', l->l_cpu->ci_index,
 	    lwp_eprio(l), (unsigned long long)(us / 1000000), (unsigned long long)(us % 1000000),
 	    l->l_wchan != NULL ? l->l_wmesg : "-", l->l_name,
@@ -106,67 +139,17 @@ cmd_ps(struct monitor_out *out, char *args __unused)
 	const struct id_array *a = idtable.array;
 
 	mo_printf(out, "%7s %7s S CPU  PRI       SECONDS WAIT      NAME\n", "LID", "PID");
-	for (uint32_t n = 0; n <= a->mask; n++) {
+	(void)monitor_each_lwp(out, "ps", ps_lwp);
+	for (uint32_t n = 1; n <= a->mask; n++) {
 		pid_t id = id_of(a, n);
-		struct item i = { out, id, idt_lwp(&idtable, id) };
+		struct item i = { out, id, id > 0 ? idt_proc(&idtable, id) : NULL };
 
-		if (id >= 0 && i.i_obj != NULL)
-			(void)monitor_try(out, "ps", ps_lwp, &i);
-		else if (id > 0 && (i.i_obj = idt_proc(&idtable, id)) != NULL)
+		if (i.i_obj != NULL)
 			(void)monitor_try(out, "ps", ps_proc, &i);
 	}
 	return MONITOR_STAY;
 }
-MONITOR_COMMAND(ps, "ps", "", "all LWPs, and processes that have none", cmd_ps);
-
-/* ---- show idtab ---- */
-
-static void
-idtab_entry(void *arg)
-{
-	const struct item *i = arg;
-	const struct lwp *l = idt_lwp(&idtable, i->i_id);
-	const struct proc *p = idt_proc(&idtable, i->i_id);
-	const struct pgrp *pg = idt_pgrp(&idtable, i->i_id);
-	const void *obj = l != NULL ? (const void *)l : p;
-
-	mo_printf(i->i_out, "%7d %-4s %18p %-9s %.15s", i->i_id,
-	    l != NULL       ? "LWP"
-		: p != NULL ? "PROC"
-			    : "-",
-	    obj,
-	    l != NULL       ? state(l)
-		: p != NULL ? proc_state(p)
-			    : "-",
-	    l != NULL       ? l->l_name
-		: p != NULL ? p->p_comm
-			    : "-");
-	if (pg != NULL)
-		mo_printf(i->i_out, ", group of session %d", pg->pg_session->s_sid);
-	mo_printf(i->i_out, "\n");
-}
-
-static int
-cmd_idtab(struct monitor_out *out, char *args __unused)
-{
-	const struct id_array *a = idtable.array;
-
-	mo_printf(out, "%u in use of %u entries; free list from %u to %u\n", idtable.count,
-	    a->mask + 1, idtable.next_free, idtable.last_free);
-	mo_printf(out, "%7s KIND %18s STATE     NAME\n", "ID", "OBJECT");
-	for (uint32_t n = 0; n <= a->mask; n++) {
-		struct item i = { out, id_of(a, n), NULL };
-
-		if (i.i_id >= 0)
-			(void)monitor_try(out, "idtab", idtab_entry, &i);
-		else if (a->entry[n].pgrp != NULL)
-			mo_printf(
-			    out, "%7s entry %u: free, but a group still has its id\n", "-", n);
-	}
-	return MONITOR_STAY;
-}
-MONITOR_COMMAND(
-    show_idtab, "show idtab", "", "the table of ids that processes and LWPs share", cmd_idtab);
+MONITOR_COMMAND(ps, "ps", "", "all LWPs; then processes that no LWP has the id of", cmd_ps);
 
 /* ---- show lwp ---- */
 
@@ -333,72 +316,6 @@ cmd_proc(struct monitor_out *out, char *args)
 	return MONITOR_STAY;
 }
 MONITOR_COMMAND(show_proc, "show proc", "PID", "one process", cmd_proc);
-
-/* ---- show page ---- */
-
-/* Hexadecimal with or without 0x. */
-static bool
-parse_address(const char *s, uint64_t *v)
-{
-	char hex[20];
-
-	if (s[0] == '0' && (s[1] == 'x' || s[1] == 'X'))
-		s += 2;
-	if (strlen(s) > 16)
-		return false;
-	hex[0] = '0';
-	hex[1] = 'x';
-	strlcpy(hex + 2, s, sizeof(hex) - 2);
-	return option_u64(hex, 0, UINT64_MAX, v) == 0;
-}
-
-/* Kernel addresses: image and direct map by their rule, all else by the tables. */
-static bool
-to_physical(uint64_t addr, paddr_t *pa)
-{
-	if (addr <= UINT64_MAX / 2) {
-		*pa = addr;
-		return true;
-	}
-	if (addr >= KIMAGE_BASE || (addr >= PHYSMAP_BASE && addr < KSTACK_BASE)) {
-		*pa = arch_virt_to_phys((const void *)addr);
-		return true;
-	}
-	return addr >= KSTACK_BASE && addr < KSTACK_BASE + KSTACK_AREA &&
-	    pmap_kextract(trunc_page(addr), pa);
-}
-
-static int
-cmd_page(struct monitor_out *out, char *args)
-{
-	const struct page *pg;
-	uint64_t addr;
-	paddr_t pa;
-
-	if (!parse_address(args, &addr)) {
-		mo_printf(out, "'%.20s': an address is wanted, in hexadecimal\n", args);
-		return MONITOR_STAY;
-	}
-	if (!to_physical(addr, &pa)) {
-		mo_printf(out, "%#llx: nothing is mapped there\n", (unsigned long long)addr);
-		return MONITOR_STAY;
-	}
-	if (pa >> PAGE_SHIFT >= pmem_npages()) {
-		mo_printf(out, "%#llx: no memory, physical address %#llx\n",
-		    (unsigned long long)addr, (unsigned long long)pa);
-		return MONITOR_STAY;
-	}
-	pg = phys_to_page(pa);
-	mo_printf(out, "page %#llx, struct page %p\n", (unsigned long long)trunc_page(pa),
-	    (const void *)pg);
-	mo_printf(out, "  %s, %u references, order %u, count %u, owner or link %p\n",
-	    pg->pg_kind < PG_NKINDS ? page_kind_name[pg->pg_kind] : "?", pg->pg_refs, pg->pg_order,
-	    pg->pg_count, pg->pg_owner);
-	mo_printf(out, "  direct map %p\n", page_to_virt(pg));
-	return MONITOR_STAY;
-}
-MONITOR_COMMAND(
-    show_page, "show page", "ADDR", "a page of memory, by physical or kernel address", cmd_page);
 
 /* ---- bt ---- */
 

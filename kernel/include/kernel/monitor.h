@@ -60,8 +60,18 @@ struct monitor_command {
 void mo_printf(struct monitor_out *, const char *fmt, ...) __printflike(2, 3);
 /* Calls fn(arg); a fault in it is told in a line that says what was looked at. Returns false then. */
 bool monitor_try(struct monitor_out *, const char *what, void (*fn)(void *), void *arg);
-/* The LWP with that id, or the idle LWP of a CPU; NULL, and a line that says so, if there is none. */
+/* The LWP with that id; NULL, and a line that says so, if there is none. */
 const struct lwp *monitor_lwp(struct monitor_out *, const char *id);
+/*
+ * Calls fn(v) for each LWP by its id, then for those that have given their id away but not yet left; a fault
+ * costs that one call.
+ */
+struct monitor_visit {
+	struct monitor_out *v_out;
+	const struct lwp *v_lwp;
+	unsigned v_count; /* fn's own */
+};
+unsigned monitor_each_lwp(struct monitor_out *, const char *what, void (*fn)(void *)); /* v_count */
 /* What is left of the time limit of a sleep, if it has one. */
 void mo_limit(struct monitor_out *, const struct lwp *);
 /* Walks of lists stop here. */
