@@ -97,12 +97,11 @@ static const uint8_t lwp_legal[LS_COUNT][LS_COUNT] __unused = {
 void
 lwp_setstat(struct lwp *l, enum lwp_state new)
 {
-	KASSERTMSG(new < LS_COUNT && lwp_legal[l->l_stat][new] != 0, "lid %d: %s -> %s", l->l_lid,
+	KASSERTMSG(new < LS_COUNT && (lwp_legal[l->l_stat][new] != 0), "lid %d: %s -> %s", l->l_lid,
 	    lwp_state_name[l->l_stat], lwp_state_name[new]);
 	KASSERTMSG(lwp_locked(l, NULL), "lid %d: %s -> %s", l->l_lid, lwp_state_name[l->l_stat],
 	    lwp_state_name[new]);
-	KASSERTMSG(
-	    lwp_legal[l->l_stat][new] != P || mutex_owned(&l->l_proc->p_lock),
+	KASSERTMSG(lwp_legal[l->l_stat][new] != P || mutex_owned(&l->l_proc->p_lock),
 	    "lid %d: %s -> %s", l->l_lid, lwp_state_name[l->l_stat], lwp_state_name[new]);
 	l->l_stat = (uint8_t) new;
 }
