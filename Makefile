@@ -244,12 +244,15 @@ debug: setup  ## Boot stopped, with gdb attached (ARGS=program)
 
 FORMAT_FILES = $(shell find kernel arch user -name '*.c' -o -name '*.h' 2>/dev/null)
 
-.PHONY: lint format host-test compile_commands.json tags clean help FORCE
-lint: setup  ## Check format, headers, layers, lock letters, commits; run cppcheck
+.PHONY: lint format docs host-test compile_commands.json tags clean help FORCE
+lint: setup  ## Check format, headers, layers, lock letters, pictures, commits; run cppcheck
 	@KCC='$(KCC)' KCFLAGS='$(KCFLAGS)' USERCC='$(USERCC)' UCFLAGS='$(UCFLAGS)' tools/lint
 
 format:  ## Put all C sources into the project's format
 	$(Q)clang-format -i $(FORMAT_FILES)
+
+docs: setup  ## Draw the pictures of docs/ anew from the kernel's tables
+	@tools/pictures
 
 compile_commands.json:  ## Write the compilation database for editors
 	$(call say,GEN,$@)

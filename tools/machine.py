@@ -33,6 +33,7 @@ QEMU = os.environ.get("QEMU", "qemu-system-x86_64")
 
 TIMED_OUT, PANICKED, NOT_STARTED, BY_USER, BROKEN_PIPE = 124, 125, 126, 130, 141
 ESCAPE = 0x01                   # ^A
+BREAK = b"\x01b"                # makes QEMU send a break
 EOT = b"\x04"                   # ^D: end of a stream over the serial line
 DLE = b"\x10"                   # makes the byte behind it a plain one
 STDIN_MAX = 4 << 20             # what the kernel takes as an item
@@ -47,6 +48,8 @@ class CannotStart(Exception):
 
 class Config:
     """What a machine is to be: see Machine._command for each field's use."""
+
+    interactive = False         # the console is a person's terminal
 
     def __init__(self, **fields):
         self.__dict__.update(fields)
@@ -104,6 +107,8 @@ class Log:
         self.panic = None       # number of the line that opens the report
         self.lines = []
         self.ready = False      # the kernel can take console input
+        self.monitor = False    # somebody talks with the kernel's monitor
+        self.rebooted = False   # ... and has ended the machine there
         self._partial = b""
 
     def feed(self, data):
@@ -129,6 +134,10 @@ class Log:
             self.panic = len(self.lines) - 1
         elif text.startswith("init:"):
             self.ready = True
+        elif text.startswith("monitor: "):
+            self.ready = True
+            self.monitor = text not in ("monitor: continue", "monitor: reboot")
+            self.rebooted = text == "monitor: reboot"
 
 
 class Machine:
@@ -168,7 +177,9 @@ class Machine:
         command = hardware(config.smp, config.mem, config.accel, config.icount)
         command += ["-drive", "file=%s,format=raw,if=ide,media=cdrom,readonly=on"
                     % config.image.replace(",", ",,")]
-        command += ["-chardev", "socket,id=console,fd=%d" % console,
+        # With mux=on QEMU itself takes ^A for an escape: ^A b is a break on the line.
+        command += ["-chardev", "socket,id=console,fd=%d%s"
+                    % (console, ",mux=on" if config.interactive else ""),
                     "-serial", "chardev:console",
                     "-chardev", "socket,id=log,fd=%d" % debug,
                     "-device", "isa-debugcon,iobase=0xe9,chardev=log",
@@ -237,6 +248,8 @@ class Machine:
             return how
         if log.status is not None:
             return log.status
+        if log.rebooted:
+            return BY_USER
         if log.lines:
             say(*log.lines[-10:], errors or "tools/run: the machine stopped without a word "
                 "(a triple fault?)", "repeat: " + repeat)
@@ -298,7 +311,7 @@ class Pump:
             if deadline is not None and now >= deadline:
                 return TIMED_OUT
             if (self.log.status is not None or self.log.panic is not None) \
-                    and now - last_word > GRACE:
+                    and now - last_word > GRACE and not self.log.monitor:
                 return None     # the kernel has said all but does not stop
 
             ready = self._ready_for_input(now)
@@ -401,8 +414,11 @@ class Pump:
                 self._escaped = False
                 if byte in b"xX":
                     return True
+                if byte in b"bB":
+                    self._input += BREAK
                 if byte != ESCAPE:
                     continue
+                self._input.append(ESCAPE)      # doubled, for QEMU
             elif byte == ESCAPE:
                 self._escaped = True
                 continue

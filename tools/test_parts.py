@@ -180,6 +180,34 @@ class FieldsTest(unittest.TestCase):
         self.assertEqual(len(self.complaints("\tint a; /* (a) */\n\tint b; /* it */\n")), 1)
 
 
+class PicturesTest(unittest.TestCase):
+
+    @classmethod
+    def setUpClass(cls):
+        cls.pictures = script("pictures")
+        os.chdir(cls.pictures.TOP)
+
+    def test_tables(self):
+        rows = self.pictures.table("kernel/lwp.h", "LWP_STATES", "LWP_TRANSITIONS")
+        states = [name for name, _ in rows["LWP_STATES"]]
+        self.assertIn(["RUN", "ONPROC", "L", "mi_switch() picks it"], rows["LWP_TRANSITIONS"])
+        for before, after, lock, _ in rows["LWP_TRANSITIONS"]:
+            self.assertTrue({before, after} <= set(states) and lock in "LP")
+        self.assertRaises(self.pictures.CannotDraw, self.pictures.table, "kernel/lwp.h", "NONE")
+
+    def test_every_state_and_rank_is_drawn(self):
+        self.assertIn('SUSPENDED [label="SUSPENDED (U)', self.pictures.lwp_states())
+        self.assertRegex(self.pictures.lock_order(), r'RANK_PROC .*p_lock"')
+
+    def test_stale(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".svg") as file:
+            file.write("<svg>%s</svg>" % self.pictures.mark("digraph a {}"))
+            file.flush()
+            self.assertFalse(self.pictures.is_stale(file.name, "digraph a {}"))
+            self.assertTrue(self.pictures.is_stale(file.name, "digraph b {}"))
+        self.assertTrue(self.pictures.is_stale("/nowhere.svg", ""))
+
+
 class SymbolsTest(unittest.TestCase):
 
     def test_choice(self):

@@ -227,6 +227,18 @@ arch_frame_pc(const struct trapframe *tf)
 	return tf->tf_rip;
 }
 
+bool
+arch_frame_user(const struct trapframe *tf)
+{
+	return tf_user(tf);
+}
+
+bool
+arch_frame_intr(const struct trapframe *tf)
+{
+	return (tf->tf_rflags & RFLAGS_IF) != 0;
+}
+
 uintptr_t
 arch_frame_sp(const struct trapframe *tf)
 {

@@ -39,7 +39,7 @@ arch_poweroff(int status)
 {
 	arch_intr_disable();
 	kprintf("exit: status=%d\n", status);
-	serial_flush();
+	arch_console_flush();
 	if (inl(DEBUG_EXIT_PORT) == 0)
 		outl(DEBUG_EXIT_PORT, (uint32_t)status);
 	acpi_poweroff();
@@ -51,7 +51,7 @@ void
 arch_reboot(void)
 {
 	arch_intr_disable();
-	serial_flush();
+	arch_console_flush();
 	acpi_reset();
 	outb(RESET_CONTROL_PORT, 0x02);
 	outb(RESET_CONTROL_PORT, 0x06);

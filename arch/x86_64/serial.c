@@ -4,7 +4,7 @@
  *
  * Locking: serial_owner, a raw lock around each filling of the FIFO, so that two writers cannot overrun
  * it. Outside of the lock order, for the kernel log writes here from anywhere; who has interrupted the holder
- * on his own CPU, or finds it stopped during a panic, goes on without it.
+ * on his own CPU, or finds it stopped during a panic or by a hard stop, goes on without it.
  */
 #include <abi/errno.h>
 #include <arch/arch_if.h>
@@ -31,16 +31,19 @@ enum {
 	REG_SCRATCH = 7
 };
 #define IER_RX           0x01
+#define IER_LINE         0x04 /* line status: a break */
 #define FCR_ENABLE_CLEAR 0x07
 #define LCR_8N1          0x03
 #define LCR_DLAB         0x80
 #define MCR_DTR_RTS_OUT2 0x0b
 #define LSR_DATA         0x01
+#define LSR_BREAK        0x10
 #define LSR_THR_EMPTY    0x20
 #define LSR_ALL_SENT     0x40
 
 static bool serial_present;   /* constant after serial_init() */
 static uint32_t serial_owner; /* (a) holder's CPU index + 1, 0 = free */
+static bool serial_break;     /* under serial_owner: a break was seen, its byte not yet */
 
 void
 serial_init(void)
@@ -67,7 +70,8 @@ serial_lock(void)
 	uint32_t me = arch_curcpu()->ci_index + 1, seen = 0;
 
 	while (!atomic_cas(&serial_owner, &seen, me)) {
-		if (seen == me || atomic_load_relaxed(&panicking))
+		if (seen == me || atomic_load_relaxed(&panicking) ||
+		    atomic_load_relaxed(&cpu_stopped_hard))
 			return false;
 		seen = 0;
 		arch_cpu_relax();
@@ -75,10 +79,24 @@ serial_lock(void)
 	return true;
 }
 
+/*
+ * A break comes as a byte 0 with a mark in the line status, which reading clears: whoever looks for room keeps
+ * the mark for whoever reads the byte. => serial_lock() was called
+ */
+static uint8_t
+line_status(void)
+{
+	uint8_t lsr = inb(COM1 + REG_LSR);
+
+	if (lsr & LSR_BREAK)
+		serial_break = true;
+	return lsr;
+}
+
 static void
 wait_for(uint8_t bit)
 {
-	for (unsigned n = 0; n < PATIENCE && (inb(COM1 + REG_LSR) & bit) == 0; n++)
+	for (unsigned n = 0; n < PATIENCE && (line_status() & bit) == 0; n++)
 		arch_cpu_relax();
 }
 
@@ -108,7 +126,7 @@ arch_console_write(const char *s, size_t n)
 
 /* Waits until the last bit is on the wire. */
 void
-serial_flush(void)
+arch_console_flush(void)
 {
 	if (serial_present)
 		wait_for(LSR_ALL_SENT);
@@ -123,18 +141,56 @@ arch_console_intr_enable(void)
 		kprintf("serial: no way for its interrupt, no console input\n");
 		return;
 	}
-	outb(COM1 + REG_IER, IER_RX);
+	outb(COM1 + REG_IER, IER_RX | IER_LINE);
 	/* What came before makes no edge any more. */
 	bool on = arch_intr_disable();
 	serial_intr();
 	arch_intr_restore(on);
 }
 
+/* The next byte, or -1; *brk: it stands for a break. => interrupts off */
+static int
+take_byte(bool *brk)
+{
+	bool locked = serial_lock();
+	int c = -1;
+
+	if ((line_status() & LSR_DATA) != 0)
+		c = inb(COM1 + REG_DATA);
+	/* Without its byte, the break came when the FIFO was full. */
+	*brk = serial_break && c <= 0;
+	if (*brk)
+		serial_break = false;
+	if (locked)
+		atomic_store_release(&serial_owner, 0);
+	return c;
+}
+
 /* => interrupts off */
 void
 serial_intr(void)
 {
+	bool brk;
+	int c;
+
 	(void)inb(COM1 + REG_IIR);
-	while ((inb(COM1 + REG_LSR) & LSR_DATA) != 0)
-		console_input((char)inb(COM1 + REG_DATA));
+	while ((c = take_byte(&brk)) >= 0 || brk) {
+		if (brk)
+			console_break();
+		else
+			console_input((char)c);
+	}
+}
+
+/* For the monitor, to which a break is no news. => interrupts off, others stopped */
+int
+arch_console_getc(void)
+{
+	uint8_t c;
+
+	while (serial_present && (line_status() & LSR_DATA) != 0)
+		if ((c = inb(COM1 + REG_DATA)) != 0)
+			return c;
+	serial_break = false;
+	return -1;
 }

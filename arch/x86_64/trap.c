@@ -50,6 +50,9 @@ struct extable_entry {
 
 extern const struct extable_entry __extable_start[], __extable_end[]; /* linker script */
 extern const char peek_fault[];                                       /* usercopy.asm */
+extern const char try_fault[];                                        /* try.asm */
+extern uintptr_t try_sp;                                              /* 0 = nothing is tried */
+extern const struct cpu *try_cpu;
 
 static const char *const trap_name[32] = {
 	[T_DE] = "divide error",
@@ -113,6 +116,19 @@ print_registers(const struct trapframe *tf)
 	kprintf("cr2 %016lx  cr3 %016lx\n", read_cr2(), cr3);
 }
 
+/* Within arch_try() a fault ends what was called there. Breakpoints and steps are no faults. */
+static bool
+try_recover(struct trapframe *tf)
+{
+	if (try_sp == 0 || try_cpu != arch_curcpu() || tf->tf_trapno == T_DB ||
+	    tf->tf_trapno == T_BP)
+		return false;
+	tf->tf_rip = (uintptr_t)try_fault;
+	tf->tf_rsp = try_sp;
+	tf->tf_rax = (uint64_t)-EFAULT;
+	return true;
+}
+
 static void __noreturn
 fatal_trap(struct trapframe *tf)
 {
@@ -151,6 +167,8 @@ kernel_page_fault(struct trapframe *tf)
 	uintptr_t fixup = extable_fixup(tf->tf_rip);
 	int error = -EFAULT;
 
+	if (fixup == 0 && try_recover(tf))
+		return;
 	if (fixup == 0 || (tf->tf_err & PF_RSVD) != 0)
 		fatal_page_fault(tf, addr);
 	if (addr < USER_END) {
@@ -184,7 +202,8 @@ trap_kernel(struct trapframe *tf)
 		}
 		break;
 	}
-	fatal_trap(tf);
+	if (!try_recover(tf))
+		fatal_trap(tf);
 }
 
 /* ---- user mode ---- */

@@ -28,6 +28,14 @@ arch_walk_start(struct arch_walk *w, const struct lwp *l)
 	}
 }
 
+void
+arch_walk_frame(struct arch_walk *w, const struct trapframe *tf)
+{
+	w->trap = false;
+	w->fp = tf_user(tf) ? 0 : tf->tf_rbp;
+	w->pc = tf->tf_rip;
+}
+
 bool
 arch_walk_next(struct arch_walk *w)
 {

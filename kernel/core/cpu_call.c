@@ -37,14 +37,15 @@ static struct call_queue {
 	struct call_node *cq_head; /* (a) pushed by anyone, taken whole by its CPU */
 } __cacheline_aligned call_queues[MAXCPUS];
 
-static cpuset_t stop_hard_set;               /* (a) CPUs that shall park at their next NMI */
-static uint32_t stop_busy;                   /* (a) somebody is the stopper */
-static struct cpu *stopper;                  /* (a) whoever has parked the others, or NULL */
-static uint32_t stop_word;                   /* (a) parked CPUs wait while it is 1 */
-static cpuset_t stop_soft_set;               /* stopper only: CPUs parked by a call */
-static struct call_request stop_request;     /* stopper only */
-static struct call_node stop_nodes[MAXCPUS]; /* stopper only */
-static uintptr_t stop_pc[MAXCPUS];           /* (a) where the NMI found each CPU */
+static cpuset_t stop_hard_set;                      /* (a) CPUs that shall park at their next NMI */
+static uint32_t stop_busy;                          /* (a) somebody is the stopper */
+static struct cpu *stopper;                         /* (a) whoever has parked the others, or NULL */
+static uint32_t stop_word;                          /* (a) parked CPUs wait while it is 1 */
+static cpuset_t stop_soft_set;                      /* stopper only: CPUs parked by a call */
+static struct call_request stop_request;            /* stopper only */
+static struct call_node stop_nodes[MAXCPUS];        /* stopper only */
+static const struct trapframe *stop_frame[MAXCPUS]; /* (a) what the NMI interrupted on each CPU */
+bool cpu_stopped_hard;
 
 static uint32_t
 count(cpuset_t set)
@@ -148,17 +149,25 @@ cpu_nmi(struct trapframe *tf)
 		kprintf("cpu%u: NMI that nobody sent, pc %#lx\n", ci->ci_index, arch_frame_pc(tf));
 		return;
 	}
-	atomic_store_relaxed(&stop_pc[ci->ci_index], arch_frame_pc(tf));
+	atomic_store_relaxed(&stop_frame[ci->ci_index], tf);
 	park(ci);
-	atomic_store_relaxed(&stop_pc[ci->ci_index], 0);
+	atomic_store_relaxed(&stop_frame[ci->ci_index], NULL);
+}
+
+const struct trapframe *
+cpu_stopped_frame(const struct cpu *ci)
+{
+	return atomic_load_acquire(&ci->ci_parked) != 0
+	    ? atomic_load_relaxed(&stop_frame[ci->ci_index])
+	    : NULL;
 }
 
 uintptr_t
 cpu_stopped_pc(const struct cpu *ci)
 {
-	return atomic_load_acquire(&ci->ci_parked) != 0
-	    ? atomic_load_relaxed(&stop_pc[ci->ci_index])
-	    : 0;
+	const struct trapframe *tf = cpu_stopped_frame(ci);
+
+	return tf != NULL ? arch_frame_pc(tf) : 0;
 }
 
 /* True when all of `set` are parked (or, with `parked` 0, running). */
@@ -199,26 +208,23 @@ stop_hard(cpuset_t others)
 		arch_ipi_nmi(cpus[__builtin_ctzll(s)]);
 	while (!all_are(others, 1) && arch_time_ns() < end)
 		arch_cpu_relax();
+	atomic_store_release(&cpu_stopped_hard, true);
 }
 
-void
-cpu_stop_others(bool hard)
+/* Becomes the stopper. A panic may come while others are parked: it must not wait for their stopper. */
+static bool
+stop_enter(void)
 {
-	bool on;
-	struct cpu *self;
+	return atomic_swap(&stop_busy, 1) == 0 || atomic_load_relaxed(&panicking);
+}
+
+/* => stop_enter() was true; interrupts off; `on`: they shall be on when the others are parked */
+static void
+stop(bool hard, bool on)
+{
+	struct cpu *self = arch_curcpu();
 	cpuset_t others;
 
-	for (;;) {
-		on = arch_intr_disable();
-		KASSERT(on || hard);
-		/* A panic may come while others are parked: it must not wait for their stopper. */
-		if (atomic_swap(&stop_busy, 1) == 0 || atomic_load_relaxed(&panicking))
-			break;
-		if (on)
-			arch_intr_enable();
-		arch_cpu_relax();
-	}
-	self = arch_curcpu();
 	if (!atomic_load_relaxed(&panicking))
 		self->ci_curlwp
 		    ->l_nopreempt++; /* until the resume: nobody else may run here either */
@@ -235,17 +241,57 @@ cpu_stop_others(bool hard)
 }
 
 void
+cpu_stop_others(bool hard)
+{
+	bool on;
+
+	for (;;) {
+		on = arch_intr_disable();
+		KASSERT(on || hard);
+		if (stop_enter())
+			break;
+		if (on)
+			arch_intr_enable();
+		arch_cpu_relax();
+	}
+	stop(hard, on);
+}
+
+bool
+cpu_is_stopper(void)
+{
+	return atomic_load_relaxed(&stopper) == arch_curcpu();
+}
+
+bool
+cpu_trystop_others(void)
+{
+	bool on = arch_intr_disable();
+
+	if (!stop_enter()) {
+		arch_intr_restore(on);
+		return false;
+	}
+	stop(true, on);
+	return true;
+}
+
+void
 cpu_resume_others(void)
 {
 	cpuset_t stopped = stop_soft_set | atomic_load_relaxed(&stop_hard_set);
+	bool on;
 
 	stop_soft_set = 0;
+	atomic_store_release(&cpu_stopped_hard, false);
 	atomic_store_release(&stop_hard_set, 0);
 	atomic_store_release(&stop_word, 0);
 	/* Wait until all have left, and none holds a node of ours. */
 	while (!all_are(stopped, 0) || atomic_load_acquire(&stop_request.cr_left) != 0)
 		arch_cpu_relax();
+	on = arch_intr_disable(); /* an interrupt must find both or neither */
 	atomic_store_relaxed(&stopper, NULL);
 	atomic_store_release(&stop_busy, 0);
 	arch_curlwp()->l_nopreempt--;
+	arch_intr_restore(on);
 }

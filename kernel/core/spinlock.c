@@ -56,7 +56,9 @@ spin_acquire(struct spinlock *m, uintptr_t pc, bool try, bool check)
 				arch_intr_enable();
 			return false;
 		}
+		ci->ci_spinwait = m;
 		spin_lock_slow(m);
+		ci->ci_spinwait = NULL;
 	}
 	m->sl_cpu = (uint16_t)(ci->ci_index + 1);
 	m->sl_pc = pc;

@@ -5,9 +5,9 @@
 #include <abi/errno.h>
 #include <arch/arch_if.h>
 #include <kernel/atomic.h>
+#include <kernel/monitor.h>
 #include <kernel/options.h>
 #include <kernel/panic.h>
-#include <kernel/printf.h>
 #include <kernel/random.h>
 #include <kernel/string.h>
 
@@ -49,11 +49,11 @@ fp_set(const char *name, uint32_t usec)
 }
 
 static void
-fp_list(void)
+fp_list(struct monitor_out *out)
 {
-	kprintf("fail points:\n");
+	mo_printf(out, "   USEC FAIL POINT\n");
 	for (unsigned f = 0; f < FP_COUNT; f++)
-		kprintf("  %s\n", fp_names[f]);
+		mo_printf(out, "%7u %s\n", atomic_load_relaxed(&fp_usec[f]), fp_names[f]);
 }
 
 #else
@@ -65,9 +65,9 @@ fp_set(const char *name __unused, uint32_t usec __unused)
 }
 
 static void
-fp_list(void)
+fp_list(struct monitor_out *out)
 {
-	kprintf("fail points need the debug kernel\n");
+	mo_printf(out, "fail points need the debug kernel\n");
 }
 
 #endif
@@ -92,7 +92,7 @@ set_fp(const char *value)
 		if (option_u64(number, 0, FP_USEC_MAX, &usec) != 0)
 			return -EINVAL;
 		if (fp_set(name, (uint32_t)usec) != 0) {
-			fp_list();
+			fp_list(&log_out);
 			return -EINVAL;
 		}
 		value = *end == ',' ? end + 1 : end;
@@ -100,3 +100,27 @@ set_fp(const char *value)
 	return 0;
 }
 OPTION(fp, "name:microseconds[,name:microseconds...], 0 to 10000000", set_fp);
+
+/* Without arguments, the list; else name and microseconds. */
+static int
+cmd_fp(struct monitor_out *out, char *args)
+{
+	const char *blank = strchr(args, ' ');
+	char name[48];
+	uint64_t usec;
+
+	if (*args == '\0') {
+		fp_list(out);
+		return MONITOR_STAY;
+	}
+	if (blank == NULL || (size_t)(blank - args) >= sizeof(name) ||
+	    option_u64(blank + 1, 0, FP_USEC_MAX, &usec) != 0) {
+		mo_printf(out, "fp NAME USEC: microseconds from 0 to %u\n", FP_USEC_MAX);
+		return MONITOR_STAY;
+	}
+	strlcpy(name, args, (size_t)(blank - args) + 1);
+	if (fp_set(name, (uint32_t)usec) != 0)
+		mo_printf(out, "fp: there is no fail point %s; fp lists them\n", name);
+	return MONITOR_STAY;
+}
+MONITOR_COMMAND(fp, "fp", "[NAME USEC]", "list the fail points, or set one", cmd_fp);

@@ -5,24 +5,60 @@
  * vm_lock covers is looked at only if nobody holds that lock.
  *
  * A violation panics with the predicate's letter, the object and what was expected.
+ *
+ * The monitor's fsck finds the others stopped anywhere. A CPU that was stopped with interrupts on is where fsck()
+ * might have parked it; what one with interrupts off may be changing (LWPs whose lent lock is held or who belong
+ * to that CPU, its run queue), and what proc_lock covers while somebody holds it, is left out and said so. A
+ * violation is a line then, and a fault or an endless list one more.
  */
 #include <kernel/debug.h>
 
+#include <arch/arch_if.h>
 #include <kernel/idtable.h>
 #include <kernel/kmem.h>
+#include <kernel/monitor.h>
 #include <kernel/panic.h>
 #include <kernel/pmem.h>
+#include <kernel/printf.h>
 #include <kernel/process.h>
 #include <kernel/sched.h>
 #include <kernel/sleepq.h>
 #include <kernel/turnstile.h>
 #include <kernel/vm.h>
 
+static struct monitor_out *report; /* of the monitor's fsck, else NULL */
+static unsigned violations;        /* reported by it */
+static cpuset_t busy_cpus;         /* that it found with interrupts off */
+
+static void __printflike(1, 2) __cold violation(const char *fmt, ...)
+{
+	char text[160];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (report == NULL)
+		panic("fsck: %s", text);
+	violations++;
+	mo_printf(report, "%s\n", text);
+}
+
 #define CHECK(e, fmt, ...) \
 	do { \
 		if (unlikely(!(e))) \
-			panic("fsck: " fmt, ##__VA_ARGS__); \
+			violation(fmt, ##__VA_ARGS__); \
 	} while (0)
+
+/* Is this the last step of a walk that has no end? */
+static bool
+endless(unsigned *n, const struct list *head)
+{
+	if ((*n)++ < MONITOR_MAXWALK)
+		return false;
+	violation("list %p does not end", (const void *)head);
+	return true;
+}
 
 static const char *
 st(const struct lwp *l)
@@ -44,7 +80,9 @@ is_lwplock(const struct spinlock *m)
 static bool
 on_list(const struct list *head, const struct list *e)
 {
-	for (const struct list *i = head->next; i != head; i = i->next)
+	unsigned n = 0;
+
+	for (const struct list *i = head->next; i != head && !endless(&n, head); i = i->next)
 		if (i == e)
 			return true;
 	return false;
@@ -141,7 +179,8 @@ check_cpu(struct cpu *ci)
 			continue;
 		maxpri = pri;
 		list_foreach (l, &spc->spc_queue[pri], l_runq) {
-			count++;
+			if (endless(&count, &spc->spc_queue[pri]))
+				return;
 			mcount += (l->l_flag & LW_BOUND) == 0;
 			CHECK(l->l_stat == LS_RUN && l->l_cpu == ci,
 			    "R3: cpu%u queue %d: lid %d is %s on cpu%u", ci->ci_index, pri,
@@ -175,7 +214,8 @@ check_proc_lwps(const struct proc *p)
 	const struct lwp *l;
 
 	list_foreach (l, &p->p_lwps, l_sibling) {
-		n++;
+		if (endless(&n, &p->p_lwps))
+			return;
 		CHECK(l->l_proc == p, "P2: lid %d is linked to pid %d", l->l_lid, p->p_pid);
 		/* A newborn's id is published before it is linked; a dead one's is freed after it is unlinked. */
 		CHECK(idt_lwp(&idtable, l->l_lid) == l || p->p_stat == PS_ZOMB || l == &lwp0,
@@ -192,7 +232,7 @@ check_proc_lwps(const struct proc *p)
 	    n - dead == p->p_nlive, "P1: pid %d: nlive %u, are %u", p->p_pid, p->p_nlive, n - dead);
 	CHECK(run == p->p_nrlwps, "P1: pid %d: nrlwps %u, are %u", p->p_pid, p->p_nrlwps, run);
 	CHECK(n >= 1 || p->p_stat == PS_IDL, "P4: pid %d has no LWP", p->p_pid);
-	if (p->p_singlemode == SINGLE_EXIT && p->p_single != NULL)
+	if (p->p_singlemode == SINGLE_EXIT && p->p_single != NULL && n == p->p_nlwps)
 		list_foreach (l, &p->p_lwps, l_sibling)
 			CHECK(l == p->p_single || l->l_stat == LS_ZOMB || (l->l_flag & LW_WEXIT) ||
 				(l->l_prflag & LPR_EXITING),
@@ -205,17 +245,21 @@ check_proc(struct proc *p, bool zombie)
 	const struct proc *c;
 	const struct lwp *lead;
 	uint32_t dead = 0;
-	unsigned depth = 0;
+	unsigned depth = 0, n = 0;
 
 	lead = idt_lwp(&idtable, p->p_pid);
 	CHECK(p == &proc0 || idt_proc(&idtable, p->p_pid) == p ||
 		(!zombie && lead != NULL && lead->l_proc == p && lead->l_lid == p->p_pid),
 	    "%s: pid %d is not in the table", zombie ? "T10" : "T9", p->p_pid);
 	for (c = p; c != initproc && c != &proc0; c = c->p_pptr) {
-		CHECK(c->p_pptr != NULL && depth < 100000, "P9: pid %d: no way to init", p->p_pid);
-		depth++;
+		if (c->p_pptr == NULL || depth++ == MONITOR_MAXWALK) {
+			violation("P9: pid %d: no way to init", p->p_pid);
+			break;
+		}
 	}
 	list_foreach (c, &p->p_children, p_sibling) {
+		if (endless(&n, &p->p_children))
+			return;
 		CHECK(c->p_pptr == p, "P8: pid %d is on the list of pid %d, has parent %d",
 		    c->p_pid, p->p_pid, c->p_pptr->p_pid);
 		dead += c->p_stat == PS_ZOMB || c->p_stat == PS_DEAD;
@@ -268,3 +312,109 @@ fsck(void)
 	preempt_enable();
 	mutex_unlock(&proc_lock);
 }
+
+/* ---- the monitor's ---- */
+
+static bool
+quiet(const struct cpu *ci)
+{
+	return (busy_cpus & CPU_BIT(ci)) == 0;
+}
+
+static void
+find_busy(struct monitor_out *out)
+{
+	const struct trapframe *tf;
+	struct cpu *ci;
+
+	busy_cpus = 0;
+	for_each_cpu(ci)
+	{
+		bool me = ci == arch_curcpu();
+
+		if ((cpu_online_set & CPU_BIT(ci)) == 0)
+			continue;
+		tf = me ? NULL : cpu_stopped_frame(ci);
+		if (me ? ci->ci_mtx_count == 0 && !panicking : tf != NULL && arch_frame_intr(tf))
+			continue;
+		busy_cpus |= CPU_BIT(ci);
+		mo_printf(out, "cpu%u has interrupts off: what it may be changing is left out\n",
+		    ci->ci_index);
+	}
+}
+
+static void
+try_lwp(void *arg)
+{
+	const struct lwp *l = arg;
+
+	if (quiet(l->l_cpu) && atomic_load_relaxed(&l->l_mutex->sl_word) == 0)
+		check_lwp(l);
+}
+
+static void
+try_cpu(void *arg)
+{
+	check_cpu(arg);
+}
+
+static void
+try_ids(void *arg __unused)
+{
+	const char *bad;
+	uint32_t entry;
+
+	bad = idt_check(&idtable, &entry);
+	CHECK(bad == NULL, "%s (entry %u)", bad, entry);
+}
+
+static void
+try_proc(void *arg)
+{
+	struct proc *p = arg;
+
+	check_proc(p, p->p_stat == PS_ZOMB);
+}
+
+static void
+try_procs(void *arg)
+{
+	struct list *head = arg;
+	struct proc *p;
+	unsigned n = 0;
+
+	list_foreach (p, head, p_list)
+		if (endless(&n, head) || !monitor_try(report, "a process", try_proc, p))
+			break;
+}
+
+static int
+cmd_fsck(struct monitor_out *out, char *args __unused)
+{
+	const struct lwp *owner = mutex_owner(&proc_lock);
+	struct cpu *ci;
+	unsigned n = 0, broken = 0;
+
+	report = out;
+	violations = 0;
+	find_busy(out);
+	for (struct lwp *l = lwp_all; l != NULL && n < MONITOR_MAXWALK; l = l->l_allnext, n++)
+		broken += !monitor_try(out, "an LWP", try_lwp, l);
+	for_each_cpu(ci) if ((cpu_online_set & CPU_BIT(ci)) && quiet(ci) &&
+	    ci->ci_spc->spc_mutex.sl_word == 0) broken += !monitor_try(out, "a CPU", try_cpu, ci);
+	if (owner != NULL) {
+		mo_printf(out, "proc_lock is held by lid %d: ids and processes are left out\n",
+		    owner->l_lid);
+	} else {
+		broken += !monitor_try(out, "ids", try_ids, NULL);
+		broken += !monitor_try(out, "processes", try_procs, &allproc);
+		broken += !monitor_try(out, "zombies", try_procs, &zombproc);
+	}
+	report = NULL;
+	if (violations + broken == 0)
+		mo_printf(out, "no invariant is violated; %u LWPs looked at\n", n);
+	else
+		mo_printf(out, "%u violations, %u faults\n", violations, broken);
+	return MONITOR_STAY;
+}
+MONITOR_COMMAND(fsck, "fsck", "", "check the invariants of docs/invariants.md", cmd_fsck);

@@ -9,6 +9,7 @@
 #include <kernel/idtable.h>
 #include <kernel/kmem.h>
 #include <kernel/ledger.h>
+#include <kernel/monitor.h>
 #include <kernel/options.h>
 #include <kernel/printf.h>
 #include <kernel/process.h>
@@ -122,6 +123,9 @@ debug_command(const char *cmd)
 	if (strcmp(cmd, "fsck") == 0) {
 		fsck();
 		return 0;
+	}
+	if (strcmp(cmd, "monitor") == 0) {
+		return monitor_enter("a program asks") ? 0 : -EBUSY;
 	}
 	if (strncmp(cmd, "fp ", 3) == 0)
 		return set_failpoint(cmd + 3);

@@ -6,9 +6,9 @@
  * to the console too. Each line begins with the time.
  *
  * Locking: log_owner, a raw lock outside of the lock order, so that a message can be written anywhere. Who
- * finds it held by his own CPU has interrupted the holder (NMI, panic) and goes on without it; during
- * a panic the lock is taken from a CPU that may have been stopped while it held it. The price is a garbled
- * line, never a lost one or a hang.
+ * finds it held by his own CPU has interrupted the holder (NMI, panic), and while the others are stopped by
+ * NMI no holder would release it: then one goes on without it. During a panic the lock is taken from a CPU that
+ * may have been stopped while it held it. The price is a garbled line, never a lost one or a hang.
  */
 #include <kernel/log.h>
 
@@ -28,7 +28,7 @@ static uint32_t log_owner;      /* holder's CPU index + 1, 0 = free */
 static char log_ring[LOG_SIZE]; /* under log_owner */
 static uint64_t log_end;        /* (a) position behind the newest byte; written under log_owner */
 static bool log_midline;        /* under log_owner: the last message did not end its line */
-static bool log_console;        /* constant after boot */
+static bool log_console;        /* constant after boot, but for the monitor and panics */
 
 static int
 set_log(const char *value)
@@ -43,6 +43,15 @@ set_log(const char *value)
 }
 OPTION(log, "console debug", set_log);
 
+bool
+log_set_console(bool on)
+{
+	bool was = log_console;
+
+	log_console = on;
+	return was;
+}
+
 /* Returns whether the lock was taken, and has to be released. => interrupts off */
 static bool
 log_lock(void)
@@ -54,7 +63,7 @@ log_lock(void)
 
 		if (atomic_cas(&log_owner, &seen, me))
 			return true;
-		if (seen == me)
+		if (seen == me || atomic_load_relaxed(&cpu_stopped_hard))
 			return false;
 		if (atomic_load_relaxed(&panicking) && spins > PANIC_SPINS) {
 			atomic_store_relaxed(&log_owner, me);

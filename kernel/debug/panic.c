@@ -4,8 +4,9 @@
  *
  * Order: the first CPU here becomes the reporter, all others are stopped by NMI or stop themselves when they
  * come here too. Then the message, this CPU's backtrace and locks, where the other CPUs were, and what
- * panic_report() adds. A fault in the report comes back here: it is told in one line and ends the machine, so
- * that a broken structure cannot hide the message that was printed before.
+ * panic_report() adds. Then the monitor, with `panic=monitor`, or the end of the machine. A fault in the report
+ * or a panic in the monitor comes back here: it is told in one line and ends the machine, so that a broken
+ * structure cannot hide the message that was printed before.
  */
 #include <kernel/panic.h>
 
@@ -13,14 +14,12 @@
 #include <kernel/atomic.h>
 #include <kernel/cpu.h>
 #include <kernel/ksyms.h>
+#include <kernel/log.h>
 #include <kernel/lwp.h>
-#include <kernel/mutex.h>
+#include <kernel/monitor.h>
 #include <kernel/printf.h>
-#include <kernel/spinlock.h>
 
 #define PANIC_STATUS 125
-#define MAX_FRAMES   64
-#define MAX_LOCKS    32
 
 bool panicking;              /* (a) */
 static uint32_t panic_owner; /* (a) the reporter's CPU index + 1 */
@@ -39,76 +38,12 @@ lwp_id(const struct lwp *l)
 }
 
 static void
-print_pc(const char *lead, uintptr_t pc, const char *trail)
+print_locks(const struct lwp *l)
 {
-	uintptr_t off;
-	const char *name = ksym_lookup(pc, &off);
-
-	if (name != NULL)
-		kprintf("%s%#lx %s+%#lx%s\n", lead, pc, name, off, trail);
-	else
-		kprintf("%s%#lx%s\n", lead, pc, trail);
+	kprintf("locks held, newest first:\n");
+	if (l == NULL || mo_locks(&log_out, l) == 0)
+		kprintf("  none\n");
 }
-
-static void
-print_frame(uintptr_t pc, bool trap)
-{
-	uintptr_t off;
-	/* A return address may lie behind the function that made the call. */
-	const char *name = ksym_lookup(trap ? pc : pc - 1, &off);
-
-	if (name != NULL)
-		kprintf(
-		    "  %#lx %s+%#lx%s\n", pc, name, trap ? off : off + 1, trap ? " (trap)" : "");
-	else
-		kprintf("  %#lx%s\n", pc, trap ? " (trap)" : "");
-}
-
-/* Prints the kernel frames of a switched-out LWP or, with NULL, of the caller. => any context */
-void
-backtrace(const struct lwp *l)
-{
-	struct arch_walk w;
-	unsigned n = 0;
-
-	kprintf("backtrace:\n");
-	arch_walk_start(&w, l);
-	while (arch_walk_next(&w)) {
-		if (n++ == MAX_FRAMES) {
-			kprintf("  ...\n");
-			break;
-		}
-		print_frame(w.pc, w.trap);
-	}
-}
-
-#ifdef DEBUG
-static void
-print_locks(const struct cpu *ci, const struct lwp *l)
-{
-	const struct spinlock *s = ci->ci_spinlocks;
-	const struct mutex *m = l != NULL ? l->l_locks : NULL;
-
-	if (s == NULL && m == NULL)
-		kprintf("locks held: none\n");
-	else
-		kprintf("locks held, newest first:\n");
-	for (unsigned n = 0; s != NULL && n < MAX_LOCKS; n++, s = s->sl_next) {
-		kprintf("  spin %s %p", s->sl_name, (const void *)s);
-		print_pc(" taken at ", s->sl_pc, "");
-	}
-	for (unsigned n = 0; m != NULL && n < MAX_LOCKS; n++, m = m->mtx_next) {
-		kprintf("  mutex %s %p", m->mtx_name, (const void *)m);
-		print_pc(" taken at ", m->mtx_pc, "");
-	}
-}
-#else
-static void
-print_locks(const struct cpu *ci, const struct lwp *l __unused)
-{
-	kprintf("spin locks held: %u\n", ci->ci_mtx_count);
-}
-#endif
 
 static void
 print_other_cpus(const struct cpu *me)
@@ -123,9 +58,11 @@ print_other_cpus(const struct cpu *me)
 			continue;
 		pc = cpu_stopped_pc(ci);
 		kprintf("cpu%u lid%d: ", ci->ci_index, lwp_id(ci->ci_curlwp));
-		if (pc != 0)
-			print_pc("at ", pc, "");
-		else
+		if (pc != 0) {
+			kprintf("at %#lx ", pc);
+			mo_symbol(&log_out, pc);
+			kprintf("\n");
+		} else
 			kprintf("did not stop\n");
 	}
 }
@@ -140,7 +77,7 @@ report(struct cpu *ci, const char *fmt, va_list ap)
 		cpu_stop_others(true);
 	kprintf("panic: cpu%u lid%d: %s\n", ci->ci_index, lwp_id(l), panic_message);
 	backtrace(NULL);
-	print_locks(ci, l);
+	print_locks(l);
 	print_other_cpus(ci);
 	panic_report();
 }
@@ -157,7 +94,11 @@ panic(const char *fmt, ...)
 	va_start(ap, fmt);
 	if (atomic_cas(&panic_owner, &owner, ci->ci_index + 1)) {
 		atomic_store_release(&panicking, true);
+		if (monitor_on_panic)
+			log_set_console(true);
 		report(ci, fmt, ap);
+		if (monitor_on_panic)
+			monitor_panic();
 	} else if (owner != ci->ci_index + 1) {
 		arch_halt();
 	} else if (panic_depth++ == 0) {

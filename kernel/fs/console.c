@@ -88,8 +88,7 @@ console_init(void)
 	tty_init(&tty, source == SOURCE_SERIAL);
 	if (!cooked)
 		tty.t_modes.c_oflag = 0;
-	if (source == SOURCE_TTY || source == SOURCE_SERIAL)
-		arch_console_intr_enable();
+	arch_console_intr_enable(); /* for a break, whatever the source */
 }
 
 /* ---- input ---- */
@@ -103,6 +102,8 @@ console_input(char c)
 	unsigned n;
 	bool wake;
 
+	if (source != SOURCE_TTY && source != SOURCE_SERIAL)
+		return;
 	spin_lock(lock);
 	n = tty_input(&tty, c, echo, &wake);
 	if (wake)

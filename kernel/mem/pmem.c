@@ -291,6 +291,12 @@ pmem_free_count(void)
 }
 
 size_t
+pmem_npages(void)
+{
+	return pmem_buddy.b_end;
+}
+
+size_t
 pmem_count(enum page_kind kind)
 {
 	int64_t n = 0;

@@ -82,18 +82,13 @@ lwp_unlock_to(struct lwp *l, struct spinlock *new)
 	spin_unlock(lwp_setlock(l, new));
 }
 
-#define TO(s) (1u << LS_##s)
-static const uint8_t lwp_legal[LS_COUNT] __unused = {
-	[LS_IDL] = TO(RUN) | TO(STOP) | TO(ZOMB),
-	[LS_RUN] = TO(ONPROC),
-	[LS_ONPROC] = TO(RUN) | TO(SLEEP) | TO(SUSPENDED) | TO(STOP) | TO(ZOMB),
-	[LS_SLEEP] = TO(RUN) | TO(ONPROC) | TO(STOP),
-	[LS_STOP] = TO(SLEEP) | TO(RUN) | TO(ONPROC),
-	[LS_SUSPENDED] = TO(RUN) | TO(ONPROC),
-	[LS_ZOMB] = TO(IDL),
+/* By states from, to: 0 = illegal, L = under the LWP's lock, P = under p_lock too. */
+enum { L = 1, P };
+static const uint8_t lwp_legal[LS_COUNT][LS_COUNT] __unused = {
+#define X(from, to, lock, by) [LS_##from][LS_##to] = lock,
+	LWP_TRANSITIONS(X)
+#undef X
 };
-
-#define NEEDS_PLOCK (TO(IDL) | TO(STOP) | TO(SUSPENDED) | TO(ZOMB))
 
 /*
  * => l locked by the lock of its old state; the caller lends the lock of the new state next.
@@ -102,12 +97,11 @@ static const uint8_t lwp_legal[LS_COUNT] __unused = {
 void
 lwp_setstat(struct lwp *l, enum lwp_state new)
 {
-	KASSERTMSG(new < LS_COUNT && (lwp_legal[l->l_stat] & (1u << new)), "lid %d: %s -> %s",
-	    l->l_lid, lwp_state_name[l->l_stat], lwp_state_name[new]);
+	KASSERTMSG(new < LS_COUNT && (lwp_legal[l->l_stat][new] != 0), "lid %d: %s -> %s", l->l_lid,
+	    lwp_state_name[l->l_stat], lwp_state_name[new]);
 	KASSERTMSG(lwp_locked(l, NULL), "lid %d: %s -> %s", l->l_lid, lwp_state_name[l->l_stat],
 	    lwp_state_name[new]);
-	KASSERTMSG(
-	    ((1u << new | 1u << l->l_stat) & NEEDS_PLOCK) == 0 || mutex_owned(&l->l_proc->p_lock),
+	KASSERTMSG(lwp_legal[l->l_stat][new] != P || mutex_owned(&l->l_proc->p_lock),
 	    "lid %d: %s -> %s", l->l_lid, lwp_state_name[l->l_stat], lwp_state_name[new]);
 	l->l_stat = (uint8_t) new;
 }

@@ -120,8 +120,11 @@ mutex_acquire(struct mutex *m, uintptr_t pc, bool check)
 		panic("lid %d: lock order: mutex %s (%p) taken while %s (%p) is held since %p",
 		    curlwp()->l_lid, m->mtx_name, (void *)m, newest->mtx_name, (void *)newest,
 		    (void *)newest->mtx_pc);
-	if (!atomic_cas(&m->mtx_word, &free, (uintptr_t)curlwp()))
+	if (!atomic_cas(&m->mtx_word, &free, (uintptr_t)curlwp())) {
+		curlwp()->l_lockwait = m;
 		mutex_lock_slow(m);
+		curlwp()->l_lockwait = NULL;
+	}
 	took(m, pc);
 }
 

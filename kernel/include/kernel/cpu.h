@@ -14,6 +14,7 @@
 struct lwp;
 struct vmspace;
 struct spinlock;
+struct trapframe;
 
 /*
  * struct cpu, field locks:
@@ -36,6 +37,7 @@ struct cpu {
 	struct schedstate *ci_spc; /* (c) run queue and the two lock objects it lends */
 #ifdef DEBUG
 	struct spinlock *ci_spinlocks; /* (o) held spin locks, newest first */
+	struct spinlock *ci_spinwait;  /* (o) the one that it spins for, or NULL */
 #endif
 	/* Cold. */
 	uint32_t ci_hwid __cacheline_aligned; /* (c) APIC id */
@@ -72,7 +74,13 @@ void cpu_call(cpuset_t set, void (*fn)(void *), void *arg);
  */
 void cpu_stop_others(bool hard);
 void cpu_resume_others(void);
-/* Where a CPU was when cpu_stop_others(true) stopped it; 0 = it is not stopped by NMI. */
+/* The hard stop for who cannot wait for another stopper: false, nothing done, if there is one. */
+bool cpu_trystop_others(void);
+bool cpu_is_stopper(void); /* Is it this CPU? => interrupts off */
+/* Where a CPU was when a hard stop parked it; 0 or NULL = it is not stopped by NMI. */
 uintptr_t cpu_stopped_pc(const struct cpu *);
+const struct trapframe *cpu_stopped_frame(const struct cpu *);
+/* (a) All others are parked, anywhere: the locks that they hold are not released until the resume. */
+extern bool cpu_stopped_hard;
 
 #endif

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The lock order, written once. A lock may be taken only while every lock already held has a lower
- * rank; the debug build asserts it at each acquisition.
+ * rank; the debug build asserts it at each acquisition. The picture in docs/lwp.md is made from it (`make docs`).
  * layer: core
  */
 #ifndef KERNEL_LOCKRANK_H
 #define KERNEL_LOCKRANK_H
 
-#define LOCK_RANKS(X) \
-	/* adaptive mutexes: may be held over a sleep for another adaptive mutex or for memory */ \
+/* Adaptive mutexes: may be held over a sleep for another adaptive mutex or for memory. */
+#define MUTEX_RANKS(X) \
 	X(RANK_FILE, "file offset") \
 	X(RANK_INODE, "inode, pipe, tty") \
 	X(RANK_FDTABLE, "descriptor table") \
@@ -16,8 +16,9 @@
 	X(RANK_VMOBJ, "vm object") \
 	X(RANK_PROC_LIST, "proc_lock") \
 	X(RANK_PROC, "p_lock") \
-	X(RANK_KMEM, "kernel memory") \
-	/* spin locks */ \
+	X(RANK_KMEM, "kernel memory")
+
+#define SPIN_RANKS(X) \
 	X(RANK_SLEEPQ, "sleep queue, futex bucket") \
 	X(RANK_TURNSTILE, "turnstile chain") \
 	X(RANK_LWPLOCK, "spc_lwplock") \
@@ -25,6 +26,8 @@
 	X(RANK_CALLOUT, "callout queue") \
 	X(RANK_SPIN_LEAF, "leaf") \
 	X(RANK_LOG, "kernel log")
+
+#define LOCK_RANKS(X) MUTEX_RANKS(X) SPIN_RANKS(X)
 
 enum lock_rank {
 #define X(name, text) name,

@@ -18,5 +18,7 @@
 size_t log_read(uint64_t *pos, char *buf, size_t size);
 /* Appends text as it stands. => as kprintf() */
 void log_write(const char *, size_t);
+/* Whether the log goes to the console too; returns what was. */
+bool log_set_console(bool);
 
 #endif

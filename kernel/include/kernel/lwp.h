@@ -36,6 +36,30 @@ enum lwp_state {
 	    LS_COUNT
 };
 
+/*
+ * X(from, to, lock, who does it): the legal changes of state. Under the LWP's lock; `lock` P: under p_lock too.
+ * "" = nothing does it yet. lwp_setstat() checks; the picture in docs/lwp.md is made from it (`make docs`).
+ */
+#define LWP_TRANSITIONS(X) \
+	X(IDL, RUN, P, "lwp_start()") \
+	X(IDL, STOP, P, "") \
+	X(IDL, ZOMB, P, "") \
+	X(RUN, ONPROC, L, "mi_switch() picks it") \
+	X(ONPROC, RUN, L, "mi_switch(): it yields") \
+	X(ONPROC, SLEEP, L, "sleepq_enqueue()") \
+	X(ONPROC, STOP, P, "") \
+	X(ONPROC, SUSPENDED, P, "") \
+	X(ONPROC, ZOMB, P, "lwp_exit()") \
+	X(SLEEP, RUN, L, "sleepq_remove()") \
+	X(SLEEP, ONPROC, L, "sleepq_remove():\nstill on its CPU") \
+	X(SLEEP, STOP, P, "") \
+	X(STOP, RUN, P, "setrunnable()") \
+	X(STOP, ONPROC, P, "setrunnable()") \
+	X(STOP, SLEEP, P, "") \
+	X(SUSPENDED, RUN, P, "setrunnable()") \
+	X(SUSPENDED, ONPROC, P, "setrunnable()") \
+	X(ZOMB, IDL, P, "lwp_reap_dead()")
+
 /* l_flag: guarded by the LWP's lock. */
 #define LW_IDLE      0x00000001 /* idle LWP of a CPU */
 #define LW_SYSTEM    0x00000002 /* kernel thread */
@@ -104,11 +128,12 @@ struct lwp {
 	struct arch_lwp l_md;     /* (o) saved stack pointer, TLS base ... */
 
 	/* Owner. */
-	uint32_t l_pflag;      /* (o) LP_* */
-	uint32_t l_nopreempt;  /* (o) preemption disabled, nested */
-	void *l_kstack;        /* (o) base of the kernel stack; taken by the successor at exit */
-	uint32_t l_nlocks;     /* (o) adaptive locks held (DEBUG) */
-	struct mutex *l_locks; /* (o) the adaptive mutexes held, newest first (DEBUG) */
+	uint32_t l_pflag;         /* (o) LP_* */
+	uint32_t l_nopreempt;     /* (o) preemption disabled, nested */
+	void *l_kstack;           /* (o) base of the kernel stack; taken by the successor at exit */
+	uint32_t l_nlocks;        /* (o) adaptive locks held (DEBUG) */
+	struct mutex *l_locks;    /* (o) the adaptive mutexes held, newest first (DEBUG) */
+	struct mutex *l_lockwait; /* (o) the one that it spins or sleeps for, or NULL (DEBUG) */
 
 	/* Sleep queues and turnstiles. */
 	const void *l_wchan;             /* (l) what it waits for, or NULL */

@@ -96,6 +96,7 @@ struct page_batch {
 void page_batch_free(struct page_batch *); /* each with reference count <= 1; leaves it empty */
 
 size_t pmem_total(void);           /* pages that can be allocated at all */
+size_t pmem_npages(void);          /* page numbers with a struct page are below it */
 size_t pmem_free_count(void);      /* those that are free now, magazines included */
 size_t pmem_count(enum page_kind); /* pages of that kind in use; exact when nobody allocates */
 extern const char *const page_kind_name[PG_NKINDS];

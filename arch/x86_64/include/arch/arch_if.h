@@ -184,9 +184,17 @@ struct arch_walk {
 /* Frames of a switched-out LWP or, with NULL, of the caller. Returns false at the end. */
 void arch_walk_start(struct arch_walk *, const struct lwp *);
 bool arch_walk_next(struct arch_walk *);
+/* Frames below the one that a trap interrupted, whose address is arch_frame_pc(). */
+void arch_walk_frame(struct arch_walk *, const struct trapframe *);
+bool arch_frame_user(const struct trapframe *); /* from user mode */
+bool arch_frame_intr(const struct trapframe *); /* interrupts were on */
+/* Calls fn(arg): 0, or -EFAULT if a fault of the kernel's own ended it. => interrupts off, one CPU at a time */
+int arch_try(void (*fn)(void *), void *arg);
 void arch_log_putc(char);                      /* log device (debug console); any context */
 void arch_console_write(const char *, size_t); /* COM1, polled; caller serialises */
 void arch_console_intr_enable(void); /* then console_input(c) is the upcall per character */
+int arch_console_getc(void);   /* polled; -1 = nothing came => others stopped, interrupts off */
+void arch_console_flush(void); /* waits until the last bit is on the wire */
 /* fw_cfg: returns size or -ENOENT; arch_fwcfg_read copies the whole item. */
 ssize_t arch_fwcfg_size(const char *name);
 int arch_fwcfg_read(const char *name, void *dst, size_t);
@@ -204,6 +212,7 @@ void sched_ipi(void);
 void cpu_call_ipi(void);
 void cpu_nmi(struct trapframe *);
 void console_input(char);
+void console_break(void); /* a break on the console's line; interrupts off, no lock held */
 void lwp_startup(struct lwp *prev); /* first thing on a new stack; ends the switch */
 /* args: the six argument registers in ABI order, inside the frame. Returns the result register's value. */
 int64_t syscall_dispatch(struct trapframe *, uint64_t nr, const uint64_t args[6]);

@@ -105,6 +105,5 @@ void time_delay_us(unsigned);
 
 void serial_init(void);
 void serial_intr(void);
-void serial_flush(void);
 
 #endif
