@@ -78,7 +78,7 @@ def switched_registers(lwp):
 
 def _walk(first):
     frame, count = first, 0
-    while frame is not None and count < MAX_FRAMES:
+    while frame is not None and frame.pc() != 0 and count < MAX_FRAMES:
         yield frame
         count += 1
         try:
