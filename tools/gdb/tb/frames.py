@@ -14,7 +14,7 @@ import gdb
 import gdb.unwinder
 
 from . import cpus, kern
-from .kern import addr, place
+from .kern import addr
 
 MAX_FRAMES = 100
 SAVED = {"sf_r15": "r15", "sf_r14": "r14", "sf_r13": "r13", "sf_r12": "r12", "sf_rbx": "rbx",
@@ -118,8 +118,8 @@ def kernel_frames(lwp, visit=_show, thread=None):
         if not cpus.kstack_holds(lwp, registers["rsp"]):
             return "its saved stack pointer %#x is not in its kernel stack" % registers["rsp"]
         if registers["rip"] == kern.code("lwp_trampoline"):
-            return "it has not run yet; it will begin in %s" % (
-                place(registers["rbx"] + 1).split(" ")[0])
+            begin = kern.name_of(registers["rbx"])
+            return "it has not run yet%s" % ("; it will begin in " + begin if begin else "")
         if gdb.selected_thread() is None:
             next(iter(gdb.selected_inferior().threads())).switch()
         with VIEW.shown(registers):
