@@ -162,5 +162,7 @@ high:	mov	rsp, boot_stack + KSTACK_SIZE
 	shr	rdx, 32
 	wrmsr
 	xor	ebp, ebp		; backtraces end here,
-	push	rbp			; for gdb, too
+	push	rbp			; for gdb, too, which looks at a caller's frame
+	push	rbp
+	push	rbp
 	jmp	arch_start		; EDI, ESI

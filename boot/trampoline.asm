@@ -107,7 +107,9 @@ ap_entry:
 	shr	rdx, 32
 	wrmsr
 	xor	ebp, ebp		; backtraces end here,
-	push	rbp			; for gdb, too
+	push	rbp			; for gdb, too, which looks at a caller's frame
+	push	rbp
+	push	rbp
 	jmp	ap_main
 .late:	cli
 	hlt

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -72,7 +73,7 @@ main(void)
 """
 
 PREAMBLE = r"""
-import gdb, json, os, random, re, signal, threading, time, traceback
+import gdb, json, random, re, traceback
 result = {}
 
 def run(command):
@@ -91,16 +92,21 @@ def go_to(place, times=1):
         run("continue")
     mark.delete()
 
-def go_for(seconds):
-    timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    try:
-        run("continue")
-    except KeyboardInterrupt:
-        pass
-    timer.join()
-
 def main():
+"""
+
+PROBE = r"""
+def probe(stop):
+    text = {command: tried(command) for command in %r}
+    lids = re.findall(r"(?m)^[* ] *(\d+) ", text["lwps"])
+    text["why"] = "".join(tried("why " + lid) for lid in random.sample(lids, min(6, len(lids))))
+    pids = re.findall(r"(?m)^ *([1-9]\d*) ", text["procs"])
+    text["proc"] = "".join(tried("proc " + pid) + tried("bt") + tried("proc") for pid in pids[:2])
+    text["lbt"] = "".join(tried("lbt " + lid) for lid in random.sample(lids, 3))
+    text["print"] = tried("print *$lwp(%%s)" %% random.choice(lids))
+    result[stop] = text
+    with open(%r, "w") as file:
+        json.dump(result, file)
 """
 
 
@@ -332,33 +338,57 @@ result["seen"] = seen
     def test_stopped_anywhere(self):
         seed = random.randrange(1 << 30)
         print("seed %d" % seed, file=sys.stderr)
-        for smp, build, stops in ((4, "debug", 20), (1, "debug", 5), (8, "release", 5)):
-            with self.subTest(smp=smp, build=build):
-                result, out, _ = self.session(smp, ["/test/storm_fork", "100000"], """
-random.seed(%d)
-go_to("sys_exit_group", 3)
-for stop in range(%d):
-    go_for(random.uniform(0.02, 0.2))
-    lwps = run("lwps")
-    text = {command: tried(command) for command in %r}
-    lids = re.findall(r"(?m)^[* ] *(\\d+) ", lwps)
-    text["why"] = "".join(tried("why " + lid) for lid in lids)
-    pids = re.findall(r"(?m)^ *([1-9]\\d*) ", text["procs"])
-    text["proc"] = "".join(tried("proc " + pid) + tried("bt") + tried("proc") for pid in pids[:2])
-    text["lbt"] = tried("lbt " + random.choice(lids))
-    text["print"] = tried("print *$lwp(%%s)" %% random.choice(lids))
-    result[stop] = text
-""" % (seed, stops, COMMANDS), build)
+        for smp, build, program, stops in (
+                (4, "debug", "storm_fork", 15), (4, "debug", "storm_mixed", 5),
+                (1, "debug", "storm_fork", 5), (8, "release", "storm_fork", 5)):
+            with self.subTest(smp=smp, build=build, program=program):
+                result = self.interrupted(smp, build, program, stops, random.Random(seed))
                 self.assertEqual(len(result), stops)
                 for stop, text in result.items():
                     self.assertGreaterEqual(len(rows(text["lwps"])), smp + 2)
                     for command, said in text.items():
                         self.sane(said, "stop %s: %s" % (stop, command))
                     self.assertIn(" 0 violated, ", text["fsck"], "stop " + stop)
+                    for words in text["lbt all"].split("\n\n"):
+                        self.assertNotIn("?? ()", words, "stop " + stop)
                     for command in COMMANDS:
                         if command not in ("why 1", "vm 1"):
                             self.assertNotIn("error:", text[command], command)
                     self.assertEqual(len(re.findall(r"(?m)^cpu\d+: runs lid", text["runq"])), smp)
+
+    def interrupted(self, smp, build, program, stops, chance):
+        """Stop a fork storm at random moments, as an editor would; what probe() saw at each."""
+        port = free_port()
+        base = os.path.join(self.folder, "i%d" % port)
+        with open(base + ".py", "w", encoding="utf-8") as file:
+            file.write(PREAMBLE + "    pass\n" + PROBE % (COMMANDS, base + ".json"))
+        with subprocess.Popen(
+                [os.path.join(TOP, "tools/run"), "--build", build, "--smp", str(smp), "--gdb",
+                 str(port), "--timeout", str(2 * LIMIT), "--", "/test/" + program, "1000000"],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL) as machine, subprocess.Popen(
+                    ["gdb", "-nx", "-q", "--interpreter=mi",
+                     os.path.join(TOP, "build", build, "threadbare.elf")], stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as gdb:
+            try:
+                console = '-interpreter-exec console "%s"'
+                self.talk(gdb, [
+                    "-gdb-set mi-async on", "-gdb-set confirm off",
+                    console % ("source " + os.path.join(TOP, "tools/gdb/threadbare.py")),
+                    "-target-select remote 127.0.0.1:%d" % port, console % ("source %s.py" % base),
+                    "-break-insert -t sys_exit_group", "-exec-continue"], r"^\*stopped.*reason=")
+                for stop in range(stops):
+                    self.talk(gdb, ["-exec-continue"], r"^\*running")
+                    time.sleep(chance.uniform(0.02, 0.3))
+                    self.talk(gdb, ["-exec-interrupt --all"], r"^\*stopped.*")
+                    said = self.talk(gdb, [console % ("python probe(%d)" % stop)],
+                                     r"^\^(done|error)")
+                    self.assertNotIn("^error", said)
+                self.talk(gdb, ["-gdb-exit"], r"^\^exit")
+            finally:
+                gdb.kill()
+                machine.terminate()
+        return json.loads(self._read(base + ".json"))
 
     def test_editor(self):
         """What .vscode/launch.json asks of gdb works through its machine interface."""

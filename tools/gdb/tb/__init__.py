@@ -4,8 +4,9 @@
 kern      symbols, constants, careful reading, the base of all commands
 model     LWPs, processes, ids, locks as Python sees them
 cpus      which gdb thread is which CPU and runs which LWP
-frames    backtraces of LWPs that are not on a CPU
+frames    backtraces of LWPs that are not on a CPU; asmframes: of assembly
 pages     user memory through the page tables; user registers
+userframes  frames of the C library's functions
 snapshot  a process as an inferior of its own
 printers  pretty-printers
 cmd_*     the commands

@@ -42,6 +42,8 @@ runs, is queued, or waits for an event that no one LWP owes. A cycle is marked."
     def reason(self, l):
         """(why l does not go on, the LWP that it depends on or None)."""
         thread = next((t for t in self.threads if t.lwp and t.lwp.addr == l.addr), None)
+        if l.idle and l.running:
+            return "idles on cpu%d: nothing else is there to run" % l.cpu, None
         if l.wchan and l.state in ("SLEEP", "STOP", "SUSPENDED"):
             return self.sleep(l)
         if l.state == "RUN":

@@ -57,13 +57,24 @@ def kstack_holds(lwp, sp):
     return lwp.kstack and lwp.kstack < sp <= lwp.kstack + kern.constant("KSTACK_SIZE")
 
 
+class _Registers:
+    """Registers of the selected thread, whatever its frames are worth."""
+
+    @staticmethod
+    def read_register(name):
+        value = gdb.parse_and_eval("$" + name)
+        if value.type.code == gdb.TYPE_CODE_VOID:
+            raise ValueError(name)
+        return value
+
+
 class Thread:
     """A thread of gdb: .cpu is a Cpu for a CPU's thread, .lwp the LWP whose registers these are."""
 
     def __init__(self, thread, by_address):
         self.thread = thread
         thread.switch()
-        frame = gdb.newest_frame()
+        frame = _Registers()
         self.pc, self.sp = register(frame, "rip"), register(frame, "rsp")
         bases = [register(frame, "gs_base"), register(frame, "k_gs_base")]
         self.cpu = next((by_address[b] for b in bases if b in by_address), None)

@@ -13,7 +13,7 @@ import re
 import gdb
 import gdb.unwinder
 
-from . import cpus, kern
+from . import asmframes, cpus, kern  # asmframes: for its unwinder
 from .kern import addr
 
 MAX_FRAMES = 100
@@ -107,8 +107,7 @@ def kernel_frames(lwp, visit=_show, thread=None):
             for number, frame in enumerate(_walk(gdb.newest_frame())):
                 visit(number, frame)
             return None
-        if lwp.running:
-            return "it is on a CPU, but no stub's thread has its registers: in the switch"
+        # One that is RUNNING without a thread is in the switch: not loaded yet, or saved already.
         if not lwp.kstack:
             return "it has no kernel stack any more"
         try:
