@@ -114,8 +114,9 @@ runs, is queued, or waits for an event that no one LWP owes. A cycle is marked."
             what, owner = self.futex(l)
             return what + limit, owner
         if l.kind == "PARK":
-            return "sleeps (%s)%s or until a signal" % (l.wmesg, limit) if limit else \
-                "sleeps (%s) until somebody wakes it" % l.wmesg, None
+            signal = " or a signal comes" if l.flag & kern.constant("LW_SINTR") else ""
+            return "sleeps (%s)%s%s" % (
+                l.wmesg, limit or " until somebody wakes it", signal), None
         return self.event(l, limit)
 
     def event(self, l, limit):
