@@ -312,6 +312,30 @@ result["lock"] = run("print chain_lock[1]")
                 self.assertIn(" 0 violated, ", result["fsck"])
                 self.assertIn("held by lid", result["lock"])
 
+    def test_fsck_finds_what_is_wrong(self):
+        """Each predicate's field is spoilt by hand, looked at, and put right."""
+        wrong = {"T6": "idtable.count", "T2": "idtable.array->entry[1].pid",
+                 "P1": "$proc(1)->p_nlwps", "P8": "$proc(1)->p_nstopchild",
+                 "L1": "$lwp(1)->l_stat", "L4": "*(long *)&$lwp(1)->l_wchan",
+                 "L2": "$lwp(1)->l_running", "L8": "$lwp(1)->l_magic",
+                 "R2": "cpus[0]->ci_spc->spc_maxpri", "R3": "cpus[0]->ci_spc->spc_count"}
+        result, _, _ = self.session(2, [self.program], """
+go_to("sys_getppid")
+result["good"] = run("fsck")
+memory = gdb.selected_inferior()
+for letter, field in %r.items():
+    place = int(gdb.parse_and_eval("(unsigned long)&(%%s)" %% field))
+    saved = bytes(memory.read_memory(place, 8))
+    memory.write_memory(place, bytes(8) if letter == "L4" else bytes([saved[0] ^ 8]))
+    result[letter] = run("fsck")
+    memory.write_memory(place, saved)
+result["good again"] = run("fsck")
+""" % wrong)
+        for when in ("good", "good again"):
+            self.assertIn(" 0 violated, ", result[when])
+        for letter in wrong:
+            self.assertIn("VIOLATED %s: " % letter, result[letter], letter)
+
     def test_break_in_the_switch_on_every_cpu(self):
         for smp in (1, 4):
             with self.subTest(smp=smp):
