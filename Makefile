@@ -214,8 +214,9 @@ $(OUT)/threadbare.iso: $(OUT)/threadbare.stripped build/ramdisk.cpio boot/grub.c
 JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 2))
 RUN := tools/run --smp $(SMP) --mem $(MEM) --accel $(ACCEL)
 ARGS ?=
+GDBPORT ?= 1234
 
-.PHONY: setup run test bench debug
+.PHONY: setup run test bench debug debug-server
 setup:  ## Install the packages that are missing (SETUP=no: only list them)
 	@SETUP=$(SETUP) sh tools/setup
 
@@ -239,6 +240,11 @@ bench: setup  ## Print the benchmark table (VS=linux: with Linux beside it)
 debug: setup  ## Boot stopped, with gdb attached (ARGS=program)
 	@+$(MAKE) $(JOBS) BUILD=debug iso
 	@tools/debug --smp $(SMP) --mem $(MEM) $(if $(ARGS),-- $(ARGS))
+
+debug-server: setup  ## Boot stopped and wait for an editor's debugger (GDBPORT=1234)
+	@+$(MAKE) $(JOBS) BUILD=debug iso
+	@tools/run --build debug --gdb $(GDBPORT) --append log=console --smp $(SMP) --mem $(MEM) \
+		$(if $(ARGS),-- $(ARGS)) < /dev/null
 
 # --- Source checks ----------------------------------------------------------
 

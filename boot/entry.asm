@@ -161,6 +161,8 @@ high:	mov	rsp, boot_stack + KSTACK_SIZE
 	mov	rdx, rax
 	shr	rdx, 32
 	wrmsr
-	xor	ebp, ebp		; backtraces end here
-	call	arch_start		; EDI, ESI
-	ud2
+	xor	ebp, ebp		; backtraces end here,
+	push	rbp			; for gdb, too, which looks at a caller's frame
+	push	rbp
+	push	rbp
+	jmp	arch_start		; EDI, ESI

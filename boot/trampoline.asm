@@ -106,9 +106,11 @@ ap_entry:
 	mov	rdx, rax
 	shr	rdx, 32
 	wrmsr
-	xor	ebp, ebp		; backtraces end here
-	call	ap_main
-	ud2
+	xor	ebp, ebp		; backtraces end here,
+	push	rbp			; for gdb, too, which looks at a caller's frame
+	push	rbp
+	push	rbp
+	jmp	ap_main
 .late:	cli
 	hlt
 	jmp	.late

@@ -1,0 +1,462 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The gdb commands (tools/gdb) against QEMU's stub: gdb in batch mode runs a script made here."""
+
+import json
+import os
+import random
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+USERCC = os.environ.get("USERCC", "musl-gcc")
+LIMIT = 100.0                   # seconds of a machine
+COMMANDS = ("lwps", "procs", "idtab", "idtab all", "runq", "sleepq", "locks", "why 1", "lbt 1",
+            "lbt all", "vm 1", "fsck")
+
+# Sleepers of each kind; one that makes a rare call when all others sleep; two in a deadlock.
+PROGRAM = r"""
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+int secret = 4711;
+static int word = 5, lock_a, lock_b;
+
+static void *
+waiter(void *arg)
+{
+	syscall(SYS_futex, &word, 0 /* FUTEX_WAIT */, 5, NULL, NULL, 0);
+	return arg;
+}
+
+/* Waits for a lock that another thread owns, by its id in the word. */
+static void *
+deadlock(void *arg)
+{
+	int *mine = arg, *other = mine == &lock_a ? &lock_b : &lock_a, id;
+
+	__atomic_store_n(mine, (int)syscall(SYS_gettid), __ATOMIC_SEQ_CST);
+	while ((id = __atomic_load_n(other, __ATOMIC_SEQ_CST)) == 0)
+		usleep(1000);
+	syscall(SYS_futex, other, 0 /* FUTEX_WAIT */, id, NULL, NULL, 0);
+	return NULL;
+}
+
+int
+main(void)
+{
+	struct timespec wait = { 0, 400000000 };
+	pthread_t t;
+
+	pthread_create(&t, NULL, waiter, NULL);
+	pthread_create(&t, NULL, deadlock, &lock_a);
+	pthread_create(&t, NULL, deadlock, &lock_b);
+	pid_t child = fork();
+	if (child == 0) {
+		nanosleep(&wait, NULL);
+		syscall(SYS_getppid);
+		pause();
+	}
+	waitpid(child, NULL, 0);
+	return secret;
+}
+"""
+
+PREAMBLE = r"""
+import gdb, json, random, re, traceback
+result = {}
+
+def run(command):
+    return gdb.execute(command, to_string=True)
+
+def tried(command):
+    try:
+        return run(command)
+    except gdb.error as error:
+        return "error: %s" % error
+
+def go_to(place, times=1):
+    mark = gdb.Breakpoint(place, internal=True)
+    mark.silent = True
+    for _ in range(times):
+        run("continue")
+    mark.delete()
+
+def main():
+"""
+
+PROBE = r"""
+def probe(stop):
+    text = {command: tried(command) for command in %r}
+    lids = re.findall(r"(?m)^[* ] *(\d+) ", text["lwps"])
+    text["why"] = "".join(tried("why " + lid) for lid in random.sample(lids, min(6, len(lids))))
+    pids = re.findall(r"(?m)^ *([1-9]\d*) ", text["procs"])
+    text["proc"] = "".join(tried("proc " + pid) + tried("bt") + tried("proc") for pid in pids[:2])
+    text["lbt"] = "".join(tried("lbt " + lid) for lid in random.sample(lids, 3))
+    text["print"] = tried("print *$lwp(%%s)" %% random.choice(lids))
+    result[stop] = text
+    with open(%r, "w") as file:
+        json.dump(result, file)
+"""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def rows(text):
+    """Lines of `lwps` as {id: (pid, state, cpu, name, wait)}."""
+    found = {}
+    for line in text.splitlines():
+        hit = re.match(r"[* ] *(\d+) +(\d+)  (\w+) +(\d+) +-?\d+[+ ] (\S*) *(\S*)", line)
+        if hit:
+            lid, pid, state, cpu, name, wait = hit.groups()
+            found[int(lid)] = (int(pid), state, int(cpu), name, wait)
+    return found
+
+
+class GdbTest(unittest.TestCase):
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="threadbare-gdb-test-")
+        cls.program = os.path.join(cls.folder, "sleepers")
+        with open(cls.program + ".c", "w", encoding="ascii") as file:
+            file.write(PROGRAM)
+        subprocess.run([USERCC, "-static", "-g", "-O1", "-o", cls.program, cls.program + ".c"],
+                       check=True)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+
+    def session(self, smp, program, script, build="debug", gdb=("-q", "-batch")):
+        """Boot, let gdb run `script` (the body of a function that fills `result`).
+
+        Returns (result, gdb's output, the machine's output)."""
+        port = free_port()
+        base = os.path.join(self.folder, "s%d" % port)
+        with open(base + ".py", "w", encoding="utf-8") as file:
+            file.write(PREAMBLE)
+            file.writelines("    %s\n" % line for line in script.strip("\n").splitlines())
+            file.write("\ntry:\n    main()\nexcept BaseException:\n"
+                       "    result['failed'] = traceback.format_exc()\n"
+                       "with open(%r, 'w') as file:\n    json.dump(result, file)\n"
+                       "gdb.execute('quit')\n" % (base + ".json"))
+        machine = subprocess.Popen(
+            [os.path.join(TOP, "tools/run"), "--build", build, "--smp", str(smp), "--gdb",
+             str(port), "--timeout", str(LIMIT), "--", *program],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        try:
+            done = subprocess.run(
+                ["gdb", "-nx", *gdb, os.path.join(TOP, "build", build, "threadbare.elf"),
+                 "-ex", "set pagination off", "-ex", "set width 0", "-ex", "set confirm off",
+                 "-x", os.path.join(TOP, "tools/gdb/threadbare.py"),
+                 "-ex", "target remote 127.0.0.1:%d" % port, "-x", base + ".py"],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                env=dict(os.environ, THREADBARE_PROGRAMS=self.program), text=True,
+                errors="replace", timeout=LIMIT + 20, check=False)
+            told = ""
+            if '"released"' in self._read(base + ".json"):
+                told = machine.communicate(timeout=LIMIT)[0].decode(errors="replace")
+        finally:
+            machine.terminate()
+            machine.wait()
+            machine.stdout.close()
+        try:
+            result = json.loads(self._read(base + ".json"))
+        except ValueError:
+            self.fail("gdb did not come to the end:\n" + done.stdout[-3000:])
+        self.assertNotIn("failed", result, result.get("failed", "") + done.stdout[-2000:])
+        self.assertNotIn("Python Exception", done.stdout)
+        return result, done.stdout, told
+
+    @staticmethod
+    def _read(path):
+        if not os.path.exists(path):
+            return ""
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+
+    def sane(self, text, command):
+        """No error of ours, no exception: what a command says is meant."""
+        for bad in ("Error occurred in Python", "Traceback", "Python Exception"):
+            self.assertNotIn(bad, text, command)
+
+    # --- The tests ---------------------------------------------------------------
+
+    def test_before_the_boot(self):
+        result, _, _ = self.session(2, ["/bin/true"], """
+for command in %r:
+    result[command] = tried(command)
+result["lwp"] = tried("print $lwp(1)")
+""" % (COMMANDS + ("trace", "proc 1"),))
+        for command, text in result.items():
+            if command != "trace" or "no trace" not in text:
+                self.assertIn("has not booted yet", text, command)
+
+    def test_list_agrees_with_the_kernels_own(self):
+        for smp in (1, 4):
+            with self.subTest(smp=smp):
+                result, _, told = self.session(smp, ["/bin/ktest", "panic-setstat"], """
+go_to("panic_report")
+result["lwps"] = run("lwps")
+result["idtab"] = run("idtab")
+result["released"] = True
+run("detach")
+""")
+                own = {}
+                for hit in re.finditer(r"^ *(\d+)  LWP of (\d+) +(\w+) +cpu(\d+) +(\S*) *(\S*)$",
+                                       told, re.M):
+                    lid, pid, state, cpu, name, wait = hit.groups()
+                    own[int(lid)] = (int(pid), state, int(cpu), name, wait)
+                self.assertGreaterEqual(len(own), smp + 2, told)
+                self.assertEqual(rows(result["lwps"]), own)
+                counts = re.search(r"ids: (\d+) in use, (\d+) entries", told).groups()
+                self.assertIn("%s entries, %s in use" % counts[::-1], result["idtab"])
+
+    def test_sleepers(self):
+        for smp, build in ((1, "debug"), (4, "debug"), (4, "release")):
+            with self.subTest(smp=smp, build=build):
+                self.check_sleepers(smp, build)
+
+    def check_sleepers(self, smp, build):
+        result, _, _ = self.session(smp, [self.program], """
+go_to("sys_getppid")
+result["lwps"] = run("lwps")
+lids = [int(w) for w in re.search(r"^ *1 +0 .*sleepers +(.*)", run("procs"), re.M).group(1).split()]
+result["lids"] = lids
+for lid in lids:
+    result["lbt %d" % lid] = run("lbt %d" % lid)
+    result["why %d" % lid] = run("why %d" % lid)
+result["sleepq"] = run("sleepq")
+result["vm"] = run("vm 1")
+result["fsck"] = run("fsck")
+result["print"] = run("print $lwp(1)") + run("print *$lwp(1)") + run("print *$proc(1)") + run(
+    "print idtable.array->entry[1]")
+result["frame"] = run("lbt 1 2 info locals")
+result["proc"] = run("proc 1")
+result["threads"] = run("info threads")
+result["secret"] = run("print secret")
+result["kernel from there"] = run("lwps")
+run("proc")
+result["back"] = run("print ncpu")
+""", build)
+        lids = result["lids"]
+        self.assertEqual(lids[0], 1)
+        self.assertEqual(len(lids), 4)
+        mine = rows(result["lwps"])
+        self.assertEqual([mine[lid][4] for lid in lids], ["wait", "futex", "futex", "futex"])
+        # wait4: kernel frames, the C library's, ours with lines
+        self.assertRegex(result["lbt 1"], r"(?s)mi_switch.*do_wait.*sys_wait4.*syscall_entry.*"
+                         r"user mode.*waitpid.*main \(\) at \S*sleepers\.c:\d+")
+        futex = result["lbt %d" % lids[1]]
+        self.assertRegex(futex, r"(?s)sleepq_block.*futex_wait.*syscall_entry.*user mode.*"
+                         r"waiter \(arg=.*sleepers\.c:\d+")
+        # the child alone is alive: the chain goes on to it
+        self.assertRegex(result["why 1"], r"1 child alive: pid \d+ \(sleepers\)\n  lid \d+ ")
+        self.assertRegex(result["why %d" % lids[1]], r"waits for futex word 0x[0-9a-f]+ \(now 0x5\)")
+        for a, b in ((2, 3), (3, 2)):
+            self.assertRegex(result["why %d" % lids[a]], r"(?s)lid %d .*\n  lid %d .*\n    lid %d .*"
+                             "CYCLE" % (lids[a], lids[b], lids[a]))
+        self.assertIn("p_waitcv of pid 1", result["sleepq"])
+        self.assertRegex(result["vm"], r"r-xp .*file")
+        self.assertIn("stack", result["vm"])
+        counted = re.search(r"(\d+) pages in memory, counted as (\d+)", result["vm"]).groups()
+        self.assertEqual(*counted)
+        self.assertIn(" 0 violated, ", result["fsck"])
+        for words in ("<lid 1 of pid 1, SLEEP wait>", "l_stat = SLEEP", "p_stat = ACTIVE",
+                      "{LWP 1", " = {EXEC}"):
+            self.assertIn(words, result["print"])
+        self.assertRegex(result["frame"], r"^#2 .*(sleepq|cv)_block \(.*\n\w+ = ")
+        self.assertEqual(len(re.findall(r"^[* ] +\d\.\d +LWP \d+", result["threads"], re.M)), 4)
+        self.assertIn("= 4711", result["secret"])
+        self.assertEqual(rows(result["kernel from there"]), mine)
+        self.assertIn("= %d" % smp, result["back"])
+
+    def test_chain_of_mutexes(self):
+        for smp in (1, 4):
+            with self.subTest(smp=smp):
+                result, _, _ = self.session(smp, ["/bin/ktest", "turnstile-pi"], """
+go_to("fsck")
+result["lwps"] = run("lwps")
+top = max(re.findall(r"^ +(\\d+) +0  SLEEP +\\d+ +(\\d+). ktest +mutex", result["lwps"], re.M),
+          key=lambda hit: (int(hit[1]), int(hit[0])))[0]
+result["why"] = run("why " + top)
+result["lbt"] = run("lbt " + top)
+result["locks"] = run("locks")
+result["fsck"] = run("fsck")
+result["lock"] = run("print chain_lock[1]")
+""")
+                self.assertRegex(result["why"], r"(?s)mutex chain_lock, held.*ktest_sync\.c:\d+.*\n"
+                                 r"  lid .*mutex chain_lock\+\d+, held.*\n"
+                                 r"    lid .*mutex chain_lock\+\d+, held.*\n"
+                                 r"      lid \d+ \(ktest\) \w+: (sleeps|can run|runs)")
+                self.assertRegex(result["lbt"], r"(?s)mi_switch.*turnstile_block.*chain_top.*"
+                                 "lwp_trampoline")
+                self.assertEqual(len(re.findall(r"(?m)^mutex \S+ chain_lock.*taken at chain_link "
+                                                r"\(kernel/test/ktest_sync\.c:\d+\)\n +waited for by",
+                                                result["locks"])), 3, result["locks"])
+                self.assertIn(" 0 violated, ", result["fsck"])
+                self.assertIn("held by lid", result["lock"])
+
+    def test_fsck_finds_what_is_wrong(self):
+        """Each predicate's field is spoilt by hand, looked at, and put right."""
+        wrong = {"T6": "idtable.count", "T2": "idtable.array->entry[1].pid",
+                 "P1": "$proc(1)->p_nlwps", "P8": "$proc(1)->p_nstopchild",
+                 "L1": "$lwp(1)->l_stat", "L4": "*(long *)&$lwp(1)->l_wchan",
+                 "L2": "$lwp(1)->l_running", "L8": "$lwp(1)->l_magic",
+                 "R2": "cpus[0]->ci_spc->spc_maxpri", "R3": "cpus[0]->ci_spc->spc_count"}
+        result, _, _ = self.session(2, [self.program], """
+go_to("sys_getppid")
+result["good"] = run("fsck")
+memory = gdb.selected_inferior()
+for letter, field in %r.items():
+    place = int(gdb.parse_and_eval("(unsigned long)&(%%s)" %% field))
+    saved = bytes(memory.read_memory(place, 8))
+    memory.write_memory(place, bytes(8) if letter == "L4" else bytes([saved[0] ^ 8]))
+    result[letter] = run("fsck")
+    memory.write_memory(place, saved)
+result["good again"] = run("fsck")
+""" % wrong)
+        for when in ("good", "good again"):
+            self.assertIn(" 0 violated, ", result[when])
+        for letter in wrong:
+            self.assertIn("VIOLATED %s: " % letter, result[letter], letter)
+
+    def test_break_in_the_switch_on_every_cpu(self):
+        for smp in (1, 4):
+            with self.subTest(smp=smp):
+                result, _, _ = self.session(smp, ["/test/storm_thread"], """
+mark = gdb.Breakpoint("mi_switch")
+seen = {}
+for _ in range(400):
+    run("continue")
+    lid = int(gdb.parse_and_eval("l->l_lid"))
+    cpu = int(gdb.parse_and_eval("l->l_cpu->ci_index"))
+    if cpu not in seen:
+        seen[cpu] = [lid, run("lbt %%d" %% lid), run("runq"), run("fsck"), run("locks")]
+    if len(seen) == %d:
+        break
+result["seen"] = seen
+""" % smp)
+                self.assertEqual(sorted(result["seen"]), [str(i) for i in range(smp)])
+                for cpu, (lid, lbt, runq, fsck, locks) in result["seen"].items():
+                    self.assertRegex(lbt, r"lid %d .* on cpu%s\n#0 .*mi_switch" % (lid, cpu))
+                    self.assertRegex(runq, r"cpu%s: runs lid %d .*spin locks? held" % (cpu, lid))
+                    self.assertIn(" 0 violated, ", fsck)
+                    self.assertRegex(locks, r"spin .*cpu%s, taken at" % cpu)
+
+    def test_stopped_anywhere(self):
+        seed = random.randrange(1 << 30)
+        print("seed %d" % seed, file=sys.stderr)
+        for smp, build, program, stops in (
+                (4, "debug", "storm_fork", 15), (4, "debug", "storm_mixed", 5),
+                (1, "debug", "storm_fork", 5), (8, "release", "storm_fork", 5)):
+            with self.subTest(smp=smp, build=build, program=program):
+                result = self.interrupted(smp, build, program, stops, random.Random(seed))
+                self.assertEqual(len(result), stops)
+                for stop, text in result.items():
+                    self.assertGreaterEqual(len(rows(text["lwps"])), smp + 2)
+                    for command, said in text.items():
+                        self.sane(said, "stop %s: %s" % (stop, command))
+                    self.assertIn(" 0 violated, ", text["fsck"], "stop " + stop)
+                    for words in text["lbt all"].split("\n\n"):
+                        self.assertNotIn("?? ()", words, "stop " + stop)
+                    for command in COMMANDS:
+                        if command not in ("why 1", "vm 1"):
+                            self.assertNotIn("error:", text[command], command)
+                    self.assertEqual(len(re.findall(r"(?m)^cpu\d+: runs lid", text["runq"])), smp)
+
+    def interrupted(self, smp, build, program, stops, chance):
+        """Stop a fork storm at random moments, as an editor would; what probe() saw at each."""
+        port = free_port()
+        base = os.path.join(self.folder, "i%d" % port)
+        with open(base + ".py", "w", encoding="utf-8") as file:
+            file.write(PREAMBLE + "    pass\n" + PROBE % (COMMANDS, base + ".json"))
+        with subprocess.Popen(
+                [os.path.join(TOP, "tools/run"), "--build", build, "--smp", str(smp), "--gdb",
+                 str(port), "--timeout", str(2 * LIMIT), "--", "/test/" + program, "1000000"],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL) as machine, subprocess.Popen(
+                    ["gdb", "-nx", "-q", "--interpreter=mi",
+                     os.path.join(TOP, "build", build, "threadbare.elf")], stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as gdb:
+            try:
+                console = '-interpreter-exec console "%s"'
+                self.talk(gdb, [
+                    "-gdb-set mi-async on", "-gdb-set confirm off",
+                    console % ("source " + os.path.join(TOP, "tools/gdb/threadbare.py")),
+                    "-target-select remote 127.0.0.1:%d" % port, console % ("source %s.py" % base),
+                    "-break-insert -t sys_exit_group", "-exec-continue"], r"^\*stopped.*reason=")
+                for stop in range(stops):
+                    self.talk(gdb, ["-exec-continue"], r"^\*running")
+                    time.sleep(chance.uniform(0.02, 0.3))
+                    self.talk(gdb, ["-exec-interrupt --all"], r"^\*stopped.*")
+                    said = self.talk(gdb, [console % ("python probe(%d)" % stop)],
+                                     r"^\^(done|error)")
+                    self.assertNotIn("^error", said)
+                self.talk(gdb, ["-gdb-exit"], r"^\^exit")
+            finally:
+                gdb.kill()
+                machine.terminate()
+        return json.loads(self._read(base + ".json"))
+
+    def test_editor(self):
+        """What .vscode/launch.json asks of gdb works through its machine interface."""
+        with open(os.path.join(TOP, ".vscode/launch.json"), encoding="utf-8") as file:
+            config = json.loads(re.sub(r"(?m)^\s*//.*$", "", file.read()))["configurations"][0]
+        with open(os.path.join(TOP, ".vscode/tasks.json"), encoding="utf-8") as file:
+            tasks = {task["label"]: task for task in json.load(file)["tasks"]}
+        with open(os.path.join(TOP, "Makefile"), encoding="utf-8") as file:
+            self.assertIn("debug-server:", file.read())
+        background = tasks[config["preLaunchTask"]]["problemMatcher"]["background"]
+        program = config["program"].replace("${workspaceFolder}", TOP)
+        port = free_port()
+        with subprocess.Popen(
+                [os.path.join(TOP, "tools/run"), "--build", "debug", "--smp", "2", "--gdb",
+                 str(port), "--timeout", str(LIMIT), "--", "/bin/true"],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                text=True) as machine:
+            self.assertRegex(machine.stderr.readline(), background["endsPattern"])
+            commands = ['-interpreter-exec console "%s"' % step["text"].replace(
+                "${workspaceFolder}", TOP) for step in config["setupCommands"]]
+            commands += ["-target-select remote 127.0.0.1:%d" % port, "-exec-continue"]
+            with subprocess.Popen(["gdb", "-nx", "-q", "--interpreter=mi", program],
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as gdb:
+                said = self.talk(gdb, commands, r"\*stopped.*init_start")
+                said += self.talk(gdb, ['-interpreter-exec console "lwps"', "-thread-info",
+                                        "-gdb-exit"], r"\^exit")
+            machine.terminate()
+        self.assertNotIn("^error", said)
+        self.assertIn("adopter", said)
+
+    @staticmethod
+    def talk(gdb, commands, until):
+        gdb.stdin.write("".join(command + "\n" for command in commands))
+        gdb.stdin.flush()
+        said = ""
+        watchdog = threading.Timer(LIMIT, gdb.kill)
+        watchdog.start()
+        for line in gdb.stdout:
+            said += line
+            if re.search(until, line):
+                break
+        watchdog.cancel()
+        return said
+
+
+if __name__ == "__main__":
+    unittest.main()
