@@ -6,6 +6,8 @@
  * the reader who takes bytes, not while it waits for them; it shows the bytes to user memory first
  * and takes them when they have arrived, so a bad address loses none. The line discipline's state,
  * which the interrupt handler changes too, is guarded by the spin lock of the readers' sleep queue.
+ * That is not held from the look at the bytes to their taking: con_reading keeps other readers out
+ * of the gap, and the generation tells of a flush (TCSETSF) in it.
  */
 #include <kernel/console.h>
 
@@ -154,7 +156,7 @@ read_available(struct uio *u, bool *again)
 {
 	struct spinlock *lock = sleepq_lock_of(&tty);
 	char bytes[CHUNK];
-	uint32_t got, take;
+	uint32_t got, take, gen;
 	int64_t done = 0;
 	size_t n;
 
@@ -163,6 +165,7 @@ read_available(struct uio *u, bool *again)
 	do {
 		spin_lock(lock);
 		got = tty_peek(&tty, bytes, (uint32_t)min(u->u_resid, sizeof(bytes)), &take);
+		gen = tty.t_gen;
 		spin_unlock(lock);
 		*again = take == 0 && done == 0;
 		n = uio_put(u, bytes, got);
@@ -172,7 +175,7 @@ read_available(struct uio *u, bool *again)
 			done = done == 0 ? -EFAULT : done;
 		}
 		spin_lock(lock);
-		tty_take(&tty, take);
+		tty_take(&tty, gen, take);
 		spin_unlock(lock);
 		/* Go on only in a long line, or a stream, that the buffer cut. */
 	} while (n == sizeof(bytes) && take == n && bytes[n - 1] != '\n' && u->u_resid > 0);
