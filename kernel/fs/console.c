@@ -18,6 +18,7 @@
 #include <kernel/kmem.h>
 #include <kernel/options.h>
 #include <kernel/printf.h>
+#include <kernel/proc.h>
 #include <kernel/sched.h>
 #include <kernel/sleepq.h>
 #include <kernel/string.h>
@@ -241,7 +242,8 @@ console_write(struct file *f __unused, struct uio *u, uint64_t *off __unused)
 			break;
 		}
 		/* Who is being killed need not wait for a slow line. */
-		if ((atomic_load_relaxed(&curlwp()->l_flag) & LW_KILL) != 0)
+		preempt_point();
+		if (lwp_killed(curlwp()))
 			break;
 	}
 	mutex_unlock(&con_output);
