@@ -60,9 +60,14 @@ _Static_assert(sizeof(struct rt_sigframe) == 440, "struct rt_sigframe");
 
 /* FXSAVE's area, its last bytes used as Linux does; then XSAVE's header; then the components. */
 struct fpstate {
-	uint8_t fp_legacy[24];
-	uint32_t fp_mxcsr;
-	uint8_t fp_legacy2[436];
+	uint64_t fp_control; /* FCW, FSW, FTW, a reserved byte, FOP */
+	uint64_t fp_ip, fp_dp;
+	uint32_t fp_mxcsr, fp_mxcsr_mask;
+	struct {
+		uint64_t mantissa, exponent; /* exponent: 16 bits; the rest is reserved */
+	} fp_st[8];
+	uint64_t fp_xmm[16][2];
+	uint64_t fp_reserved[6];
 	uint32_t fp_magic1, fp_extended_size; /* size with the closing magic number */
 	uint64_t fp_xfeatures;
 	uint32_t fp_xstate_size;
@@ -71,8 +76,8 @@ struct fpstate {
 	uint64_t fp_header_reserved[6];
 	uint8_t fp_components[FPU_AREA - 576];
 } __aligned(64);
-_Static_assert(sizeof(struct fpstate) == FPU_AREA && offsetof(struct fpstate, fp_magic1) == 464 &&
-	offsetof(struct fpstate, fp_xstate_bv) == 512,
+_Static_assert(sizeof(struct fpstate) == FPU_AREA && offsetof(struct fpstate, fp_mxcsr) == 24 &&
+	offsetof(struct fpstate, fp_magic1) == 464 && offsetof(struct fpstate, fp_xstate_bv) == 512,
     "struct fpstate");
 #define FP_LEGACY_SIZE offsetof(struct fpstate, fp_xstate_bv)
 
@@ -91,8 +96,12 @@ fpstate_out(uintptr_t dst)
 	struct fpstate fp;
 	size_t size = fpu_area_size();
 
-	/* What the instruction leaves alone must not be old kernel memory. */
-	memset(&fp.fp_legacy2[416 - 28], 0, offsetof(struct fpstate, fp_components) - 416);
+	/* What the instruction leaves alone, or may, must not be old kernel memory. */
+	fp.fp_control = 0;
+	for (unsigned i = 0; i < 8; i++)
+		fp.fp_st[i].exponent = 0;
+	memset(fp.fp_reserved, 0,
+	    offsetof(struct fpstate, fp_components) - offsetof(struct fpstate, fp_reserved));
 	fpu_save(&fp);
 	if (fpu_features() == 0)
 		return arch_copyout(dst, &fp, size);

@@ -19,12 +19,11 @@
 #include <kernel/printf.h>
 
 #include "refclock.h"
+#include "timescale.h"
 
 #define NSEC_PER_SEC      1000000000ul
 #define CALIBRATE_PER_SEC 100 /* 1/100 s each */
 #define SAMPLES           8
-#define TSC_SHIFT         4 /* for rates down to 62.5 MHz; 12 years at 3 GHz */
-#define LONGEST_NS        ((nsec_t)1 << 60)
 #define LONGEST_COUNT_NS  ((nsec_t)1 << 32)
 #define NEVER             ((nsec_t)-1) /* NSEC_FOREVER */
 
@@ -32,10 +31,8 @@
 #define CPUID1_ECX_TSC_DEADLINE (1u << 24)
 
 /* Constant after time_init(). */
-static uint64_t tsc_base;    /* counter when the clock was 0 */
-static uint64_t tsc_to_ns;   /* ns = ticks << TSC_SHIFT * this >> 64 */
-static uint64_t ns_to_tsc;   /* ticks = ns * this >> 32 */
-static uint64_t ns_to_count; /* of the APIC's timer, same form */
+static struct timescale scale;
+static uint64_t ns_to_count; /* of the APIC's timer: counts = ns * this >> 32 */
 static bool deadline;
 static nsec_t wall_at_boot;
 
@@ -49,19 +46,13 @@ struct sample {
 nsec_t
 arch_time_ns(void)
 {
-	return mul_high((rdtsc() - tsc_base) << TSC_SHIFT, tsc_to_ns);
+	return ticks_to_ns(&scale, rdtsc());
 }
 
 nsec_t
 arch_time_wall_at_boot(void)
 {
 	return wall_at_boot;
-}
-
-static inline uint64_t
-scale32(uint64_t v, uint64_t factor)
-{
-	return (uint64_t)((unsigned __int128)v * factor >> 32);
 }
 
 void
@@ -71,8 +62,7 @@ arch_timer_set(nsec_t when)
 	uint64_t count;
 
 	if (deadline) {
-		wrmsr(MSR_TSC_DEADLINE,
-		    when == NEVER ? 0 : tsc_base + scale32(min(when, LONGEST_NS), ns_to_tsc) + 1);
+		wrmsr(MSR_TSC_DEADLINE, when == NEVER ? 0 : ns_to_ticks(&scale, when, rdtsc()));
 		return;
 	}
 	count = 0;
@@ -124,16 +114,6 @@ calibrate(const struct refclock *r, uint64_t *tsc_hz, uint64_t *count_hz)
 	*count_hz = (uint64_t)(a.count - b.count) * r->hz / ticks;
 }
 
-/* n << shift / d, for results below 2^64. */
-static uint64_t
-ratio(uint64_t n, unsigned shift, uint64_t d)
-{
-	uint64_t high = shift == 0 ? 0 : n >> (64 - shift), low = n << shift, quotient, rest;
-
-	__asm("divq %4" : "=a"(quotient), "=d"(rest) : "a"(low), "d"(high), "r"(d) : "cc");
-	return quotient;
-}
-
 void
 time_init(void)
 {
@@ -141,13 +121,13 @@ time_init(void)
 	uint64_t tsc_hz, count_hz;
 
 	calibrate(r, &tsc_hz, &count_hz);
-	if (tsc_hz < NSEC_PER_SEC >> TSC_SHIFT || count_hz == 0)
+	if (tsc_hz <= NSEC_PER_SEC >> TSC_SHIFT || count_hz == 0)
 		panic("time: by the %s the TSC runs at %lu Hz, the APIC timer at %lu Hz", r->name,
 		    tsc_hz, count_hz);
-	ns_to_tsc = ratio(tsc_hz, 32, NSEC_PER_SEC);
+	scale.ts_to_ticks = ratio(tsc_hz, 32, NSEC_PER_SEC) + 1;
 	ns_to_count = ratio(count_hz, 32, NSEC_PER_SEC);
-	tsc_base = rdtsc();
-	tsc_to_ns = ratio(NSEC_PER_SEC, 64 - TSC_SHIFT, tsc_hz);
+	scale.ts_base = rdtsc();
+	scale.ts_to_ns = ratio(NSEC_PER_SEC, 64 - TSC_SHIFT, tsc_hz);
 	wall_at_boot = rtc_read();
 	deadline = (cpuid(1, 0).ecx & CPUID1_ECX_TSC_DEADLINE) != 0;
 	if (deadline)
@@ -188,7 +168,7 @@ void
 time_delay_us(unsigned us)
 {
 	uint64_t ticks =
-	    tsc_to_ns != 0 ? scale32((uint64_t)us * 1000, ns_to_tsc) : (uint64_t)us * 4000;
+	    scale.ts_to_ns != 0 ? scale32((uint64_t)us * 1000, scale.ts_to_ticks) : (uint64_t)us * 4000;
 	uint64_t start = rdtsc();
 
 	while (rdtsc() - start < ticks)

@@ -6,6 +6,8 @@
  * the reader who takes bytes, not while it waits for them; it shows the bytes to user memory first
  * and takes them when they have arrived, so a bad address loses none. The line discipline's state,
  * which the interrupt handler changes too, is guarded by the spin lock of the readers' sleep queue.
+ * That is not held from the look at the bytes to their taking: con_reading keeps other readers out
+ * of the gap, and the generation tells of a flush (TCSETSF) in it.
  */
 #include <kernel/console.h>
 
@@ -16,6 +18,7 @@
 #include <kernel/kmem.h>
 #include <kernel/options.h>
 #include <kernel/printf.h>
+#include <kernel/proc.h>
 #include <kernel/sched.h>
 #include <kernel/sleepq.h>
 #include <kernel/string.h>
@@ -155,7 +158,7 @@ read_available(struct uio *u, bool *again)
 {
 	struct spinlock *lock = sleepq_lock_of(&tty);
 	char bytes[CHUNK];
-	uint32_t got, take;
+	uint32_t got, take, gen;
 	int64_t done = 0;
 	size_t n;
 
@@ -164,6 +167,7 @@ read_available(struct uio *u, bool *again)
 	do {
 		spin_lock(lock);
 		got = tty_peek(&tty, bytes, (uint32_t)min(u->u_resid, sizeof(bytes)), &take);
+		gen = tty.t_gen;
 		spin_unlock(lock);
 		*again = take == 0 && done == 0;
 		n = uio_put(u, bytes, got);
@@ -173,7 +177,7 @@ read_available(struct uio *u, bool *again)
 			done = done == 0 ? -EFAULT : done;
 		}
 		spin_lock(lock);
-		tty_take(&tty, take);
+		tty_take(&tty, gen, take);
 		spin_unlock(lock);
 		/* Go on only in a long line, or a stream, that the buffer cut. */
 	} while (n == sizeof(bytes) && take == n && bytes[n - 1] != '\n' && u->u_resid > 0);
@@ -239,7 +243,8 @@ console_write(struct file *f __unused, struct uio *u, uint64_t *off __unused)
 			break;
 		}
 		/* Who is being killed need not wait for a slow line. */
-		if ((atomic_load_relaxed(&curlwp()->l_flag) & LW_KILL) != 0)
+		preempt_point();
+		if (lwp_killed(curlwp()))
 			break;
 	}
 	mutex_unlock(&con_output);

@@ -9,6 +9,7 @@
 #include <arch/arch_if.h>
 #include <kernel/debug.h>
 #include <kernel/random.h>
+#include <kernel/sched.h>
 #include <kernel/string.h>
 #include <kernel/uio.h>
 
@@ -52,6 +53,9 @@ random_read(struct file *f __unused, struct uio *u, uint64_t *off __unused)
 		done += (int64_t)n;
 		if (n < chunk)
 			return done > 0 ? done : -EFAULT;
+		preempt_point();
+		if (lwp_interrupted(curlwp()))
+			break; /* as on Linux, any signal ends it */
 	}
 	return done;
 }

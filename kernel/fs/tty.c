@@ -6,6 +6,7 @@
  */
 #include "tty.h"
 
+#include <kernel/panic.h>
 #include <kernel/string.h>
 
 #define CTRL(c)    ((c)&0x1f)
@@ -29,6 +30,14 @@ tty_init(struct tty *t, bool stream)
 	t->t_modes.c_cc[VEOF] = CTRL('D');
 	t->t_modes.c_cc[VSUSP] = CTRL('Z');
 	t->t_modes.c_cc[VMIN] = 1;
+}
+
+static void
+check_order(const struct tty *t)
+{
+	KASSERTMSG(t->t_line - t->t_tail <= TTY_RING && t->t_head - t->t_tail <= TTY_RING &&
+		t->t_line - t->t_tail <= t->t_head - t->t_tail,
+	    "tty: tail %u, line %u, head %u", t->t_tail, t->t_line, t->t_head);
 }
 
 static bool
@@ -170,8 +179,13 @@ tty_peek(const struct tty *t, char *dst, uint32_t n, uint32_t *take)
 }
 
 void
-tty_take(struct tty *t, uint32_t take)
+tty_take(struct tty *t, uint32_t gen, uint32_t take)
 {
+	check_order(t);
+	if (gen != t->t_gen)
+		return;
+	KASSERTMSG(take <= t->t_line - t->t_tail, "tty: %u of %u entries taken", take,
+	    t->t_line - t->t_tail);
 	if (t->t_stream && take == 1 && t->t_ring[t->t_tail & MASK] == TTY_EOF)
 		return;
 	t->t_tail += take;
@@ -183,6 +197,7 @@ tty_available(const struct tty *t)
 {
 	uint32_t pos = t->t_tail;
 
+	check_order(t);
 	while (pos != t->t_line && t->t_ring[pos & MASK] != TTY_EOF)
 		pos++;
 	return pos - t->t_tail;
@@ -192,8 +207,10 @@ void
 tty_set_modes(struct tty *t, const struct abi_termios *modes, bool flush)
 {
 	t->t_modes = *modes;
-	if (flush)
+	if (flush) {
 		t->t_tail = t->t_line = t->t_head;
+		t->t_gen++;
+	}
 	if ((modes->c_lflag & ICANON) == 0)
 		commit(t);
 }

@@ -16,11 +16,12 @@
 
 /*
  * struct tty, field locks: (u) its user's lock
- * Positions count up for ever: tail <= line <= head. Readers get what lies between tail and line;
- * what lies behind is the unfinished line.
+ * Positions count up for ever: tail <= line <= head <= tail + TTY_RING. Readers get what lies
+ * between tail and line; what lies behind is the unfinished line.
  */
 struct tty {
 	uint32_t t_tail, t_line, t_head; /* (u) */
+	uint32_t t_gen;                  /* (u) how often it was flushed */
 	bool t_stream;                   /* (u) stdin=serial */
 	bool t_quoted;                   /* (u) stream: the next byte is a plain one */
 	struct abi_termios t_modes;      /* (u) */
@@ -39,7 +40,12 @@ unsigned tty_input(struct tty *, char c, char echo[TTY_ECHO], bool *wake);
  * 0: nothing is there.
  */
 uint32_t tty_peek(const struct tty *, char *dst, uint32_t n, uint32_t *take);
-void tty_take(struct tty *, uint32_t take);
+/*
+ * Takes up to `take` entries that tty_peek() has shown when t_gen was `gen`. Its user may let go of
+ * the lock between the two: after a flush there is nothing left to take.
+ * => nobody else has taken any meanwhile
+ */
+void tty_take(struct tty *, uint32_t gen, uint32_t take);
 uint32_t tty_available(const struct tty *);
 void tty_set_modes(struct tty *, const struct abi_termios *, bool flush);
 

@@ -7,6 +7,7 @@
 #include <abi/errno.h>
 #include <arch/arch_if.h>
 #include <kernel/kmem.h>
+#include <kernel/sched.h>
 
 /* Does the buffer lie in user space? As Linux, this is asked before anything else is done. */
 static bool
@@ -144,6 +145,9 @@ uio_zero(struct uio *u, size_t n)
 			break;
 		advance(u, piece);
 		done += piece;
+		preempt_point();
+		if (lwp_interrupted(curlwp()))
+			break;
 	}
 	return done;
 }

@@ -200,7 +200,7 @@ vm_populate(struct vmspace *vm, vaddr_t va, size_t size)
 	vaddr_t end = va + size;
 	int error = 0;
 
-	for (; va < end && error == 0; va += PAGE_SIZE) {
+	for (; va < end && error == 0 && !lwp_killed(arch_curlwp()); va += PAGE_SIZE) {
 		struct vm_region *r;
 
 		mutex_lock(&vm->vm_lock);

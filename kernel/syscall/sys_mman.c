@@ -17,6 +17,9 @@
 
 #define PROT_ALL (PROT_R | PROT_W | PROT_X)
 #define PROT_SEM 8 /* accepted, no meaning */
+
+#define POPULATE_PIECE ((size_t)1 << 20)
+
 #define MAP_KNOWN \
 	(MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_32BIT | MAP_GROWSDOWN | MAP_DENYWRITE | \
 	    MAP_EXECUTABLE | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | \
@@ -42,6 +45,16 @@ mmap_file(int fd, int prot, bool shared, struct vmobj **obj, int *maxprot)
 		return -EACCES;
 	}
 	return 0;
+}
+
+/* Piece by piece: on one CPU the others want to run, too. */
+static void
+populate(struct vmspace *vm, vaddr_t va, size_t size)
+{
+	for (size_t done = 0; done < size && !lwp_killed(curlwp()); done += POPULATE_PIECE) {
+		vm_populate(vm, va + done, min(size - done, POPULATE_PIECE));
+		preempt_point();
+	}
 }
 
 int64_t
@@ -105,7 +118,7 @@ sys_mmap(const uint64_t *a)
 	if (error != 0)
 		return error;
 	if ((flags & MAP_LOCKED) != 0 || (flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE)
-		vm_populate(vm, addr, size);
+		populate(vm, addr, size);
 	return (int64_t)addr;
 }
 

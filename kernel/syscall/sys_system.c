@@ -93,6 +93,9 @@ sys_getrandom(const uint64_t *a)
 		if (arch_copyout(ubuf + done, bytes, chunk) != 0)
 			return done > 0 ? (int64_t)done : -EFAULT;
 		done += chunk;
+		preempt_point();
+		if (lwp_interrupted(curlwp()))
+			break; /* as on Linux, any signal ends it */
 	}
 	return (int64_t)done;
 }

@@ -2,7 +2,8 @@
 /*
  * Registers belong to their thread: general, x87, SSE and AVX registers, MXCSR
  * and the x87 control word survive preemption, system calls and handlers
- * (B19), and no process sees what another left in them.
+ * (B19), and no process sees what another left in them, nor the kernel's memory
+ * in the bytes of a signal frame that no register fills.
  *
  * test: timeout=90
  * test: name=b19 flavour=debug smp=2,4 append="fp=switch-before-clear-RUNNING:100" args="40"
@@ -17,8 +18,10 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "tap.h"
@@ -274,6 +277,82 @@ clean_thread(void *arg)
 	return (void *)(long)(mx & 0x6000);
 }
 
+/* --- the reserved bytes of a frame's FPU state ------------------------------------------ */
+#define ALT_SIZE    65536
+#define FRAME_FPU   576 /* FXSAVE's area and XSAVE's header */
+#define FRAME_MAGIC 0x46505853u
+
+static unsigned char frame[FRAME_FPU];
+
+static void
+on_frame(int sig, siginfo_t *info, void *ctx)
+{
+	const ucontext_t *uc = ctx;
+
+	(void)sig;
+	(void)info;
+	memcpy(frame, uc->uc_mcontext.fpregs, sizeof(frame));
+}
+
+static int
+nonzero(const char *what, int from, int to)
+{
+	for (int i = from; i < to; i++)
+		if (frame[i] != 0) {
+			diag("why: byte %d, in %s, is %02x", i, what, frame[i]);
+			return 1;
+		}
+	return 0;
+}
+
+static int
+frame_is_dirty(void)
+{
+	uint32_t magic;
+	int n = nonzero("the control words", 5, 6);
+
+	for (int r = 0; r < 8; r++)
+		n += nonzero("an x87 register", 32 + 16 * r + 10, 32 + 16 * r + 16);
+	n += nonzero("the end of the legacy area", 416, 464);
+	memcpy(&magic, frame + 464, sizeof(magic));
+	if (magic == FRAME_MAGIC)
+		n += nonzero("XSAVE's header", 520, 576);
+	return n;
+}
+
+static int
+leave(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+/* On a stack of zeros: a kernel that leaves those bytes alone passes, too. */
+static void
+test_reserved(void)
+{
+	struct sigaction sa = { .sa_sigaction = on_frame, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+	stack_t ss = { .ss_sp = private_mem(ALT_SIZE), .ss_size = ALT_SIZE };
+	char *none[] = { NULL }, text[64];
+	struct stat st;
+	int bad = 0;
+
+	sigaction(SIGUSR2, &sa, NULL);
+	sigaltstack(&ss, NULL);
+	for (int i = 0; i < 200 && bad == 0; i++) {
+		/* Calls that leave something behind on the kernel's stack. */
+		stat("/bin", &st);
+		readlink("/no/such/file", text, sizeof(text));
+		execve("/no/such/file", none, none);
+		if (i % 20 == 0)
+			reap(spawn(leave, NULL));
+		memset(ss.ss_sp, 0, ALT_SIZE);
+		kill(getpid(), SIGUSR2);
+		bad += frame_is_dirty();
+	}
+	is_int(bad, 0, "no old memory in the reserved bytes of a signal frame");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -286,6 +365,7 @@ main(int argc, char **argv)
 	rounds = arg_long(argc, argv, 1, rounds);
 	test_preemption();
 	test_handler();
+	test_reserved();
 	poison();
 	for (i = 0; i < 8; i++) {
 		poison();

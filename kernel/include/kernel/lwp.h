@@ -9,6 +9,7 @@
 
 #include <abi/signal.h>
 #include <arch/lwp_types.h> /* struct arch_lwp */
+#include <kernel/atomic.h>
 #include <kernel/callout.h>
 #include <kernel/list.h>
 #include <kernel/types.h>
@@ -196,6 +197,16 @@ lwp_eprio(const struct lwp *l) /* effective priority => l locked */
 	if (l->l_kpribase && pri < PRI_KERNEL)
 		pri = PRI_KERNEL + (pri >> 1);
 	return pri > l->l_inheritedprio ? pri : l->l_inheritedprio;
+}
+
+/*
+ * Would an interruptible sleep of l fail now? A call that moves much asks after each piece, and then
+ * returns what is done. A hint: no lock is held.
+ */
+static inline bool
+lwp_interrupted(const struct lwp *l)
+{
+	return (atomic_load_relaxed(&l->l_flag) & LW_INTERRUPT) != 0;
 }
 
 #endif

@@ -9,6 +9,7 @@
 #include <abi/signal.h>
 #include <kernel/cv.h>
 #include <kernel/list.h>
+#include <kernel/lwp.h>
 #include <kernel/mutex.h>
 #include <kernel/types.h>
 
@@ -129,5 +130,16 @@ extern struct list allproc;    /* (x) live processes */
 extern struct list zombproc;   /* (x) zombies */
 extern struct proc proc0;      /* kernel process */
 extern struct proc *initproc;  /* (c) after boot: PID 1 */
+
+/* Has l, the current LWP, nothing left to do but die? SIGKILL is only pending while it runs. A hint: no lock. */
+static inline bool
+lwp_killed(const struct lwp *l)
+{
+	uint32_t flags = atomic_load_relaxed(&l->l_flag) & (LW_KILL | LW_PENDSIG);
+
+	return unlikely(flags != 0) &&
+	    ((flags & LW_KILL) != 0 ||
+		(atomic_load_relaxed(&l->l_proc->p_sigpend.sp_set) & SIGBIT(SIGKILL)) != 0);
+}
 
 #endif

@@ -54,7 +54,7 @@ extern const char *const lwp_state_name[];
 /* ---- switch ---- */
 void mi_switch(
     struct lwp *); /* l == curlwp, its lock and this CPU's spc_mutex held; all released on return */
-void preempt(void);                    /* involuntary yield from user return; no locks */
+void preempt(void);                    /* involuntary yield; no spin lock held */
 void yield(void);                      /* sched_yield */
 void sched_enter_switch(struct lwp *); /* with l locked: takes spc_mutex too, then mi_switch() */
 void lwp_exit_switch(struct lwp *) __noreturn; /* ZOMB, locked */
@@ -121,6 +121,17 @@ curlwp(void)
 }
 
 #define curproc() (curlwp()->l_proc)
+
+/*
+ * Between the pieces of a long call: lets who is more urgent run, as the way back to user mode would.
+ * => no spin lock held
+ */
+static inline void
+preempt_point(void)
+{
+	if (unlikely(atomic_load_relaxed(&curcpu()->ci_want_resched) != 0))
+		preempt();
+}
 
 /* Panics unless the current LWP may sleep here (PROTOCOL 4.1). */
 #ifdef DEBUG

@@ -29,7 +29,7 @@ void uio_free(struct uio *);
 
 /*
  * Kernel to user, user to kernel, zeros to user: up to n bytes; returns how many were moved. Less
- * than both n and u_resid means a bad address.
+ * than both n and u_resid means a bad address, or of uio_zero(), after some, lwp_interrupted().
  * => may fault: no spin lock, no lock of rank RANK_VMSPACE or above held
  */
 size_t uio_put(struct uio *, const void *, size_t n);

@@ -71,7 +71,7 @@ int vm_remap(
     struct vmspace *, vaddr_t old, size_t oldsize, size_t newsize, int flags, vaddr_t *newaddr);
 /* MADV_*. */
 int vm_advise(struct vmspace *, vaddr_t, size_t, int advice);
-/* Touches the pages; stops quietly at the first that fails. */
+/* Touches the pages; stops quietly at the first that fails, and when the caller is killed. */
 void vm_populate(struct vmspace *, vaddr_t, size_t);
 /* Returns the break in force. */
 vaddr_t vm_brk(struct vmspace *, vaddr_t newbrk);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The line discipline: lines and their editing, end of file, echo, streams, a full ring.
+ * The line discipline: lines and their editing, end of file, echo, streams, a full ring, a flush
+ * while a reader is between look and take.
  *
  * sources: kernel/fs/tty.c
  * cflags: -Ikernel/fs
@@ -49,7 +50,7 @@ reads(uint32_t n, const char *want, int len)
 		return m == 0 && take == 0;
 	if (m != (uint32_t)len || take == 0 || memcmp(got, want, m) != 0)
 		return false;
-	tty_take(&t, take);
+	tty_take(&t, t.t_gen, take);
 	return true;
 }
 
@@ -124,13 +125,48 @@ test_full(void)
 	CHECK(tty_available(&t) == 0 && t.t_head - t.t_tail == TTY_RING - 1);
 	type("\n", 1);
 	CHECK(tty_peek(&t, got, sizeof(got), &take) == TTY_RING && got[TTY_RING - 1] == '\n');
-	tty_take(&t, take);
+	tty_take(&t, t.t_gen, take);
 	type("more\n", 5);
 	CHECK(reads(100, "more\n", 5));
 	/* Positions wrap. */
 	t.t_tail = t.t_line = t.t_head = 0xfffffffe;
 	type("over the edge\n", 14);
 	CHECK(reads(100, "over the edge\n", 14));
+}
+
+static void
+test_flush(void)
+{
+	struct abi_termios m;
+	char got[16];
+	uint32_t take, gen;
+
+	start(false);
+	m = t.t_modes;
+	m.c_lflag = 0;
+	tty_set_modes(&t, &m, false);
+	type("abc", 3);
+	gen = t.t_gen;
+	CHECK(tty_peek(&t, got, sizeof(got), &take) == 3 && take == 3);
+	tty_set_modes(&t, &m, true);
+	tty_take(&t, gen, take);
+	CHECK(tty_available(&t) == 0 && reads(100, "", -1));
+	/* What came after the flush is not taken for what was shown before it. */
+	type("abc", 3);
+	gen = t.t_gen;
+	CHECK(tty_peek(&t, got, sizeof(got), &take) == 3 && take == 3);
+	tty_set_modes(&t, &m, true);
+	type("defg", 4);
+	tty_take(&t, gen, take);
+	CHECK(tty_available(&t) == 4 && reads(100, "defg", 4));
+	/* Without a flush, more that came meanwhile stays. */
+	type("abc", 3);
+	gen = t.t_gen;
+	CHECK(tty_peek(&t, got, sizeof(got), &take) == 3);
+	type("de", 2);
+	tty_set_modes(&t, &m, false);
+	tty_take(&t, gen, take);
+	CHECK(tty_available(&t) == 2 && reads(100, "de", 2));
 }
 
 int
@@ -141,5 +177,6 @@ main(void)
 	test_raw();
 	test_stream();
 	test_full();
+	test_flush();
 	return host_done();
 }

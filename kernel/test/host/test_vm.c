@@ -303,6 +303,7 @@ single_cases(void)
 	const void *obj;
 	uint64_t off;
 	char text[8] = "1234567";
+	size_t pages_before;
 
 	CHECK(vm_map(vm, &va, 3 * PAGE_SIZE, RW, RWX, 0, false, false, NULL, 0) == 0 &&
 	    va == vm->vm_mmap_top - 3 * PAGE_SIZE);
@@ -394,6 +395,22 @@ single_cases(void)
 	the_lwp.l_pflag = 0;
 	CHECK(vm_fault_trap(NULL, USER_END, PROT_R, true, false) == -EFAULT &&
 	    fault_code == SEGV_MAPERR);
+
+	/* Who is killed populates nothing more; a signal with a handler does not matter. */
+	pages_before = vm_resident(vm);
+	the_lwp.l_proc = &the_proc;
+	the_lwp.l_flag = LW_PENDSIG;
+	the_proc.p_sigpend.sp_set = SIGBIT(SIGKILL);
+	vm_populate(vm, va + 2 * PAGE_SIZE, PAGE_SIZE);
+	CHECK(vm_resident(vm) == pages_before);
+	the_proc.p_sigpend.sp_set = SIGBIT(SIGUSR1);
+	vm_populate(vm, va + 2 * PAGE_SIZE, PAGE_SIZE);
+	CHECK(vm_resident(vm) == pages_before + 1);
+	the_lwp.l_flag = LW_KILL;
+	CHECK(vm_advise(vm, va + 2 * PAGE_SIZE, PAGE_SIZE, MADV_DONTNEED) == 0);
+	vm_populate(vm, va + 2 * PAGE_SIZE, PAGE_SIZE);
+	CHECK(vm_resident(vm) == pages_before);
+	the_lwp.l_flag = 0;
 	CHECK(vm_check(vm) == NULL);
 	vmspace_unref(vm);
 	the_proc.p_rlimit[9].cur = UINT64_MAX;

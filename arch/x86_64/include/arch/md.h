@@ -64,7 +64,7 @@ size_t fpu_area_size(void);
 uint64_t fpu_features(void); /* XCR0, or 0 without XSAVE */
 uint32_t fpu_mxcsr_mask(void);
 void fpu_area_init(void *);      /* a state that loads as the initial one */
-void fpu_save(void *area);       /* live registers, every component written */
+void fpu_save(void *area);       /* live registers, every component; reserved bytes may stay */
 void fpu_load(const void *area); /* => the area is valid */
 void fpu_load_initial(void);
 
