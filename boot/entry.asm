@@ -30,7 +30,7 @@ MSR_EFER	equ 0xc0000080
 EFER_ON		equ 0x901	; NXE LME SCE
 
 	extern	arch_start, cpu0
-	global	_start:function, boot_pml4:data, boot_stack:data
+	global	_start:function, boot_pml4:data, boot_stack:data, boot_stack_guard:data
 
 	section .bss nobits alloc noexec write align=4096
 boot_pml4:
@@ -41,6 +41,8 @@ image_pdpt:
 	resb	4096
 page_dirs:
 	resb	4096 * GIBS
+boot_stack_guard:		; not mapped once the kernel's page tables are loaded
+	resb	4096
 boot_stack:
 	resb	KSTACK_SIZE
 

@@ -22,6 +22,7 @@ _Static_assert(sizeof(struct lwp) % CACHE_LINE == 0, "the FPU save area follows"
 #define CR0_TS 0x8ul
 #define CR0_NE 0x20ul
 
+#define CR4_MCE        (1ul << 6)
 #define CR4_OSFXSR     (1ul << 9)
 #define CR4_OSXMMEXCPT (1ul << 10)
 #define CR4_UMIP       (1ul << 11)
@@ -56,6 +57,8 @@ cpu_detect(void)
 	struct cpuid c1 = cpuid(1, 0), c7 = cpuid(7, 0);
 
 	hwcap = c1.edx;
+	if (c1.edx & 1u << 7)
+		cr4_bits |= CR4_MCE; /* without it a machine check is a reset */
 	if (c1.ecx & 1u << 26)
 		cr4_bits |= CR4_OSXSAVE;
 	if (c7.ebx & 1u << 0) {

@@ -10,6 +10,7 @@
  * Nothing is both writable and executable, and nothing is mapped at low addresses.
  */
 #include <arch/arch_if.h>
+#include <arch/md.h>
 #include <arch/pmap_md.h>
 #include <kernel/bootinfo.h>
 #include <kernel/cpu.h>
@@ -126,7 +127,8 @@ pmap_bootstrap(const struct bootinfo *bi)
 	pmem_early_init(bi, PMAP_BOOT_LIMIT);
 	map_image(__text_start, __text_end, 0);
 	map_image(__rodata_start, __rodata_end, PTE_NX);
-	map_image(__data_start, __bss_end, PTE_W | PTE_NX);
+	map_image(__data_start, boot_stack_guard, PTE_W | PTE_NX);
+	map_image(boot_stack_guard + PAGE_SIZE, __bss_end, PTE_W | PTE_NX);
 	map_range(0, GIB); /* image, firmware tables, AP start page */
 	for (unsigned i = 0; i < bi->bi_nram; i++)
 		map_range(bi->bi_ram[i].start, bi->bi_ram[i].end);

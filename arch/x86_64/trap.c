@@ -369,7 +369,7 @@ trap_ist(struct trapframe *tf)
 	case T_DF:
 		cr2 = read_cr2();
 		print_registers(tf);
-		if (kstack_is_guard(cr2))
+		if (kstack_is_guard(cr2) || cr2 - (uintptr_t)boot_stack_guard < PAGE_SIZE)
 			panic(
 			    "kernel stack overflow at %#lx: rsp %#lx, the stack of lid %d begins at %p",
 			    tf->tf_rip, tf->tf_rsp, l->l_lid, l->l_kstack);

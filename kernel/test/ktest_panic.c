@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * In-kernel tests that must end in a panic: the assertions and guards that the other tests rely on.
+ * In-kernel tests of the assertions and guards that the other tests rely on; most must end in a panic.
  */
 #include <abi/errno.h>
+#include <arch/arch_if.h>
 #include <kernel/debug.h>
 #include <kernel/idtable.h>
 #include <kernel/mutex.h>
@@ -79,6 +80,31 @@ panic_stack(void)
 	return eat_stack(0) ? -EIO : -EIO;
 }
 KTEST(panic_stack, "panic-kernel-stack", panic_stack);
+
+static void
+read_byte(void *addr)
+{
+	(void)*(volatile const char *)addr;
+}
+
+/* The page below each kernel stack is not mapped; that of the boot CPU's idle LWP is a case of its own. */
+static int
+stack_guard(void)
+{
+	const struct lwp *l;
+	int bad = 0;
+	bool intr = arch_intr_disable();
+
+	for (l = atomic_load_acquire(&lwp_all); l != NULL; l = l->l_allnext) {
+		if (l->l_kstack == NULL)
+			continue;
+		bad += arch_try(read_byte, (char *)l->l_kstack) != 0;
+		bad += arch_try(read_byte, (char *)l->l_kstack - 1) != -EFAULT;
+	}
+	arch_intr_restore(intr);
+	return bad == 0 ? 0 : -EIO;
+}
+KTEST(stack_guard, "stack-guard", stack_guard);
 
 static int
 panic_fsck(void)

@@ -98,6 +98,7 @@ void lwp_trampoline(void);
 
 void arch_start(uint32_t magic, uint32_t info) __noreturn;
 void ap_main(struct cpu *) __noreturn;
-extern char boot_stack[]; /* KSTACK_SIZE bytes: the stack of lwp0 */
+extern char boot_stack[];       /* KSTACK_SIZE bytes: the stack of lwp0 */
+extern char boot_stack_guard[]; /* the page below */
 
 #endif
