@@ -8,6 +8,7 @@
 #include <kernel/cpu.h>
 #include <kernel/kmem.h>
 #include <kernel/lwp.h>
+#include <kernel/trace.h>
 
 #include <abi/errno.h>
 
@@ -74,6 +75,9 @@ genassym(void)
 	DEFINE(T_MC, T_MC);
 	DEFINE(T_CP, T_CP);
 	DEFINE(T_IRQ, T_IRQ);
+
+	DEFINE(TRC_SYSCALL, TRC_SYSCALL);
+	DEFINE(BRANCH_CALL, BRANCH_CALL);
 
 	DEFINE(KSTACK_SIZE, KSTACK_SIZE);
 	DEFINE(USER_END, USER_END);

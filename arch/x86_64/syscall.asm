@@ -19,7 +19,7 @@
 %include "assym.inc"
 %include "dwarf.inc"
 
-	extern	syscall_dispatch, user_exit
+	extern	syscall_dispatch, syscall_dispatch_traced, user_exit
 
 	section .text.entry progbits alloc exec nowrite align=16
 
@@ -54,6 +54,7 @@ syscall_entry:
 	mov	rsi, rax
 	mov	rdx, rsp		; the six arguments come first in the frame
 	sti
+call_dispatch:
 	call	syscall_dispatch
 
 	cli
@@ -84,3 +85,8 @@ syscall_entry:
 text_end:
 
 	CFI_OUTERMOST syscall_entry, text_end
+
+; struct branch_site: the call above goes to the other function while system calls are traced.
+	section set_branches progbits alloc noexec write align=8
+	dq	call_dispatch, syscall_dispatch_traced
+	db	TRC_SYSCALL, BRANCH_CALL, 0, 0, 0, 0, 0, 0

@@ -33,6 +33,7 @@
 
 /* Constant after time_init(). */
 static uint64_t tsc_base;    /* counter when the clock was 0 */
+static uint64_t tsc_hz;      /* its rate */
 static uint64_t tsc_to_ns;   /* ns = ticks << TSC_SHIFT * this >> 64 */
 static uint64_t ns_to_tsc;   /* ticks = ns * this >> 32 */
 static uint64_t ns_to_count; /* of the APIC's timer, same form */
@@ -50,6 +51,13 @@ nsec_t
 arch_time_ns(void)
 {
 	return mul_high((rdtsc() - tsc_base) << TSC_SHIFT, tsc_to_ns);
+}
+
+void
+arch_cycles_scale(uint64_t *hz, uint64_t *base)
+{
+	*hz = tsc_hz;
+	*base = tsc_base;
 }
 
 nsec_t
@@ -108,7 +116,7 @@ take_sample(const struct refclock *r)
 
 /* Measures the rates of the TSC and of the APIC's timer, in Hz. */
 static void
-calibrate(const struct refclock *r, uint64_t *tsc_hz, uint64_t *count_hz)
+calibrate(const struct refclock *r, uint64_t *hz, uint64_t *count_hz)
 {
 	struct sample a, b;
 	uint64_t ticks;
@@ -120,7 +128,7 @@ calibrate(const struct refclock *r, uint64_t *tsc_hz, uint64_t *count_hz)
 	b = take_sample(r);
 	lapic_timer_oneshot(0);
 	ticks = (b.reference - a.reference) & r->mask;
-	*tsc_hz = (b.tsc - a.tsc) * r->hz / ticks;
+	*hz = (b.tsc - a.tsc) * r->hz / ticks;
 	*count_hz = (uint64_t)(a.count - b.count) * r->hz / ticks;
 }
 
@@ -138,7 +146,7 @@ void
 time_init(void)
 {
 	const struct refclock *r = refclock_choose();
-	uint64_t tsc_hz, count_hz;
+	uint64_t count_hz;
 
 	calibrate(r, &tsc_hz, &count_hz);
 	if (tsc_hz < NSEC_PER_SEC >> TSC_SHIFT || count_hz == 0)

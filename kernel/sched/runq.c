@@ -9,6 +9,7 @@
 
 #include <kernel/kmem.h>
 #include <kernel/proc.h>
+#include <kernel/trace.h>
 
 cpuset_t sched_idle_set; /* (a) CPUs whose idle LWP runs and that no waker has claimed yet */
 
@@ -216,6 +217,7 @@ runq_make_runnable(struct lwp *l)
 
 	spin_lock(&spc->spc_mutex);
 	l->l_cpu = ci;
+	TRACE(WAKE, ci->ci_index, l->l_lid, 0);
 	l->l_target_cpu = NULL;
 	lwp_setstat(l, LS_RUN);
 	lwp_setlock(l, &spc->spc_mutex);
@@ -265,6 +267,7 @@ runq_steal(struct cpu *self)
 			lwp_setlock(found, &mine->spc_mutex);
 			sched_enqueue(found);
 			mine->spc_nsteal++;
+			TRACE(STEAL, victim->ci_index, found->l_lid, self->ci_index);
 		}
 		spin_unlock_pair(&mine->spc_mutex, &spc->spc_mutex);
 		if (found != NULL)
@@ -282,6 +285,7 @@ runq_migrate(struct lwp *l)
 	spin_unlock(&from->ci_spc->spc_mutex);
 	spin_lock_pair(&from->ci_spc->spc_mutex, &to->ci_spc->spc_mutex);
 	KASSERT(l->l_mutex == &from->ci_spc->spc_mutex && l->l_stat == LS_RUN && !l->l_running);
+	TRACE(MIGRATE, from->ci_index, l->l_lid, to->ci_index);
 	l->l_target_cpu = NULL;
 	l->l_cpu = to;
 	lwp_setlock(l, &to->ci_spc->spc_mutex);
