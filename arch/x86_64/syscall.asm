@@ -18,6 +18,7 @@
 
 %include "assym.inc"
 %include "dwarf.inc"
+%include "branch.inc"
 
 	extern	syscall_dispatch, syscall_dispatch_traced, user_exit
 
@@ -86,7 +87,4 @@ text_end:
 
 	CFI_OUTERMOST syscall_entry, text_end
 
-; struct branch_site: the call above goes to the other function while system calls are traced.
-	section set_branches progbits alloc noexec write align=8
-	dq	call_dispatch, syscall_dispatch_traced
-	db	TRC_SYSCALL, BRANCH_CALL, 0, 0, 0, 0, 0, 0
+	BRANCH_CALL_SITE TRC_SYSCALL, call_dispatch, syscall_dispatch_traced

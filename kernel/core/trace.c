@@ -21,7 +21,7 @@ struct trace_ring trace_rings[MAXCPUS];
 struct trace_ring trace_names;
 
 void
-trace_write(unsigned type, unsigned arg, uint32_t a, uint64_t b)
+trace_write(uint64_t what, uint64_t a, uint64_t b)
 {
 	bool on = arch_intr_disable();
 	struct cpu *ci = arch_curcpu();
@@ -38,11 +38,11 @@ trace_write(unsigned type, unsigned arg, uint32_t a, uint64_t b)
 	atomic_store_relaxed(&e->te_seq, 0);
 	compiler_barrier();
 	e->te_cycles = arch_cycles();
-	e->te_type = (uint8_t)type;
-	e->te_arg = (uint8_t)arg;
+	e->te_type = (uint8_t)what;
+	e->te_arg = (uint8_t)(what >> 8);
 	e->te_flags = ci->ci_intr_depth != 0 ? TRACE_INTR : 0;
 	e->te_lid = ci->ci_curlwp->l_lid;
-	e->te_a = a;
+	e->te_a = (uint32_t)a;
 	e->te_b = b;
 	atomic_store_release(&e->te_seq, (uint32_t)n + 1);
 	arch_intr_restore(on);

@@ -171,8 +171,9 @@ rings_create(void)
 /* ---- names ---- */
 
 void
-trace_name(const struct lwp *l)
+trace_name(uint64_t lwp, uint64_t new, uint64_t z __unused)
 {
+	const struct lwp *l = (const struct lwp *)(uintptr_t)lwp;
 	bool on = arch_intr_disable();
 	const struct proc *p = l->l_proc, *parent = p->p_pptr;
 	struct trace_called *t;
@@ -194,6 +195,8 @@ trace_name(const struct lwp *l)
 	memcpy(t->tn_lname, l->l_name, sizeof(t->tn_lname));
 	memcpy(t->tn_comm, p->p_comm, sizeof(t->tn_comm));
 	atomic_store_release(&t->tn_seq, (uint32_t)n + 1);
+	if (new)
+		trace_write(TR_CREATE, (uint32_t)l->l_lid, (uint32_t)p->p_pid);
 	arch_intr_restore(on);
 }
 
@@ -203,7 +206,7 @@ name_everybody(void)
 {
 	for (const struct lwp *l = atomic_load_acquire(&lwp_all); l != NULL; l = l->l_allnext)
 		if (l->l_stat != LS_IDL || (l->l_flag & LW_IDLE))
-			trace_name(l);
+			trace_name((uintptr_t)l, 0, 0);
 }
 
 /* ---- switching ---- */

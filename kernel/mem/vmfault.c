@@ -27,7 +27,6 @@
 #include <kernel/pmem.h>
 #include <kernel/proc.h>
 #include <kernel/string.h>
-#include <kernel/trace.h>
 
 #include "vm_internal.h"
 
@@ -260,9 +259,7 @@ vm_fault_trap(struct trapframe *frame, uintptr_t addr, int access, bool user, bo
 	(void)present; /* looked up again under vm_lock */
 	if (unlikely(!user && (l->l_pflag & LP_NOFAULT) != 0))
 		return -EFAULT;
-	TRACE(FAULT, access | (user ? TRACE_USER : 0), 0, addr);
 	error = vm_fault(l->l_proc->p_vmspace, addr, access);
-	TRACE(FAULT_END, 0, error, addr);
 	if (likely(error == 0)) {
 		l->l_minflt++;
 		return 0;

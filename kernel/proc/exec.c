@@ -181,7 +181,7 @@ commit(const char *path, struct vmspace *vm, uintptr_t entry, uintptr_t sp)
 	p->p_flag |= PK_EXEC;
 	strlcpy(p->p_comm, name != NULL ? name + 1 : path, sizeof(p->p_comm));
 	strlcpy(l->l_name, p->p_comm, sizeof(l->l_name));
-	TRACE_NAME(l);
+	TRACE_NAME(l, false);
 	l->l_sigstk = (stack_t){ .ss_flags = SS_DISABLE };
 	l->l_clear_tid = l->l_robust_head = 0;
 	l->l_sysrestart = 0;

@@ -227,8 +227,7 @@ lwp_link(struct proc *p, struct lwp *l)
 	p->p_nlwps++;
 	p->p_nlive++;
 	p->p_nrlwps++;
-	TRACE(CREATE, 0, l->l_lid, p->p_pid);
-	TRACE_NAME(l);
+	TRACE_NAME(l, true);
 }
 
 void

@@ -124,7 +124,7 @@ lwp_setstat(struct lwp *l, enum lwp_state new)
 static void
 lwp_setstat_traced(struct lwp *l, enum lwp_state new)
 {
-	trace_write(TR_STATE, new, (uint32_t)l->l_lid, l->l_stat);
+	trace_write(TR_STATE | new << 8, (uint32_t)l->l_lid, l->l_stat);
 	setstat(l, new);
 }
 ARCH_BRANCH_ENTRY(TRC_STATE, lwp_setstat, lwp_setstat_traced);

@@ -91,8 +91,8 @@ syscall_dispatch_traced(struct trapframe *tf, uint64_t nr, const uint64_t args[6
 {
 	int64_t r;
 
-	trace_write(TR_SYSCALL, 0, (uint32_t)nr, args[0]);
+	trace_write(TR_SYSCALL, nr, args[0]);
 	r = syscall_dispatch(tf, nr, args);
-	trace_write(TR_SYSRET, 0, (uint32_t)nr, (uint64_t)r);
+	trace_write(TR_SYSRET, nr, (uint64_t)r);
 	return r;
 }

@@ -25,7 +25,7 @@
 	X(LOCK, "lock")       /* contention of mutexes and spin locks */ \
 	X(IPI, "ipi")         /* interrupts between CPUs, TLB shootdowns */ \
 	X(SYSCALL, "syscall") /* entry and return of each system call */ \
-	X(FAULT, "fault")     /* page faults of user addresses */ \
+	X(FAULT, "fault")     /* page faults and other exceptions */ \
 	X(ALLOC, "alloc")     /* an allocation that must wait, or fails */
 
 enum trace_class {
@@ -61,8 +61,8 @@ enum trace_class {
 	X(SHOT, IPI, "shootdown-done")      /* -, -, - */ \
 	X(SYSCALL, SYSCALL, "syscall")      /* -, number, first argument */ \
 	X(SYSRET, SYSCALL, "sysret")        /* -, number, result */ \
-	X(FAULT, FAULT, "fault")            /* access | TRACE_USER, -, address */ \
-	X(FAULT_END, FAULT, "fault-done")   /* -, -errno, address */ \
+	X(FAULT, FAULT, "fault")            /* trap, error code, address */ \
+	X(FAULT_END, FAULT, "fault-done")   /* -, -, - */ \
 	X(STALL, ALLOC, "stall")            /* -, -, - */ \
 	X(STALL_END, ALLOC, "stall-done")   /* -, -, pages gained */ \
 	X(NOMEM, ALLOC, "nomem")            /* enum page_kind, -, - */
@@ -81,7 +81,6 @@ enum {
 };
 
 #define TRACE_INVOLUNTARY 0x80
-#define TRACE_USER        0x80
 
 #define TRACE_EXIT_STEPS(X) \
 	X(LWP, "lwp")         /* one LWP of several */ \
@@ -119,23 +118,25 @@ struct proc;
 #if __STDC_HOSTED__
 /* Unit tests on the build machine. */
 #define TRACE(type, arg, a, b) ((void)0)
-#define TRACE_NAME(l)          ((void)0)
+#define TRACE_NAME(l, new)     ((void)0)
 #else
 #define TRACE(type, arg, a, b) \
 	do { \
-		if (arch_branch(TRACE_CLASS_##type)) \
-			trace_write(TR_##type, (unsigned)(arg), (uint32_t)(a), (uint64_t)(b)); \
+		if (unlikely(arch_branch(TRACE_CLASS_##type))) \
+			arch_branch_call(trace_write, TR_##type | (uint8_t)(arg) << 8, \
+			    (uint32_t)(a), (uint64_t)(b)); \
 	} while (0)
-/* The LWP is new, or it or its process is called otherwise from now on: noted when class life is on. */
-#define TRACE_NAME(l) \
+/* The LWP is new (CREATE), or it or its process is called otherwise from now on; of class life. */
+#define TRACE_NAME(l, new) \
 	do { \
-		if (arch_branch(TRC_LIFE)) \
-			trace_name(l); \
+		if (unlikely(arch_branch(TRC_LIFE))) \
+			arch_branch_call(trace_name, (uintptr_t)(l), (new), 0); \
 	} while (0)
 #endif
 
-void trace_write(unsigned type, unsigned arg, uint32_t a, uint64_t b) __cold;
-void trace_name(const struct lwp *) __cold;
+/* `what` is the event | arg << 8. */
+void trace_write(uint64_t what, uint64_t a, uint64_t b) __cold;
+void trace_name(uint64_t lwp, uint64_t new, uint64_t) __cold;
 
 /* ---- control, kernel/debug/trace.c ---- */
 

@@ -44,6 +44,17 @@ on:
 }
 
 /*
+ * fn(x, y, z) without the compiler knowing of a call: a function whose branch does it stays as lean as
+ * one without, needs no frame, and keeps its values in registers.
+ */
+static inline __attribute__((always_inline)) void
+arch_branch_call(void (*fn)(uint64_t, uint64_t, uint64_t), uint64_t x, uint64_t y, uint64_t z)
+{
+	__asm volatile(
+	    "call arch_call_saving" : : "a"(fn), "D"(x), "S"(y), "d"(z) : "memory", "cc");
+}
+
+/*
  * While `key` is on, calls of `from` go to `to`, which has the same type.
  * => `from` is never inlined, and runs with interrupts off: a CPU parked by an interrupt is not inside it
  */
