@@ -165,6 +165,7 @@ rings_create(void)
 	root->tr_rings = trace_rings;
 	root->tr_names = &trace_names;
 	memcpy(root->tr_magic, TRACE_MAGIC, sizeof(TRACE_MAGIC));
+	trace_freeze(false);
 	return 0;
 }
 
@@ -179,12 +180,12 @@ trace_name(uint64_t lwp, uint64_t new, uint64_t z __unused)
 	struct trace_called *t;
 	uint64_t n;
 
-	if (trace_names.tr_size == 0) {
+	if (atomic_load_relaxed(&arch_curcpu()->ci_trace) == NULL) {
 		arch_intr_restore(on);
 		return;
 	}
 	n = atomic_add(&trace_names.tr_head, 1);
-	t = trace_slot(&trace_names, n);
+	t = trace_name_slot(&trace_names, n);
 	atomic_store_relaxed(&t->tn_seq, 0);
 	compiler_barrier();
 	t->tn_cycles = arch_cycles();
@@ -248,7 +249,12 @@ trace_classes(void)
 void
 trace_freeze(bool frozen)
 {
-	atomic_store_relaxed(&trace_root.tr_frozen, frozen);
+	struct cpu *ci;
+
+	if (trace_root.tr_magic[0] == '\0')
+		return;
+	for_each_cpu(ci)
+		atomic_store_release(&ci->ci_trace, frozen ? NULL : &trace_rings[ci->ci_index]);
 }
 
 void

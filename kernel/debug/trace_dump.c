@@ -19,7 +19,7 @@
 static bool
 event_get(const struct trace_ring *r, uint64_t n, struct trace_event *e)
 {
-	const struct trace_event *slot = trace_slot(r, n);
+	const struct trace_event *slot = trace_event_slot(r, n);
 
 	if (atomic_load_acquire(&slot->te_seq) != (uint32_t)n + 1)
 		return false;

@@ -135,8 +135,11 @@ struct proc;
 #endif
 
 /* `what` is the event | arg << 8. */
-void trace_write(uint64_t what, uint64_t a, uint64_t b) __cold;
-void trace_name(uint64_t lwp, uint64_t new, uint64_t) __cold;
+#if __STDC_HOSTED__
+#define ARCH_SAVES_ALL
+#endif
+void trace_write(uint64_t what, uint64_t a, uint64_t b) ARCH_SAVES_ALL;
+void trace_name(uint64_t lwp, uint64_t new, uint64_t) ARCH_SAVES_ALL;
 
 /* ---- control, kernel/debug/trace.c ---- */
 
@@ -160,10 +163,14 @@ void trace_dump(unsigned n);
 struct trace_event {
 	uint64_t te_cycles;
 	uint32_t te_seq; /* low half of its number + 1, written last: else the slot is not valid */
-	uint8_t te_type; /* enum trace_type */
-	uint8_t te_arg;
-	uint8_t te_flags; /* TRACE_INTR */
-	uint8_t te_pad;
+	union {
+		struct {
+			uint8_t te_type; /* enum trace_type */
+			uint8_t te_arg;
+			uint8_t te_flags; /* TRACE_INTR */
+		};
+		uint32_t te_what; /* the three at once */
+	};
 	int32_t te_lid; /* who ran */
 	uint32_t te_a;
 	uint64_t te_b;
@@ -183,6 +190,7 @@ _Static_assert(sizeof(struct trace_called) == 64, "struct trace_called");
 
 #define TRACE_CHUNK_PAGES ((size_t)256)
 #define TRACE_CHUNKS      32
+#define TRACE_PERCHUNK(t) ((uint32_t)(TRACE_CHUNK_PAGES * 4096 / sizeof(struct t)))
 
 /*
  * struct trace_ring, field locks: (c) constant once the ring is in use (a) atomic
@@ -193,7 +201,7 @@ struct trace_ring {
 	uint64_t tr_head;     /* (a) number of the next event */
 	uint64_t tr_mask;     /* (c) slots - 1; a power of two */
 	uint32_t tr_size;     /* (c) of a slot */
-	uint32_t tr_perchunk; /* (c) slots in a chunk; a power of two */
+	uint32_t tr_perchunk; /* (c) slots in a chunk: TRACE_PERCHUNK, if there is more than one */
 	void *tr_chunk[TRACE_CHUNKS]; /* (c) */
 } __attribute__((aligned(64)));
 
@@ -214,7 +222,7 @@ struct trace_root {
 	uint64_t tr_physmap;    /* (c) address of the direct map */
 	uint64_t tr_classes;    /* (a) */
 	uint64_t tr_started;    /* (a) cycles when it was last switched on */
-	uint32_t tr_frozen;     /* (a) */
+	uint32_t tr_unused;
 	uint32_t tr_ntables;    /* (c) */
 	const struct trace_table *tr_tables; /* (c) */
 	struct trace_ring *tr_rings;         /* (c) one a CPU */
@@ -227,12 +235,22 @@ extern struct trace_root trace_root;
 extern struct trace_ring trace_rings[MAXCPUS];
 extern struct trace_ring trace_names;
 
-static inline void *
-trace_slot(const struct trace_ring *r, uint64_t n)
+static inline struct trace_event *
+trace_event_slot(const struct trace_ring *r, uint64_t n)
 {
 	uint64_t i = n & r->tr_mask;
 
-	return (char *)r->tr_chunk[i / r->tr_perchunk] + (i & (r->tr_perchunk - 1)) * r->tr_size;
+	return (struct trace_event *)r->tr_chunk[i / TRACE_PERCHUNK(trace_event)] +
+	    i % TRACE_PERCHUNK(trace_event);
+}
+
+static inline struct trace_called *
+trace_name_slot(const struct trace_ring *r, uint64_t n)
+{
+	uint64_t i = n & r->tr_mask;
+
+	return (struct trace_called *)r->tr_chunk[i / TRACE_PERCHUNK(trace_called)] +
+	    i % TRACE_PERCHUNK(trace_called);
 }
 
 #endif

@@ -45,14 +45,14 @@ on:
 
 /*
  * fn(x, y, z) without the compiler knowing of a call: a function whose branch does it stays as lean as
- * one without, needs no frame, and keeps its values in registers.
+ * one without, needs no frame, and keeps its values in registers. `fn` is an ARCH_SAVES_ALL function.
  */
-static inline __attribute__((always_inline)) void
-arch_branch_call(void (*fn)(uint64_t, uint64_t, uint64_t), uint64_t x, uint64_t y, uint64_t z)
-{
-	__asm volatile(
-	    "call arch_call_saving" : : "a"(fn), "D"(x), "S"(y), "d"(z) : "memory", "cc");
-}
+#define ARCH_SAVES_ALL __attribute__((no_caller_saved_registers))
+#define arch_branch_call(fn, x, y, z) \
+	__asm volatile("call %P0" \
+		       : \
+		       : "i"(fn), "D"((uint64_t)(x)), "S"((uint64_t)(y)), "d"((uint64_t)(z)) \
+		       : "memory", "cc")
 
 /*
  * While `key` is on, calls of `from` go to `to`, which has the same type.
