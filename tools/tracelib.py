@@ -175,8 +175,8 @@ class Raw:
             ring = Ring(self.memory, va + cpu * RING_STRIDE)
             mine = []
             for data in ring.slots():
-                cycles, _, kind, arg, flags, _, lid, a, b = EVENT.unpack(data)
-                mine.append(Event(cycles, cpu, types[kind], arg, flags & 1, lid, a, b))
+                cycles, _, kind, arg, intr, _, lid, a, b = EVENT.unpack(data)
+                mine.append(Event(cycles, cpu, types[kind], arg, intr, lid, a, b))
             self.lost.append(ring.overrun)
             self.broken += ring.broken
             self.first.append(min((e.cycles for e in mine), default=None))

@@ -24,7 +24,9 @@
 
 #include "trace_tables.h"
 
-#define ALL_CLASSES   (((uint64_t)1 << TRC_COUNT) - 1)
+#define LEGAL_CLASSES (((uint64_t)1 << TRC_COUNT) - 1)
+/* Every change of state is told by an event of another class, too: so it is on only if it is named. */
+#define ALL_CLASSES   (LEGAL_CLASSES & ~((uint64_t)1 << TRC_STATE))
 #define EVENTS_MIN    64
 #define EVENTS_MAX    (TRACE_CHUNKS * TRACE_CHUNK_PAGES * PAGE_SIZE / sizeof(struct trace_event))
 #define NAMES_MIN     1024
@@ -62,7 +64,7 @@ trace_parse(const char *names, uint64_t *classes)
 		if (c < TRC_COUNT)
 			set |= (uint64_t)1 << c;
 		else if (len == 3 && strncmp(names, "all", 3) == 0)
-			set = ALL_CLASSES;
+			set |= ALL_CLASSES;
 		else
 			return -EINVAL;
 		names += len + (end != NULL);
@@ -193,8 +195,8 @@ trace_name(uint64_t lwp, uint64_t new, uint64_t z __unused)
 	t->tn_pid = p->p_pid;
 	t->tn_ppid = parent != NULL ? parent->p_pid : 0;
 	t->tn_proc = (uintptr_t)p;
-	memcpy(t->tn_lname, l->l_name, sizeof(t->tn_lname));
-	memcpy(t->tn_comm, p->p_comm, sizeof(t->tn_comm));
+	__builtin_memcpy(t->tn_lname, l->l_name, sizeof(t->tn_lname));
+	__builtin_memcpy(t->tn_comm, p->p_comm, sizeof(t->tn_comm));
 	atomic_store_release(&t->tn_seq, (uint32_t)n + 1);
 	if (new)
 		trace_write(TR_CREATE, (uint32_t)l->l_lid, (uint32_t)p->p_pid);
@@ -218,7 +220,7 @@ trace_set(uint64_t classes)
 	uint64_t was;
 	int error = 0;
 
-	classes &= ALL_CLASSES;
+	classes &= LEGAL_CLASSES;
 	while (atomic_swap(&switch_busy, 1) != 0)
 		arch_cpu_relax();
 	was = trace_root.tr_classes;

@@ -79,7 +79,7 @@ print_event(unsigned cpu, const struct trace_event *e)
 	uint64_t ns = ticks / hz * 1000000000 + ticks % hz * 1000000000 / hz;
 
 	kprintf("%5lu.%09lu cpu%-2u %c%-7d %-14s ", ns / 1000000000, ns % 1000000000, cpu,
-	    e->te_flags & TRACE_INTR ? '*' : ' ', e->te_lid, trace_event_name[e->te_type]);
+	    e->te_intr != 0 ? '*' : ' ', e->te_lid, trace_event_name[e->te_type]);
 	print_details(e);
 	kprintf("\n");
 }

@@ -135,11 +135,10 @@ struct proc;
 #endif
 
 /* `what` is the event | arg << 8. */
-#if __STDC_HOSTED__
-#define ARCH_SAVES_ALL
+void trace_write(uint64_t what, uint64_t a, uint64_t b);
+#if !__STDC_HOSTED__
+void trace_name(uint64_t lwp, uint64_t new, uint64_t) ARCH_FEW_REGISTERS;
 #endif
-void trace_write(uint64_t what, uint64_t a, uint64_t b) ARCH_SAVES_ALL;
-void trace_name(uint64_t lwp, uint64_t new, uint64_t) ARCH_SAVES_ALL;
 
 /* ---- control, kernel/debug/trace.c ---- */
 
@@ -167,7 +166,7 @@ struct trace_event {
 		struct {
 			uint8_t te_type; /* enum trace_type */
 			uint8_t te_arg;
-			uint8_t te_flags; /* TRACE_INTR */
+			uint8_t te_intr; /* nested interrupts: who ran has nothing to do with it */
 		};
 		uint32_t te_what; /* the three at once */
 	};
@@ -176,7 +175,6 @@ struct trace_event {
 	uint64_t te_b;
 };
 _Static_assert(sizeof(struct trace_event) == 32, "struct trace_event");
-#define TRACE_INTR 1 /* in an interrupt: who ran has nothing to do with it */
 
 /* How an LWP is called. */
 struct trace_called {
@@ -191,6 +189,8 @@ _Static_assert(sizeof(struct trace_called) == 64, "struct trace_called");
 #define TRACE_CHUNK_PAGES ((size_t)256)
 #define TRACE_CHUNKS      32
 #define TRACE_PERCHUNK(t) ((uint32_t)(TRACE_CHUNK_PAGES * 4096 / sizeof(struct t)))
+#define TRACE_CHUNK_SHIFT 15 /* of TRACE_PERCHUNK(trace_event) */
+_Static_assert(TRACE_PERCHUNK(trace_event) == 1 << TRACE_CHUNK_SHIFT, "TRACE_CHUNK_SHIFT");
 
 /*
  * struct trace_ring, field locks: (c) constant once the ring is in use (a) atomic

@@ -45,14 +45,18 @@ on:
 
 /*
  * fn(x, y, z) without the compiler knowing of a call: a function whose branch does it stays as lean as
- * one without, needs no frame, and keeps its values in registers. `fn` is an ARCH_SAVES_ALL function.
+ * one without and needs no frame. `fn` changes no registers but those listed: it is in assembly, or
+ * ARCH_FEW_REGISTERS.
  */
-#define ARCH_SAVES_ALL __attribute__((no_caller_saved_registers))
+#define ARCH_FEW_REGISTERS __attribute__((no_caller_saved_registers))
 #define arch_branch_call(fn, x, y, z) \
-	__asm volatile("call %P0" \
-		       : \
-		       : "i"(fn), "D"((uint64_t)(x)), "S"((uint64_t)(y)), "d"((uint64_t)(z)) \
-		       : "memory", "cc")
+	do { \
+		uint64_t x_ = (uint64_t)(x), y_ = (uint64_t)(y), z_ = (uint64_t)(z); \
+		__asm volatile("call %P3" \
+			       : "+D"(x_), "+S"(y_), "+d"(z_) \
+			       : "i"(fn) \
+			       : "rax", "rcx", "r8", "r9", "memory", "cc"); \
+	} while (0)
 
 /*
  * While `key` is on, calls of `from` go to `to`, which has the same type.
