@@ -21,6 +21,9 @@ NSIG = {1: "HUP", 2: "INT", 3: "QUIT", 6: "ABRT", 8: "FPE", 9: "KILL", 10: "USR1
         33: "33"}
 TRAPS = {0: "divide error", 1: "debug", 3: "breakpoint", 6: "invalid opcode", 13: "protection",
          14: "page fault"}
+# The kernel tells when a step is done; a slice is named after what comes then.
+EXIT_STEPS = {"begin": "end siblings", "alone": "close files", "files": "free memory",
+              "space": "hand over", "dead": "notify parent", "zomb": "last switch"}
 
 
 def signal_name(number):
@@ -42,6 +45,11 @@ class Lwp:
     @property
     def idle(self):
         return self.pid == 0 and self.name.startswith("idle")
+
+    @property
+    def row(self):
+        """Process and thread of its row; what an idle LWP does is the CPU's."""
+        return (CPUS, int(self.name[4:])) if self.idle else (self.pid, self.lid)
 
     @property
     def title(self):
@@ -113,19 +121,20 @@ class Builder:
     def instant(self, e, name, args, lwp=None):
         """A mark on the row of the LWP, or of the CPU when it was in an interrupt."""
         lwp = lwp or self.lwp(e.lid)
-        pid, tid = (CPUS, e.cpu) if e.intr or lwp.idle else (lwp.pid, lwp.lid)
+        pid, tid = (CPUS, e.cpu) if e.intr else lwp.row
         args = dict(args, cpu=e.cpu)
         self.out.append({"ph": "i", "s": "t", "pid": pid, "tid": tid, "name": name,
                          "cat": e.type, "ts": self.micro(e.cycles), "args": args})
 
     def begin(self, lwp, name, cat, cycles, args):
         self.asyncs += 1
-        self.out.append({"ph": "b", "pid": lwp.pid, "tid": lwp.lid, "name": name, "cat": cat,
+        pid, tid = lwp.row
+        self.out.append({"ph": "b", "pid": pid, "tid": tid, "name": name, "cat": cat,
                          "id": self.asyncs, "ts": self.micro(cycles), "args": args})
-        return (self.asyncs, name, cat, cycles)
+        return (self.asyncs, name, cat, pid, tid)
 
-    def end(self, lwp, opened, cycles, args=None):
-        self.out.append({"ph": "e", "pid": lwp.pid, "tid": lwp.lid, "name": opened[1],
+    def end(self, opened, cycles, args=None):
+        self.out.append({"ph": "e", "pid": opened[3], "tid": opened[4], "name": opened[1],
                          "cat": opened[2], "id": opened[0], "ts": self.micro(cycles),
                          "args": args or {}})
 
@@ -205,11 +214,11 @@ class Builder:
     def close(self, lwp, cycles):
         """A dead LWP ends what it had begun."""
         while lwp.calls:
-            self.end(lwp, lwp.calls.pop(), cycles, {"result": "never returned"})
+            self.end(lwp.calls.pop(), cycles, {"result": "never returned"})
         step = self.exits.pop(lwp.pid, None)
         if step:
-            self.end(lwp, step[1], cycles)
-            self.end(lwp, step[0], cycles)
+            self.end(step[1], cycles)
+            self.end(step[0], cycles)
 
     def on_wake(self, e):
         woken, waker = self.lwp(e.a), self.lwp(e.lid)
@@ -220,7 +229,7 @@ class Builder:
         if e.b:
             return
         self.flows += 1
-        pid, tid = (CPUS, e.cpu) if e.intr or waker.idle else (waker.pid, waker.lid)
+        pid, tid = (CPUS, e.cpu) if e.intr else waker.row
         number = self.flows
         if (waker.state if tid == waker.lid and pid != CPUS else "run") == "run" \
                 and not (pid == CPUS and waker.idle):
@@ -265,10 +274,9 @@ class Builder:
         elif opened is None:
             return
         else:
-            self.end(lwp, opened[1], e.cycles)
+            self.end(opened[1], e.cycles)
             whole = opened[0]
-        then = {"begin": "end siblings", "alone": "close files", "files": "free memory",
-                "space": "hand over", "dead": "notify parent", "zomb": "last switch"}[step]
+        then = EXIT_STEPS[step]
         part = self.begin(lwp, then, "exit", e.cycles, {"pid": e.a})
         self.exits[e.a] = (whole, part)
 
@@ -287,7 +295,7 @@ class Builder:
         if lwp.calls and any(c[2] == cat for c in lwp.calls):
             while lwp.calls:
                 opened = lwp.calls.pop()
-                self.end(lwp, opened, e.cycles, args if opened[2] == cat else None)
+                self.end(opened, e.cycles, args if opened[2] == cat else None)
                 if opened[2] == cat:
                     break
 
@@ -309,7 +317,7 @@ class Builder:
         lwp = self.lwp(e.lid)
         for i in range(len(lwp.locks) - 1, -1, -1):
             if lwp.locks[i][0] == e.b:
-                self.end(lwp, lwp.locks.pop(i)[1], e.cycles)
+                self.end(lwp.locks.pop(i)[1], e.cycles)
                 break
 
     def on_lock_sleep(self, e):
@@ -392,14 +400,13 @@ class Builder:
                            {"lid": lwp.lid, "pid": lwp.pid, "reason": "end"})
         for lwp in self.everybody:
             while lwp.calls:
-                self.end(lwp, lwp.calls.pop(), self.now, {"result": "end of the trace"})
+                self.end(lwp.calls.pop(), self.now, {"result": "end of the trace"})
             while lwp.locks:
-                self.end(lwp, lwp.locks.pop()[1], self.now)
+                self.end(lwp.locks.pop()[1], self.now)
             self.enter(lwp, None, self.now)
-        for pid, (whole, part) in self.exits.items():
-            lwp = self.lwps.get(pid) or self.lwp(pid)
-            self.end(lwp, part, self.now)
-            self.end(lwp, whole, self.now)
+        for whole, part in self.exits.values():
+            self.end(part, self.now)
+            self.end(whole, self.now)
         self.out.sort(key=lambda o: o["ts"])
         return self.metadata() + self.out
 
