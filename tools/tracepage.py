@@ -194,7 +194,7 @@ def svg(trace, args):
         raise tracestats.BadTrace("nothing happened there")
     start = args.start if args.start is not None else min(times)
     end = args.end if args.end is not None else max(times)
-    scale = (args.width - LEFT - 10) / max(end - start, 0.001)
+    scale = (args.width - LEFT - 24) / max(end - start, 0.001)
 
     def x(t):
         return LEFT + (min(max(t, start), end) - start) * scale
@@ -208,7 +208,8 @@ def svg(trace, args):
         out.append(rect % (left, top, max(right - left, 0.4), height, COLOURS[s[2]],
                            html_escape.escape(what)))
         if right - left > 7 * len(s[3]):
-            out.append(text % (left + 3, top + height - 3, ' class="in"',
+            out.append(text % (left + 3, top + height - 3,
+                               ' class="%s"' % ("dk" if s[2] in ("sleep", "ready") else "in"),
                                html_escape.escape(s[3])))
     for r in order:
         depth = max((c[5] for c in r.calls), default=-1) + 1
@@ -226,12 +227,11 @@ def svg(trace, args):
         if a in places and b in places and start <= s and t <= end:
             ya, yb = places[a] + BAR / 2, places[b] + BAR / 2
             out.append('<path d="M%.1f %.1fL%.1f %.1f" class="flow"/>' % (x(s), ya, x(t), yb))
-    step = nice_step(end - start, 8)
-    t = (start // step) * step
-    while t <= end:
-        if t >= start:
-            out.insert(0, '<path d="M%.1f %dV%.1f" stroke="#ddd"/>' % (x(t), HEAD - 6, y))
-            out.append(text % (x(t), 12, ' text-anchor="middle"', "%g" % round(t - start, 3)))
+    step, t = nice_step(end - start, 8), 0.0
+    while start + t <= end:
+        left = x(start + t)
+        out.insert(0, '<path d="M%.1f %dV%.1f" stroke="#ddd"/>' % (left, HEAD - 6, y))
+        out.append(text % (left, 12, ' text-anchor="middle"', "%g" % round(t, 3)))
         t += step
     out.append(text % (4, 12, "", "us from %.1f" % start))
     left = 4
@@ -243,6 +243,7 @@ def svg(trace, args):
         left += 26 + 6.5 * len(name)
     head = ('<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%.0f" '
             'font-family="sans-serif" font-size="11"><style>.in{fill:#fff;font-size:10px}'
+            '.dk{fill:#333;font-size:10px}'
             '.flow{stroke:#a02;stroke-width:.8;fill:none;marker-end:url(#a)}</style>'
             '<defs><marker id="a" markerWidth="6" markerHeight="6" refX="5" refY="3" '
             'orient="auto"><path d="M0 0L6 3L0 6z" fill="#a02"/></marker></defs>'
