@@ -148,14 +148,15 @@ rings_create(void)
 
 	if (root->tr_magic[0] != '\0')
 		return 0;
-	while (names > (uint64_t)TRACE_CHUNKS * TRACE_CHUNK_PAGES * PAGE_SIZE / sizeof(struct trace_called))
+	while (names >
+	    (uint64_t)TRACE_CHUNKS * TRACE_CHUNK_PAGES * PAGE_SIZE / sizeof(struct trace_called))
 		names /= 2;
 	if (trace_names.tr_size == 0)
 		error = ring_create_most(&trace_names, names, sizeof(struct trace_called));
 	for (unsigned i = 0; i < ncpu && error == 0; i++)
 		if (trace_rings[i].tr_size == 0)
-			error = ring_create_most(
-			    &trace_rings[i], events, sizeof(struct trace_event));
+			error =
+			    ring_create_most(&trace_rings[i], events, sizeof(struct trace_event));
 	if (error != 0)
 		return error;
 	arch_cycles_scale(&root->tr_hz, &root->tr_base);
@@ -256,7 +257,7 @@ trace_freeze(bool frozen)
 	if (trace_root.tr_magic[0] == '\0')
 		return;
 	for_each_cpu(ci)
-		atomic_store_release(&ci->ci_trace, frozen ? NULL : &trace_rings[ci->ci_index]);
+	    atomic_store_release(&ci->ci_trace, frozen ? NULL : &trace_rings[ci->ci_index]);
 }
 
 void

@@ -52,20 +52,20 @@ print_details(const struct trace_event *e)
 		kprintf("%u on cpu%u", e->te_a, e->te_arg);
 		break;
 	case TR_STATE:
-		kprintf("%u %s -> %s", e->te_a, state_name((unsigned)e->te_b),
-		    state_name(e->te_arg));
+		kprintf(
+		    "%u %s -> %s", e->te_a, state_name((unsigned)e->te_b), state_name(e->te_arg));
 		break;
 	case TR_EXIT:
-		kprintf("pid %u %s", e->te_a,
-		    e->te_arg < TRX_COUNT ? trace_exit_name[e->te_arg] : "?");
+		kprintf(
+		    "pid %u %s", e->te_a, e->te_arg < TRX_COUNT ? trace_exit_name[e->te_arg] : "?");
 		break;
 	case TR_SYSCALL:
 	case TR_SYSRET:
 		kprintf("%s %#lx", trace_syscall_name(e->te_a), e->te_b);
 		break;
 	case TR_IPI:
-		kprintf("%s to cpu%u", e->te_arg <= TRI_NMI ? trace_ipi_name[e->te_arg] : "?",
-		    e->te_a);
+		kprintf(
+		    "%s to cpu%u", e->te_arg <= TRI_NMI ? trace_ipi_name[e->te_arg] : "?", e->te_a);
 		break;
 	default:
 		kprintf("%u %d %#lx", e->te_arg, (int32_t)e->te_a, e->te_b);

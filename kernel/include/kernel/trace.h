@@ -37,35 +37,35 @@ enum trace_class {
 
 /* X(EVENT, class, name); what arg, a and b mean stands behind. l is the LWP that the event is about. */
 #define TRACE_EVENTS(X) \
-	X(SWITCH, SCHED, "switch")          /* state | TRACE_INVOLUNTARY, next lid, wmesg if SLEEP */ \
-	X(MIGRATE, SCHED, "migrate")        /* from, lid, to */ \
-	X(STEAL, SCHED, "steal")            /* from, lid, to */ \
-	X(LEND, SCHED, "lend")              /* priority (255: none), lid, lock */ \
-	X(WAKE, WAKE, "wake")               /* CPU, lid, 1 if it had not left its CPU yet */ \
-	X(STATE, STATE, "state")            /* new, lid, old */ \
-	X(CREATE, LIFE, "create")           /* -, lid, pid */ \
-	X(FREE, LIFE, "free")               /* -, lid, pid */ \
-	X(FORK, LIFE, "fork")               /* 1 if vfork, child pid, parent pid */ \
-	X(EXEC, LIFE, "exec")               /* -, lid from now on, lid before */ \
-	X(EXIT, LIFE, "exit")               /* enum trace_exit, pid, status or signal */ \
-	X(WAIT, LIFE, "wait")               /* -, id asked for, options */ \
-	X(COLLECT, LIFE, "collect")         /* -, child pid, status */ \
-	X(POST, SIGNAL, "post")             /* signal, pid, lid or 0 */ \
-	X(DELIVER, SIGNAL, "deliver")       /* signal, -, handler */ \
-	X(LOCK_WAIT, LOCK, "lock-wait")     /* enum trace_lock, name or pc (low half), lock */ \
-	X(LOCK_SLEEP, LOCK, "lock-sleep")   /* -, owner's lid, lock */ \
-	X(LOCK_GOT, LOCK, "lock-got")       /* enum trace_lock, -, lock */ \
-	X(LOCK_HAND, LOCK, "lock-hand")     /* -, waiters, lock */ \
-	X(IPI, IPI, "ipi")                  /* enum trace_ipi, CPU, - */ \
-	X(SHOOT, IPI, "shootdown")          /* pages, 255 = all; -, CPUs */ \
-	X(SHOT, IPI, "shootdown-done")      /* -, -, - */ \
-	X(SYSCALL, SYSCALL, "syscall")      /* -, number, first argument */ \
-	X(SYSRET, SYSCALL, "sysret")        /* -, number, result */ \
-	X(FAULT, FAULT, "fault")            /* trap, error code, address */ \
-	X(FAULT_END, FAULT, "fault-done")   /* -, -, - */ \
-	X(STALL, ALLOC, "stall")            /* -, -, - */ \
-	X(STALL_END, ALLOC, "stall-done")   /* -, -, pages gained */ \
-	X(NOMEM, ALLOC, "nomem")            /* enum page_kind, -, - */
+	X(SWITCH, SCHED, "switch")      /* state | TRACE_INVOLUNTARY, next lid, wmesg if SLEEP */ \
+	X(MIGRATE, SCHED, "migrate")    /* from, lid, to */ \
+	X(STEAL, SCHED, "steal")        /* from, lid, to */ \
+	X(LEND, SCHED, "lend")          /* priority (255: none), lid, lock */ \
+	X(WAKE, WAKE, "wake")           /* CPU, lid, 1 if it had not left its CPU yet */ \
+	X(STATE, STATE, "state")        /* new, lid, old */ \
+	X(CREATE, LIFE, "create")       /* -, lid, pid */ \
+	X(FREE, LIFE, "free")           /* -, lid, pid */ \
+	X(FORK, LIFE, "fork")           /* 1 if vfork, child pid, parent pid */ \
+	X(EXEC, LIFE, "exec")           /* -, lid from now on, lid before */ \
+	X(EXIT, LIFE, "exit")           /* enum trace_exit, pid, status or signal */ \
+	X(WAIT, LIFE, "wait")           /* -, id asked for, options */ \
+	X(COLLECT, LIFE, "collect")     /* -, child pid, status */ \
+	X(POST, SIGNAL, "post")         /* signal, pid, lid or 0 */ \
+	X(DELIVER, SIGNAL, "deliver")   /* signal, -, handler */ \
+	X(LOCK_WAIT, LOCK, "lock-wait") /* enum trace_lock, name or pc (low half), lock */ \
+	X(LOCK_SLEEP, LOCK, "lock-sleep") /* -, owner's lid, lock */ \
+	X(LOCK_GOT, LOCK, "lock-got")     /* enum trace_lock, -, lock */ \
+	X(LOCK_HAND, LOCK, "lock-hand")   /* -, waiters, lock */ \
+	X(IPI, IPI, "ipi")                /* enum trace_ipi, CPU, - */ \
+	X(SHOOT, IPI, "shootdown")        /* pages, 255 = all; -, CPUs */ \
+	X(SHOT, IPI, "shootdown-done")    /* -, -, - */ \
+	X(SYSCALL, SYSCALL, "syscall")    /* -, number, first argument */ \
+	X(SYSRET, SYSCALL, "sysret")      /* -, number, result */ \
+	X(FAULT, FAULT, "fault")          /* trap, error code, address */ \
+	X(FAULT_END, FAULT, "fault-done") /* -, -, - */ \
+	X(STALL, ALLOC, "stall")          /* -, -, - */ \
+	X(STALL_END, ALLOC, "stall-done") /* -, -, pages gained */ \
+	X(NOMEM, ALLOC, "nomem")          /* enum page_kind, -, - */
 
 enum trace_type {
 #define X(id, class, name) TR_##id,
@@ -83,13 +83,13 @@ enum {
 #define TRACE_INVOLUNTARY 0x80
 
 #define TRACE_EXIT_STEPS(X) \
-	X(LWP, "lwp")         /* one LWP of several */ \
-	X(BEGIN, "begin")     /* of a process: the others must die */ \
-	X(ALONE, "alone")     /* they are dead and freed */ \
-	X(FILES, "files")     /* closed */ \
-	X(SPACE, "space")     /* address space freed */ \
-	X(DEAD, "dead")       /* children handed over, parent may see it */ \
-	X(ZOMB, "zomb")       /* only the switch is left */
+	X(LWP, "lwp")     /* one LWP of several */ \
+	X(BEGIN, "begin") /* of a process: the others must die */ \
+	X(ALONE, "alone") /* they are dead and freed */ \
+	X(FILES, "files") /* closed */ \
+	X(SPACE, "space") /* address space freed */ \
+	X(DEAD, "dead")   /* children handed over, parent may see it */ \
+	X(ZOMB, "zomb")   /* only the switch is left */
 
 enum trace_exit {
 #define X(id, name) TRX_##id,
@@ -214,16 +214,16 @@ struct trace_table {
 
 /* struct trace_root, field locks: (c) constant once the trace is on (a) atomic */
 struct trace_root {
-	char tr_magic[8];       /* (c) */
-	uint32_t tr_version;    /* (c) */
-	uint32_t tr_ncpu;       /* (c) */
-	uint64_t tr_hz;         /* (c) cycles in a second */
-	uint64_t tr_base;       /* (c) cycles when the kernel's clock was 0 */
-	uint64_t tr_physmap;    /* (c) address of the direct map */
-	uint64_t tr_classes;    /* (a) */
-	uint64_t tr_started;    /* (a) cycles when it was last switched on */
-	uint32_t tr_unused;
-	uint32_t tr_ntables;    /* (c) */
+	char tr_magic[8];    /* (c) */
+	uint32_t tr_version; /* (c) */
+	uint32_t tr_ncpu;    /* (c) */
+	uint64_t tr_hz;      /* (c) cycles in a second */
+	uint64_t tr_base;    /* (c) cycles when the kernel's clock was 0 */
+	uint64_t tr_physmap; /* (c) address of the direct map */
+	uint64_t tr_classes; /* (a) */
+	uint64_t tr_started; /* (a) cycles when it was last switched on */
+	uint32_t tr_pad;
+	uint32_t tr_ntables;                 /* (c) */
 	const struct trace_table *tr_tables; /* (c) */
 	struct trace_ring *tr_rings;         /* (c) one a CPU */
 	struct trace_ring *tr_names;         /* (c) of struct trace_called */
