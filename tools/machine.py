@@ -13,6 +13,7 @@ swallow what is waiting in it.
 """
 
 import ctypes
+import mmap
 import os
 import re
 import selectors
@@ -149,12 +150,15 @@ class Machine:
         self._qemu = None
         self._console = self._debug = None
         self._ends = []
+        self._ram = None
 
     def __enter__(self):
         self._scratch = tempfile.mkdtemp(prefix="threadbare-")
         self._console, console_end = socket.socketpair()
         self._debug, debug_end = socket.socketpair()
         self._ends = [console_end, debug_end]
+        if getattr(self._config, "keep_memory", False):
+            self._ram = os.memfd_create("threadbare-memory")
         self.command = self._command(console_end.fileno(), debug_end.fileno())
         return self
 
@@ -162,7 +166,13 @@ class Machine:
         self._kill()
         for end in self._ends + [self._console, self._debug]:
             end.close()
+        if self._ram is not None:
+            os.close(self._ram)
         shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def memory(self):
+        """Return the machine's memory as it was left. => keep_memory, run() has returned"""
+        return mmap.mmap(self._ram, 0, prot=mmap.PROT_READ)
 
     # --- The command line ---------------------------------------------------
 
@@ -184,6 +194,10 @@ class Machine:
                     "-chardev", "socket,id=log,fd=%d" % debug,
                     "-device", "isa-debugcon,iobase=0xe9,chardev=log",
                     "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]
+        if self._ram is not None:       # the same memory, in a file that we hold
+            command += ["-object", "memory-backend-file,id=ram,size=%dM,share=on,"
+                        "mem-path=/proc/self/fd/%d" % (config.mem, self._ram),
+                        "-machine", "memory-backend=ram"]
         items = {"options": os.fsencode(config.options)}
         if config.argv:
             items["argv"] = _strings(config.argv)
@@ -222,7 +236,8 @@ class Machine:
         try:
             self._qemu = subprocess.Popen(
                 self.command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors,
-                pass_fds=[end.fileno() for end in self._ends],
+                pass_fds=[end.fileno() for end in self._ends]
+                + ([] if self._ram is None else [self._ram]),
                 start_new_session=True, preexec_fn=_die_with_parent)
         except OSError as error:
             raise CannotStart("%s: %s (tools/setup installs it)" % (QEMU, error.strerror))

@@ -204,7 +204,7 @@ class RunTest(unittest.TestCase):
     def test_usage(self):
         self.assertEqual(self.run_tool("--smp", "0").returncode, 2)
         self.assertEqual(self.run_tool("--no-such-option").returncode, 2)
-        self.check(self.run_program(options=("--trace", self.path("t"))), 126)
+        self.check(self.run_program(options=("--trace", self.path("absent/t"))), 126)
         self.check(self.run_program(options=("--add", self.path("absent"))), 126)
         self.check(self.run_program(options=("--stdin", self.path("absent"))), 126)
 

@@ -24,9 +24,10 @@
 
 %include "assym.inc"
 %include "dwarf.inc"
+%include "branch.inc"
 %include "smap.inc"
 
-	extern	trap_user, trap_kernel, trap_ist, irq_user, irq_kernel, user_return, user_bad_rip
+	extern	trap_user_traced, trap_kernel_traced, trap_user, trap_kernel, trap_ist, irq_user, irq_kernel, user_return, user_bad_rip
 
 ; The frame below the vector number, see struct trapframe.
 %macro PUSH_REGS 0
@@ -109,6 +110,7 @@ trap_entry:
 	jz	.kernel
 	swapgs
 	xor	ebp, ebp
+.call_user:
 	call	trap_user
 	jmp	user_exit
 .kernel:
@@ -119,6 +121,7 @@ trap_entry:
 trap_kernel_frame:
 	push	rbp
 	mov	rbp, rsp
+.call_kernel:
 	call	trap_kernel
 trap_kernel_ret:
 	add	rsp, 16
@@ -230,3 +233,6 @@ trap_vectors:
 	CFI_TRAP trap_ist_frame, text_end
 
 	SMAP_TABLE smap_sites_entry, text_start
+
+	BRANCH_CALL_SITE TRC_FAULT, trap_entry.call_user, trap_user_traced
+	BRANCH_CALL_SITE TRC_FAULT, trap_kernel_frame.call_kernel, trap_kernel_traced

@@ -8,6 +8,7 @@
 #include <kernel/cpu.h>
 #include <kernel/kmem.h>
 #include <kernel/lwp.h>
+#include <kernel/trace.h>
 
 #include <abi/errno.h>
 
@@ -25,9 +26,12 @@ genassym(void)
 	OFFSET(CI_KSTACK_TOP, cpu, ci_md.md_kstack_top);
 	OFFSET(CI_USER_RSP, cpu, ci_md.md_user_rsp);
 	OFFSET(CI_USER, cpu, ci_md.md_user);
+	OFFSET(CI_INTR_DEPTH, cpu, ci_intr_depth);
+	OFFSET(CI_TRACE, cpu, ci_trace);
 	OFFSET(CI_TSS_RSP0, cpu, ci_md.md_tss.tss_rsp[0]);
 
 	OFFSET(L_AST, lwp, l_ast);
+	OFFSET(L_LID, lwp, l_lid);
 	OFFSET(L_KSTACK, lwp, l_kstack);
 	OFFSET(L_RSP, lwp, l_md.md_rsp);
 	OFFSET(L_FPU, lwp, l_md.md_fpu);
@@ -74,6 +78,21 @@ genassym(void)
 	DEFINE(T_MC, T_MC);
 	DEFINE(T_CP, T_CP);
 	DEFINE(T_IRQ, T_IRQ);
+
+	OFFSET(TR_HEAD, trace_ring, tr_head);
+	OFFSET(TR_MASK, trace_ring, tr_mask);
+	OFFSET(TR_CHUNK, trace_ring, tr_chunk);
+	OFFSET(TE_CYCLES, trace_event, te_cycles);
+	OFFSET(TE_SEQ, trace_event, te_seq);
+	OFFSET(TE_WHAT, trace_event, te_what);
+	OFFSET(TE_INTR, trace_event, te_intr);
+	OFFSET(TE_LID, trace_event, te_lid);
+	OFFSET(TE_A, trace_event, te_a);
+	OFFSET(TE_B, trace_event, te_b);
+	DEFINE(TRACE_CHUNK_SHIFT, TRACE_CHUNK_SHIFT);
+	DEFINE(TRC_SYSCALL, TRC_SYSCALL);
+	DEFINE(TRC_FAULT, TRC_FAULT);
+	DEFINE(BRANCH_CALL, BRANCH_CALL);
 
 	DEFINE(KSTACK_SIZE, KSTACK_SIZE);
 	DEFINE(USER_END, USER_END);

@@ -3,21 +3,25 @@
 #include <arch/arch_if.h>
 #include <arch/machine.h>
 #include <kernel/cpu.h>
+#include <kernel/trace.h>
 
 void
 arch_ipi_resched(struct cpu *ci)
 {
+	TRACE(IPI, TRI_RESCHED, ci->ci_index, 0);
 	lapic_send_ipi(ci->ci_hwid, ICR_FIXED | ICR_ASSERT | VEC_RESCHED);
 }
 
 void
 arch_ipi_call(struct cpu *ci)
 {
+	TRACE(IPI, TRI_CALL, ci->ci_index, 0);
 	lapic_send_ipi(ci->ci_hwid, ICR_FIXED | ICR_ASSERT | VEC_CALL);
 }
 
 void
 arch_ipi_nmi(struct cpu *ci)
 {
+	TRACE(IPI, TRI_NMI, ci->ci_index, 0);
 	lapic_send_ipi(ci->ci_hwid, ICR_NMI | ICR_ASSERT);
 }

@@ -23,6 +23,7 @@
 #include <kernel/cpu.h>
 #include <kernel/panic.h>
 #include <kernel/sched.h>
+#include <kernel/trace.h>
 
 #define CR4_PGE          0x80ul
 #define KERNEL_FLUSH_MAX 32u /* pages; more: flush all, global ones too */
@@ -89,8 +90,11 @@ pmap_tlb_flush(struct pmap *pm, const vaddr_t *va, unsigned n)
 	self = CPU_BIT(arch_curcpu());
 	if ((active & self) != 0)
 		flush_here(&req);
-	if (unlikely((active & ~self) != 0))
+	if (unlikely((active & ~self) != 0)) {
+		TRACE(SHOOT, n > TLB_BATCH ? 255 : n, 0, active & ~self);
 		cpu_call(active & ~self, flush_here, &req);
+		TRACE(SHOT, 0, 0, 0);
+	}
 	preempt_enable();
 }
 
@@ -130,7 +134,10 @@ pmap_tlb_flush_kernel(vaddr_t va, size_t size)
 	preempt_disable();
 	flush_kernel_here(&r);
 	others = atomic_load_relaxed(&cpu_online_set) & ~CPU_BIT(arch_curcpu());
-	if (others != 0)
+	if (others != 0) {
+		TRACE(SHOOT, min(size >> PAGE_SHIFT, (size_t)255), 0, others);
 		cpu_call(others, flush_kernel_here, &r);
+		TRACE(SHOT, 0, 0, 0);
+	}
 	preempt_enable();
 }

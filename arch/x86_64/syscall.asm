@@ -18,8 +18,9 @@
 
 %include "assym.inc"
 %include "dwarf.inc"
+%include "branch.inc"
 
-	extern	syscall_dispatch, user_exit
+	extern	syscall_dispatch, syscall_dispatch_traced, user_exit
 
 	section .text.entry progbits alloc exec nowrite align=16
 
@@ -54,6 +55,7 @@ syscall_entry:
 	mov	rsi, rax
 	mov	rdx, rsp		; the six arguments come first in the frame
 	sti
+call_dispatch:
 	call	syscall_dispatch
 
 	cli
@@ -84,3 +86,5 @@ syscall_entry:
 text_end:
 
 	CFI_OUTERMOST syscall_entry, text_end
+
+	BRANCH_CALL_SITE TRC_SYSCALL, call_dispatch, syscall_dispatch_traced

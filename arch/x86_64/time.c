@@ -32,6 +32,7 @@
 
 /* Constant after time_init(). */
 static struct timescale scale;
+static uint64_t tsc_hz;      /* the counter's rate */
 static uint64_t ns_to_count; /* of the APIC's timer: counts = ns * this >> 32 */
 static bool deadline;
 static nsec_t wall_at_boot;
@@ -47,6 +48,13 @@ nsec_t
 arch_time_ns(void)
 {
 	return ticks_to_ns(&scale, rdtsc());
+}
+
+void
+arch_cycles_scale(uint64_t *hz, uint64_t *base)
+{
+	*hz = tsc_hz;
+	*base = scale.ts_base;
 }
 
 nsec_t
@@ -98,7 +106,7 @@ take_sample(const struct refclock *r)
 
 /* Measures the rates of the TSC and of the APIC's timer, in Hz. */
 static void
-calibrate(const struct refclock *r, uint64_t *tsc_hz, uint64_t *count_hz)
+calibrate(const struct refclock *r, uint64_t *hz, uint64_t *count_hz)
 {
 	struct sample a, b;
 	uint64_t ticks;
@@ -110,7 +118,7 @@ calibrate(const struct refclock *r, uint64_t *tsc_hz, uint64_t *count_hz)
 	b = take_sample(r);
 	lapic_timer_oneshot(0);
 	ticks = (b.reference - a.reference) & r->mask;
-	*tsc_hz = (b.tsc - a.tsc) * r->hz / ticks;
+	*hz = (b.tsc - a.tsc) * r->hz / ticks;
 	*count_hz = (uint64_t)(a.count - b.count) * r->hz / ticks;
 }
 
@@ -118,7 +126,7 @@ void
 time_init(void)
 {
 	const struct refclock *r = refclock_choose();
-	uint64_t tsc_hz, count_hz;
+	uint64_t count_hz;
 
 	calibrate(r, &tsc_hz, &count_hz);
 	if (tsc_hz <= NSEC_PER_SEC >> TSC_SHIFT || count_hz == 0)

@@ -17,6 +17,7 @@
 #include <kernel/lwp.h>
 #include <kernel/panic.h>
 #include <kernel/printf.h>
+#include <kernel/trace.h>
 
 #define PF_PRESENT 0x01u
 #define PF_WRITE   0x02u
@@ -317,6 +318,31 @@ trap_user(struct trapframe *tf)
 	default:
 		user_fault(tf, SIGSEGV, SI_KERNEL, 0);
 	}
+}
+
+/* ---- while faults are traced, entry.asm calls these: see branch.inc ---- */
+
+static void
+trace_trap(const struct trapframe *tf)
+{
+	trace_write(TR_FAULT | tf->tf_trapno << 8, tf->tf_err,
+	    tf->tf_trapno == T_PF ? read_cr2() : tf->tf_rip);
+}
+
+void
+trap_user_traced(struct trapframe *tf)
+{
+	trace_trap(tf);
+	trap_user(tf);
+	trace_write(TR_FAULT_END, 0, 0);
+}
+
+void
+trap_kernel_traced(struct trapframe *tf)
+{
+	trace_trap(tf);
+	trap_kernel(tf);
+	trace_write(TR_FAULT_END, 0, 0);
 }
 
 /* The frame would return to an address that is not canonical. => interrupts on */

@@ -8,6 +8,8 @@
  */
 #include <kernel/spinlock.h>
 
+#include <kernel/trace.h>
+
 static const char *const rank_name[] __unused = {
 #define X(name, text) text,
 	LOCK_RANKS(X)
@@ -20,10 +22,18 @@ spin_init(struct spinlock *m, const char *name __unused, enum lock_rank rank __u
 	*m = (struct spinlock)SPINLOCK_INIT(name, rank);
 }
 
+/* As in mutex.c. */
+#ifdef DEBUG
+#define lock_hint(m) ((uintptr_t)(m)->sl_name)
+#else
+#define lock_hint(m) ((uintptr_t)__builtin_return_address(0))
+#endif
+
 /* Waits until `m` is taken for this CPU. => interrupts off, ci_mtx_count already raised */
 void
 spin_lock_slow(struct spinlock *m)
 {
+	TRACE(LOCK_WAIT, TRL_SPIN, lock_hint(m), (uintptr_t)m);
 	do {
 		while (atomic_load_relaxed(&m->sl_word) != 0) {
 			if (unlikely(panicking))
@@ -31,6 +41,7 @@ spin_lock_slow(struct spinlock *m)
 			arch_cpu_relax();
 		}
 	} while (atomic_swap(&m->sl_word, 1) != 0);
+	TRACE(LOCK_GOT, TRL_SPIN, 0, (uintptr_t)m);
 }
 
 #ifdef DEBUG

@@ -15,6 +15,7 @@
 #include <kernel/process.h>
 #include <kernel/sched.h>
 #include <kernel/string.h>
+#include <kernel/trace.h>
 
 #define LEDGER_PROC(X) X(procs) X(lwps) X(ids) X(kstacks)
 #define LEDGER_MEM(X)  X(user_pages) X(table_pages) X(kmem_objs)
@@ -114,6 +115,24 @@ set_failpoint(const char *arg)
 }
 #endif
 
+#ifdef DEBUG
+/* trace CLASSES | trace dump N */
+static int
+trace_command(const char *arg)
+{
+	uint64_t v;
+	int error;
+
+	if (strncmp(arg, "dump ", 5) == 0) {
+		if ((error = option_u64(arg + 5, 1, 100000, &v)) == 0)
+			trace_dump((unsigned)v, &log_out);
+		return error;
+	}
+	error = trace_parse(arg, &v);
+	return error != 0 ? error : trace_set(v);
+}
+#endif
+
 int
 debug_command(const char *cmd)
 {
@@ -124,9 +143,10 @@ debug_command(const char *cmd)
 		fsck();
 		return 0;
 	}
-	if (strcmp(cmd, "monitor") == 0) {
+	if (strcmp(cmd, "monitor") == 0)
 		return monitor_enter("a program asks") ? 0 : -EBUSY;
-	}
+	if (strncmp(cmd, "trace ", 6) == 0)
+		return trace_command(cmd + 6);
 	if (strncmp(cmd, "fp ", 3) == 0)
 		return set_failpoint(cmd + 3);
 	if (strncmp(cmd, "ktest ", 6) == 0)

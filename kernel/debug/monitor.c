@@ -22,6 +22,7 @@
 #include <kernel/panic.h>
 #include <kernel/printf.h>
 #include <kernel/string.h>
+#include <kernel/trace.h>
 
 #define LINE  80
 #define ESC_C 0x03 /* ^C */
@@ -316,12 +317,6 @@ cmd_dmesg(struct monitor_out *out, char *args)
 MONITOR_COMMAND(dmesg, "dmesg", "[LINES]", "the kernel log, or its newest lines", cmd_dmesg);
 
 /* ---- the trace ---- */
-
-__attribute__((weak)) void
-trace_dump(unsigned n __unused, struct monitor_out *out)
-{
-	mo_printf(out, "no trace in this kernel\n");
-}
 
 #define TRACE_DEFAULT 20
 

@@ -23,6 +23,7 @@
 #include <kernel/signal.h>
 #include <kernel/sleepq.h>
 #include <kernel/string.h>
+#include <kernel/trace.h>
 #include <kernel/turnstile.h>
 #include <kernel/vm.h>
 
@@ -289,6 +290,7 @@ kernel_main(struct bootinfo *bi)
 	arch_start_cpus();
 	kprintf("threadbare: %u CPU%s, %zu MiB\n", ncpu, ncpu == 1 ? "" : "s",
 	    pmem_total() >> (20 - PAGE_SHIFT));
+	trace_init();
 	if ((error = kthread_create("adopter", PRI_KERNEL_RT, start_thread, bi, NULL)) != 0)
 		panic("adopter: error %d", error);
 	cold = false;

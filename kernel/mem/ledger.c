@@ -8,6 +8,7 @@
 #include <arch/arch_if.h>
 #include <kernel/kmem.h>
 #include <kernel/pmem.h>
+#include <kernel/trace.h>
 
 void
 mem_ledger_get(struct mem_ledger *m)
@@ -21,7 +22,11 @@ mem_ledger_get(struct mem_ledger *m)
 size_t
 mem_reclaim(void)
 {
-	size_t n = kstack_trim(0);
+	size_t n;
 
-	return n + kmem_reap();
+	TRACE(STALL, 0, 0, 0);
+	n = kstack_trim(0);
+	n += kmem_reap();
+	TRACE(STALL_END, 0, 0, n);
+	return n;
 }

@@ -19,6 +19,7 @@
 #include <kernel/panic.h>
 #include <kernel/spinlock.h>
 #include <kernel/string.h>
+#include <kernel/trace.h>
 
 #include "pmem_impl.h"
 
@@ -111,7 +112,8 @@ alloc_slow(struct pmem_cpu *pc, enum page_kind kind, bool on)
 		pg = pc->pc_pages[--pc->pc_count];
 		pc->pc_used[kind]++;
 		page_claim(pg, kind);
-	}
+	} else
+		TRACE(NOMEM, kind, 0, 0);
 	arch_intr_restore(on);
 	return pg;
 }

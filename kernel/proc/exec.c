@@ -23,6 +23,7 @@
 #include <kernel/signal.h>
 #include <kernel/string.h>
 #include <kernel/syscall.h>
+#include <kernel/trace.h>
 #include <kernel/upcall.h>
 #include <kernel/vm.h>
 
@@ -148,6 +149,7 @@ take_pid(struct proc *p, struct lwp *l)
 {
 	lwpid_t old = l->l_lid;
 
+	TRACE(EXEC, 0, p->p_pid, old);
 	if (old == p->p_pid)
 		return;
 	mutex_lock(&proc_lock);
@@ -179,6 +181,7 @@ commit(const char *path, struct vmspace *vm, uintptr_t entry, uintptr_t sp)
 	p->p_flag |= PK_EXEC;
 	strlcpy(p->p_comm, name != NULL ? name + 1 : path, sizeof(p->p_comm));
 	strlcpy(l->l_name, p->p_comm, sizeof(l->l_name));
+	TRACE_NAME(l, false);
 	l->l_sigstk = (stack_t){ .ss_flags = SS_DISABLE };
 	l->l_clear_tid = l->l_robust_head = 0;
 	l->l_sysrestart = 0;

@@ -17,6 +17,7 @@
 #include <kernel/printf.h>
 #include <kernel/sched.h>
 #include <kernel/signal.h>
+#include <kernel/trace.h>
 #include <kernel/upcall.h>
 #include <kernel/vm.h>
 
@@ -40,6 +41,7 @@ lwp_exit_locked(struct proc *p)
 {
 	struct lwp *l = curlwp();
 
+	TRACE(EXIT, TRX_LWP, p->p_pid, 0);
 	p->p_nzlwps++;
 	l->l_prflag |= LPR_EXITING;
 	mutex_unlock(&p->p_lock);
@@ -156,6 +158,7 @@ exit_process(struct proc *p, struct lwp *l)
 	if (p == initproc)
 		init_exited(p); /* does not return */
 
+	TRACE(EXIT, TRX_ALONE, p->p_pid, 0);
 	/* From here on no signal reaches us. */
 	mutex_lock(&p->p_lock);
 	p->p_stat = PS_DYING;
@@ -169,6 +172,7 @@ exit_process(struct proc *p, struct lwp *l)
 		p->p_cwd = NULL;
 	}
 
+	TRACE(EXIT, TRX_FILES, p->p_pid, 0);
 	/* Address space: move to the kernel's, then drop ours, on our own stack and with no lock held. */
 	vm = p->p_vmspace;
 	p->p_ru.ru_maxrss = vm->vm_maxpages;
@@ -177,6 +181,7 @@ exit_process(struct proc *p, struct lwp *l)
 	vmspace_activate(&vmspace_kernel);
 	preempt_enable();
 	vmspace_unref(vm);
+	TRACE(EXIT, TRX_SPACE, p->p_pid, 0);
 
 	mutex_lock(&proc_lock);
 	vfork_release(p);
@@ -202,6 +207,7 @@ exit_process(struct proc *p, struct lwp *l)
 		list_insert_head(&parent->p_children, &p->p_sibling);
 	}
 
+	TRACE(EXIT, TRX_DEAD, p->p_pid, 0);
 	mutex_lock(&p->p_lock);
 	sigpend_drop(&p->p_sigpend);
 	sig_lwp_exit(l);
@@ -226,6 +232,7 @@ exit_process(struct proc *p, struct lwp *l)
 	p->p_stat = PS_ZOMB;
 	mutex_unlock(&p->p_lock);
 
+	TRACE(EXIT, TRX_ZOMB, p->p_pid, 0);
 	cv_broadcast(&parent->p_waitcv);
 	if (wakeinit && parent != initproc)
 		cv_broadcast(&initproc->p_waitcv);
@@ -289,6 +296,7 @@ proc_exit(int code, int sig)
 	p->p_xexit = code;
 	p->p_xsig = sig;
 	mutex_unlock(&p->p_lock);
+	TRACE(EXIT, TRX_BEGIN, p->p_pid, sig != 0 ? 128 + sig : code & 0xff);
 	(void)single_begin(SINGLE_EXIT);
 	exit_process(p, l);
 }

@@ -18,6 +18,7 @@
 #include <kernel/signal.h>
 #include <kernel/string.h>
 #include <kernel/syscall.h>
+#include <kernel/trace.h>
 #include <kernel/upcall.h>
 #include <kernel/vm.h>
 
@@ -188,6 +189,7 @@ fork_process(const struct clone_args *ca)
 		mutex_unlock(&p->p_lock);
 		mutex_unlock(&proc_lock);
 	}
+	TRACE(FORK, (ca->flags & CLONE_VFORK) != 0, pid, parent->p_pid);
 	if (ca->flags & CLONE_VFORK)
 		vfork_wait(parent);
 	return pid;

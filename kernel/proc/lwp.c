@@ -17,6 +17,7 @@
 #include <kernel/signal.h>
 #include <kernel/sleepq.h>
 #include <kernel/string.h>
+#include <kernel/trace.h>
 #include <kernel/turnstile.h>
 #include <kernel/vm.h>
 
@@ -226,6 +227,7 @@ lwp_link(struct proc *p, struct lwp *l)
 	p->p_nlwps++;
 	p->p_nlive++;
 	p->p_nrlwps++;
+	TRACE_NAME(l, true);
 }
 
 void
@@ -284,6 +286,7 @@ void
 lwp_free(struct lwp *l)
 {
 	KASSERT(l->l_stat == LS_IDL && l->l_kstack == NULL && l->l_locks == NULL);
+	TRACE(FREE, 0, l->l_lid, l->l_proc->p_pid);
 	l->l_lid = 0;
 	kmem_cache_free(lwp_cache, l);
 }

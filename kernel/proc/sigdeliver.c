@@ -14,6 +14,7 @@
 #include <kernel/process.h>
 #include <kernel/sched.h>
 #include <kernel/string.h>
+#include <kernel/trace.h>
 
 static int
 sig_first(sigset_t set)
@@ -96,6 +97,7 @@ sig_deliver(struct trapframe *tf)
 		if ((p->p_flag & PK_EXITING) || (sig = sig_take(l, &info)) == 0)
 			break;
 		act = p->p_sigacts->sa_act[sig];
+		TRACE(DELIVER, sig, 0, act.sa_handler);
 		if (p->p_sigacts->sa_ignored & SIGBIT(sig))
 			continue;
 		if (act.sa_handler == SIG_DFL) {

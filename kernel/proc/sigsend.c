@@ -11,6 +11,7 @@
 #include <kernel/process.h>
 #include <kernel/sched.h>
 #include <kernel/string.h>
+#include <kernel/trace.h>
 
 static bool
 lwp_takes(const struct lwp *l, int sig)
@@ -122,6 +123,7 @@ sig_post(struct proc *p, struct lwp *l, int sig, const siginfo_t *info)
 		sig_discard(p, SIGBIT(SIGCONT));
 	if (sig_is_moot(p, l, sig))
 		return 0;
+	TRACE(POST, sig, p->p_pid, l != NULL ? l->l_lid : 0);
 	error = sigpend_put(l != NULL ? &l->l_sigpend : &p->p_sigpend, sig, info);
 	if (error != 0)
 		return error;

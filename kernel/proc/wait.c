@@ -18,6 +18,7 @@
 #include <kernel/signal.h>
 #include <kernel/string.h>
 #include <kernel/syscall.h>
+#include <kernel/trace.h>
 
 struct wait_result {
 	pid_t pid;
@@ -73,6 +74,7 @@ collect(struct proc *parent, struct proc *p, const struct rusage_acc *usage)
 	struct lwp *l = list_first(&p->p_lwps, struct lwp, l_sibling);
 
 	KASSERTMSG(p->p_stat == PS_ZOMB && p->p_nlwps == 1 && p->p_nlive == 0, "pid %d", p->p_pid);
+	TRACE(COLLECT, 0, p->p_pid, proc_wait_status(p));
 	add_usage(&parent->p_cru, usage);
 	list_remove(&p->p_sibling);
 	list_remove(&p->p_list);
@@ -105,6 +107,7 @@ do_wait(struct proc *self, int idtype, pid_t id, int options, struct wait_result
 	struct proc *p;
 	int error;
 
+	TRACE(WAIT, 0, id, options);
 	memset(r, 0, sizeof(*r));
 	mutex_lock(&proc_lock);
 	if (idtype == P_PGID && id == 0)

@@ -8,6 +8,7 @@
 #include <kernel/sched.h>
 
 #include <kernel/proc.h>
+#include <kernel/trace.h>
 
 const char *const lwp_state_name[] = {
 #define X(name, letter) #name,
@@ -90,12 +91,8 @@ static const uint8_t lwp_legal[LS_COUNT][LS_COUNT] __unused = {
 #undef X
 };
 
-/*
- * => l locked by the lock of its old state; the caller lends the lock of the new state next.
- *    Into and out of IDL, STOP, SUSPENDED, ZOMB: p_lock held too.
- */
-void
-lwp_setstat(struct lwp *l, enum lwp_state new)
+static inline void
+setstat(struct lwp *l, enum lwp_state new)
 {
 	KASSERTMSG(new < LS_COUNT && (lwp_legal[l->l_stat][new] != 0), "lid %d: %s -> %s", l->l_lid,
 	    lwp_state_name[l->l_stat], lwp_state_name[new]);
@@ -105,3 +102,24 @@ lwp_setstat(struct lwp *l, enum lwp_state new)
 	    "lid %d: %s -> %s", l->l_lid, lwp_state_name[l->l_stat], lwp_state_name[new]);
 	l->l_stat = (uint8_t) new;
 }
+
+/*
+ * => l locked by the lock of its old state; the caller lends the lock of the new state next.
+ *    Into and out of IDL, STOP, SUSPENDED, ZOMB: p_lock held too.
+ */
+void __noinline
+lwp_setstat(struct lwp *l, enum lwp_state new)
+{
+	setstat(l, new);
+}
+
+#if !__STDC_HOSTED__
+/* In place of lwp_setstat() while the class is traced. */
+static void
+lwp_setstat_traced(struct lwp *l, enum lwp_state new)
+{
+	trace_write(TR_STATE | new << 8, (uint32_t)l->l_lid, l->l_stat);
+	setstat(l, new);
+}
+ARCH_BRANCH_ENTRY(TRC_STATE, lwp_setstat, lwp_setstat_traced);
+#endif

@@ -15,6 +15,7 @@
 
 #include <kernel/kmem.h>
 #include <kernel/proc.h>
+#include <kernel/trace.h>
 
 cpuset_t sched_idle_set; /* (a) CPUs whose idle LWP runs and that no waker has claimed yet */
 
@@ -245,6 +246,7 @@ runq_make_runnable(struct lwp *l)
 	spc = ci->ci_spc;
 	spin_lock(&spc->spc_mutex);
 	l->l_cpu = ci;
+	TRACE(WAKE, ci->ci_index, l->l_lid, 0);
 	l->l_target_cpu = NULL;
 	lwp_setstat(l, LS_RUN);
 	lwp_setlock(l, &spc->spc_mutex);
@@ -289,6 +291,7 @@ runq_steal(struct cpu *self)
 			lwp_setlock(found, &mine->spc_mutex);
 			sched_enqueue(found);
 			mine->spc_nsteal++;
+			TRACE(STEAL, victim->ci_index, found->l_lid, self->ci_index);
 		}
 		spin_unlock_pair(&mine->spc_mutex, &spc->spc_mutex);
 		if (found != NULL)
@@ -326,6 +329,7 @@ runq_migrate(struct lwp *l)
 	}
 	set = sched_allowed(l);
 	KASSERTMSG(set & CPU_BIT(to), "lid %d cpu%u", l->l_lid, to->ci_index);
+	TRACE(MIGRATE, from->ci_index, l->l_lid, to->ci_index);
 	l->l_target_cpu = NULL;
 	l->l_cpu = to;
 	lwp_setlock(l, &to->ci_spc->spc_mutex);

@@ -11,6 +11,7 @@
 #include <arch/arch_if.h>
 #include <kernel/options.h>
 #include <kernel/proc.h>
+#include <kernel/trace.h>
 #include <kernel/upcall.h>
 
 static int
@@ -91,6 +92,7 @@ sched_lendpri(struct lwp *l, int pri)
 	int old = lwp_eprio(l);
 
 	KASSERT(lwp_locked(l, NULL));
+	TRACE(LEND, pri, l->l_lid, (uintptr_t)curlwp()->l_wchan);
 	l->l_inheritedprio = (int16_t)pri;
 	pri_changed(l, old);
 }
@@ -143,6 +145,7 @@ again:
 		if (l->l_mutex == &from->ci_spc->spc_mutex && l->l_stat == LS_RUN &&
 		    list_linked(&l->l_runq) && !l->l_running) {
 			sched_dequeue(l);
+			TRACE(MIGRATE, from->ci_index, l->l_lid, to->ci_index);
 			l->l_cpu = to;
 			lwp_setlock(l, &to->ci_spc->spc_mutex);
 			sched_enqueue(l);

@@ -14,6 +14,7 @@
 #include <kernel/callout.h>
 #include <kernel/kmem.h>
 #include <kernel/proc.h>
+#include <kernel/trace.h>
 #include <kernel/vm.h>
 
 bool cold = true;
@@ -110,6 +111,8 @@ mi_switch(struct lwp *l)
 		spin_unlock(&spc->spc_lwplock);
 		return;
 	}
+	TRACE(SWITCH, l->l_stat | (l->l_pflag & LP_INTR ? TRACE_INVOLUNTARY : 0), new->l_lid,
+	    l->l_stat == LS_SLEEP ? (uintptr_t)l->l_wmesg : 0);
 	if (l->l_pflag & LP_INTR)
 		l->l_nivcsw++;
 	else

@@ -14,6 +14,7 @@
 #include <kernel/panic.h>
 #include <kernel/proc.h>
 #include <kernel/sched.h>
+#include <kernel/trace.h>
 #include <kernel/turnstile.h>
 
 void
@@ -44,6 +45,13 @@ owner_running(uintptr_t word)
 	    atomic_load_relaxed(&owner->l_wchan) == NULL;
 }
 
+/* What tells which lock it is: its name, or in the release build who wants it; an address in the image. */
+#ifdef DEBUG
+#define lock_hint(m) ((uintptr_t)(m)->mtx_name)
+#else
+#define lock_hint(m) ((uintptr_t)__builtin_return_address(0))
+#endif
+
 /* Longer than the sections that are worth a spin; an owner that waits for other CPUs takes far longer. */
 #define SPIN_MAX 400
 
@@ -54,11 +62,14 @@ mutex_lock_slow(struct mutex *m)
 	unsigned spins = ncpu > 1 ? 0 : SPIN_MAX;
 	struct spinlock *chain;
 
+	TRACE(LOCK_WAIT, TRL_MUTEX, lock_hint(m), (uintptr_t)m);
 	for (;;) {
 		word = atomic_load_relaxed(&m->mtx_word);
 		if (word == 0) {
-			if (atomic_cas(&m->mtx_word, &word, self))
+			if (atomic_cas(&m->mtx_word, &word, self)) {
+				TRACE(LOCK_GOT, TRL_MUTEX, 0, (uintptr_t)m);
 				return;
+			}
 			continue;
 		}
 		if (unlikely((word & ~MTX_WAITERS) == self))
@@ -80,6 +91,7 @@ mutex_lock_slow(struct mutex *m)
 			spin_unlock(chain);
 			continue;
 		}
+		TRACE(LOCK_SLEEP, 0, ((struct lwp *)(word & ~MTX_WAITERS))->l_lid, (uintptr_t)m);
 		/* The bit is ours or another contender's, and its release needs the chain lock that we hold. */
 		turnstile_block(turnstile_find(m), chain, m, "mutex");
 	}
@@ -91,6 +103,7 @@ mutex_unlock_slow(struct mutex *m)
 	struct spinlock *chain = turnstile_lock(m);
 	struct turnstile *ts = turnstile_find(m);
 
+	TRACE(LOCK_HAND, 0, ts != NULL ? ts->ts_waiters : 0, (uintptr_t)m);
 	atomic_store_release(&m->mtx_word, 0);
 	if (ts != NULL)
 		turnstile_wakeup_all(ts);

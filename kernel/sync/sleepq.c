@@ -18,6 +18,7 @@
 #include <kernel/failpoint.h>
 #include <kernel/proc.h>
 #include <kernel/sched.h>
+#include <kernel/trace.h>
 
 #define SLEEPQ_LOCKS 128
 
@@ -176,6 +177,7 @@ sleepq_remove(struct lwp *l, bool wakeup)
 		lwp_setlock(l, &l->l_cpu->ci_spc->spc_lwplock);
 	} else if (l->l_running) {
 		fp(woken_while_running);
+		TRACE(WAKE, l->l_cpu->ci_index, l->l_lid, 1);
 		lwp_setstat(l, LS_ONPROC);
 		lwp_setlock(l, &l->l_cpu->ci_spc->spc_lwplock);
 	} else

@@ -18,6 +18,7 @@
 #include <kernel/random.h>
 #include <kernel/sched.h>
 #include <kernel/string.h>
+#include <kernel/trace.h>
 
 /*
  * C libraries refuse to start on a Linux that is too old; this is the one whose calls are modelled.
@@ -116,6 +117,7 @@ sys_prctl(const uint64_t *a)
 		name[sizeof(name) - 1] = '\0'; /* a long one is cut */
 		mutex_lock(&l->l_proc->p_lock);
 		memcpy(l->l_name, name, sizeof(name));
+		TRACE_NAME(l, false);
 		mutex_unlock(&l->l_proc->p_lock);
 		return 0;
 	case PR_GET_NAME:

@@ -15,6 +15,7 @@ struct lwp;
 struct vmspace;
 struct spinlock;
 struct trapframe;
+struct trace_ring;
 
 /*
  * struct cpu, field locks:
@@ -46,6 +47,7 @@ struct cpu {
 	uint64_t ci_nsyscall;                 /* (o) statistics */
 	uint64_t ci_nintr;                    /* (o) */
 	uint64_t ci_nswitch;                  /* (o) */
+	struct trace_ring *ci_trace;          /* (a) where its events go; NULL = nowhere */
 } __cacheline_aligned;
 
 extern struct cpu cpu0;           /* the boot CPU */

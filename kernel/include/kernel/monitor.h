@@ -77,9 +77,6 @@ void mo_limit(struct monitor_out *, const struct lwp *);
 /* Walks of lists stop here. */
 #define MONITOR_MAXWALK 100000u
 
-/* The newest n events of the trace; the default says that this kernel has none. */
-void trace_dump(unsigned n, struct monitor_out *);
-
 /* ---- text that panics and the monitor share; backtrace.c ---- */
 
 extern struct monitor_out log_out; /* the kernel log */

@@ -35,6 +35,8 @@ void arch_halt(void) __noreturn;
 
 nsec_t arch_time_ns(void);           /* monotonic since boot, the same on all CPUs; any context */
 nsec_t arch_time_wall_at_boot(void); /* from the RTC */
+/* How arch_cycles() counts: in a second, and its value when arch_time_ns() was 0. */
+void arch_cycles_scale(uint64_t *hz, uint64_t *base);
 /* Programs this CPU's one-shot timer; the upcall is timer_intr(). NSEC_FOREVER stops it. => interrupts off */
 void arch_timer_set(nsec_t when);
 
@@ -175,6 +177,14 @@ size_t pmap_table_pages(void); /* page-table pages of user address spaces in use
 size_t pmap_cached(void);      /* destroyed pmaps kept for reuse; a kmem block each */
 size_t pmap_resident(const struct pmap *); /* user pages entered => owner's lock */
 
+/* ---- switched branches; see <arch/branch_md.h> ---- */
+
+/*
+ * Turns the branches on whose key's bit is set, and all others off.
+ * => the other CPUs are parked by cpu_stop_others(false); one caller at a time
+ */
+void arch_branches_set(uint64_t keys);
+
 /* ---- debugging ---- */
 
 struct arch_walk {
@@ -216,6 +226,8 @@ void console_break(void); /* a break on the console's line; interrupts off, no l
 void lwp_startup(struct lwp *prev); /* first thing on a new stack; ends the switch */
 /* args: the six argument registers in ABI order, inside the frame. Returns the result register's value. */
 int64_t syscall_dispatch(struct trapframe *, uint64_t nr, const uint64_t args[6]);
+/* The same, and an event before and after: see syscall.asm. */
+int64_t syscall_dispatch_traced(struct trapframe *, uint64_t nr, const uint64_t args[6]);
 void user_return(
     struct trapframe *); /* l_ast was set: signals, suspension, resched. Interrupts on */
 void kpreempt_intr(

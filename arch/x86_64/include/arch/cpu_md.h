@@ -65,6 +65,16 @@ arch_intr_restore(bool enabled)
 		arch_intr_enable();
 }
 
+/* The counter that arch_time_ns() is made of; not ordered with loads and stores. */
+static inline uint64_t
+arch_cycles(void)
+{
+	uint32_t lo, hi;
+
+	__asm volatile("rdtsc" : "=a"(lo), "=d"(hi));
+	return (uint64_t)hi << 32 | lo;
+}
+
 static inline void
 arch_cpu_relax(void)
 {

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The rings of the trace. The machine layer supplies trace_write(), which is short.
+ *
+ * Each CPU has a ring. A slot is reserved by one atomic addition, so an interrupt or an NMI that writes an
+ * event in the middle of another simply has the next slot; so has, on the rare occasion that the LWP is moved
+ * to another CPU in between, that CPU. The slot's sequence number is cleared first and set last: a reader
+ * takes a slot for valid only if it holds the number expected, so it never sees half an event, whether the
+ * writer was overtaken, stopped, or is still at work. No lock, no wait, no allocation, interrupts as they
+ * were. The oldest events are overwritten, and the head tells how many.
+ */
+#include <kernel/trace.h>
+
+struct trace_root trace_root;
+struct trace_ring trace_rings[MAXCPUS];
+struct trace_ring trace_names;

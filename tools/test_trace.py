@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The trace, from the kernel's rings to the page in a browser."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(TOP, "tools"))
+sys.dont_write_bytecode = True
+
+import tracejson    # noqa: E402
+import tracelib     # noqa: E402
+import tracestats   # noqa: E402
+
+USERCC = os.environ.get("USERCC", "musl-gcc")
+
+# Burns CPU time in two threads and sleeps; says how much time each has had.
+PROGRAM = r"""
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static long
+ns(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return ts.tv_sec * 1000000000L + ts.tv_nsec;
+}
+
+static void *
+work(void *arg)
+{
+	long until = (long)arg * 1000000;
+
+	while (ns(CLOCK_THREAD_CPUTIME_ID) < until)
+		if (ns(CLOCK_MONOTONIC) % 64 == 0)
+			usleep(100);
+	printf("thread %d %ld\n", gettid(), ns(CLOCK_THREAD_CPUTIME_ID) / 1000);
+	return NULL;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct rusage ru;
+	pthread_t a, b;
+	pid_t pid;
+
+	(void)argv;
+	while (argc > 1)
+		pause();
+
+	pthread_create(&a, NULL, work, (void *)60);
+	pthread_create(&b, NULL, work, (void *)120);
+	pthread_join(a, NULL);
+	pthread_join(b, NULL);
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		work((void *)80);
+		fflush(stdout);
+		_exit(3);
+	}
+	wait4(pid, NULL, 0, &ru);
+	printf("child %d %ld\n", pid, ru.ru_utime.tv_sec * 1000000 + ru.ru_utime.tv_usec
+	    + ru.ru_stime.tv_sec * 1000000 + ru.ru_stime.tv_usec);
+	getrusage(RUSAGE_SELF, &ru);
+	printf("self %d %ld\n", getpid(), ru.ru_utime.tv_sec * 1000000 + ru.ru_utime.tv_usec
+	    + ru.ru_stime.tv_sec * 1000000 + ru.ru_stime.tv_usec);
+	printf("switches %ld\n", ru.ru_nvcsw + ru.ru_nivcsw);
+	return 0;
+}
+"""
+
+# The program asks for the time very often: its system calls would overrun the rings.
+FEW = "trace=sched,wake,life"
+
+# Steps of a user on the page; what came out stands in <pre id="log">.
+STEPS = r"""
+<script>
+(async () => {
+	const log = [], wait = () => new Promise(r => setTimeout(r, 800));
+	const span = () => { const w = timeline.getWindow(); return w.end - w.start; };
+	const key = (e, k) => e.dispatchEvent(new KeyboardEvent("keydown", { key: k, bubbles: true }));
+	await wait();
+	log.push("rows=" + document.body.dataset.rows);
+	let was = span();
+	$("in").click();
+	await wait();
+	log.push("in=" + (span() < was * 0.9));
+	was = span();
+	$("out").click();
+	await wait();
+	log.push("out=" + (span() > was * 1.1));
+	was = +timeline.getWindow().start;
+	key(document.body, "d");
+	await wait();
+	log.push("pan=" + (+timeline.getWindow().start > was));
+	$("search").value = "WANTED";
+	key($("search"), "Enter");
+	await wait();
+	const hit = groups.get().find(g => /hit/.test(g.className));
+	log.push("hits=" + document.body.dataset.hits, "hit=" + hit.content);
+	$("search").value = "no such thing";
+	key($("search"), "Enter");
+	log.push("none=" + $("found").textContent);
+	const bar = items.get().find(i => details.get(i.id).slice && /k-run/.test(i.className));
+	select(bar.id);
+	log.push("details=" + /run/.test($("details").textContent));
+	log.push("legend=" + document.querySelectorAll("#legend span").length);
+	const pre = document.createElement("pre");
+	pre.id = "log";
+	pre.textContent = log.join(" ");
+	document.body.append(pre);
+})();
+</script></body></html>
+"""
+
+
+def tool(*words, check=True):
+    return subprocess.run(words, cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, check=check, timeout=240)
+
+
+class TraceTest(unittest.TestCase):
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp()
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
+        source, cls.program = cls.path("prog.c"), cls.path("prog")
+        with open(source, "w", encoding="utf-8") as file:
+            file.write(PROGRAM)
+        tool(USERCC, "-static", "-O2", "-o", cls.program, source)
+
+    @classmethod
+    def path(cls, name):
+        return os.path.join(cls.folder, name)
+
+    def trace(self, name, *options, program=None, build="release", status=0):
+        """Run a program with the trace on; return its output and the trace."""
+        done = tool("tools/run", "--build", build, "--trace", self.path(name), *options, "--",
+                    *(program or [self.program]), check=False)
+        self.assertEqual(done.returncode, status, done.stderr)
+        trace = tracestats.load(self.path(name))
+        self.assertEqual(tracestats.check(trace), [])
+        return done, trace
+
+    def test_totals(self):
+        """Run times of the trace are those that the kernel itself accounts.
+
+        In the repeatable mode, where the host takes no CPU away between the two readings of the
+        clock at a switch: the kernel's and, up to 150 instructions later, that of the event.
+        """
+        for smp in ("1", "4"):
+            done, trace = self.trace("totals.json", "--icount", "--smp", smp, "--append", FEW)
+            self.assertEqual(sum(trace["otherData"]["overrun_events"]), 0)
+            stats = tracestats.Stats(trace)
+            said = re.findall(r"^(\w+) (\d+) (\d+)$", done.stdout, re.M)
+            self.assertEqual([s[0] for s in said].count("thread"), 3)
+            for what, number, us in said:
+                keys = [key for key in stats.lwps
+                        if key[1 if what == "thread" else 0] == int(number)]
+                found = sum(stats.lwps[key]["run"] for key in keys)
+                near = 10 + 0.15 * sum(stats.slices[key, "run"] for key in keys)
+                self.assertGreater(found, int(us) - near, (what, number))
+                # Only of a child that is gone the kernel can say all; others run on to their exit.
+                self.assertLess(found, int(us) + near + (0 if what == "child" else 2000),
+                                (what, number))
+            text = tool("tools/trace", "stats", self.path("totals.json")).stdout
+            for title in ("LWPs, by time", "Wakeup to run", "Exits of processes"):
+                self.assertIn(title, text)
+            self.assertEqual(len([e for e in stats.exits if e[2] == 3]), 1)
+
+    def test_every_moment_counts(self):
+        """An LWP is in one state at any time from birth to death."""
+        _, trace = self.trace("states.json", program=["/test/fork"])
+        rows = {}
+        for e in trace["traceEvents"]:
+            if e["ph"] == "X" and e["pid"] != tracejson.CPUS:
+                rows.setdefault((e["pid"], e["tid"]), []).append(e)
+        self.assertGreater(len(rows), 20)
+        for slices in rows.values():
+            for one, two in zip(slices, slices[1:]):
+                self.assertAlmostEqual(one["ts"] + one["dur"], two["ts"], delta=0.01)
+        kinds = {(e["ph"], e.get("cat")) for e in trace["traceEvents"]}
+        for kind in (("s", "wakeup"), ("f", "wakeup"), ("i", "create"), ("i", "fork"),
+                     ("i", "free"), ("i", "collect"), ("i", "wait"), ("i", "exec"),
+                     ("b", "exit"), ("b", "syscall"), ("b", "fault"), ("X", "run")):
+            self.assertIn(kind, kinds)
+
+    def test_overrun(self):
+        """A tiny ring loses events, and says so everywhere."""
+        done, trace = self.trace("tiny.json", "--smp", "2", "--append", "trace_size=256",
+                                 program=["/test/fork"])
+        lost = trace["otherData"]["overrun_events"]
+        self.assertGreater(sum(lost), 500)
+        self.assertLessEqual(trace["otherData"]["events"], 512)
+        self.assertIn("%d older events were overwritten" % sum(lost), done.stderr)
+        self.assertIn("INCOMPLETE: %d events" % sum(lost),
+                      tool("tools/trace", "stats", self.path("tiny.json")).stdout)
+
+    def test_classes(self):
+        _, trace = self.trace("few.json", "--append", "trace=sched,wake,state",
+                              program=["/test/fork"])
+        self.assertEqual(trace["otherData"]["classes"], ["sched", "wake", "state"])
+        found = {e.get("cat") for e in trace["traceEvents"]}
+        self.assertIn("state", found)
+        self.assertFalse(found & {"syscall", "fault", "exit", "fork"})
+        done = tool("tools/run", "--append", "trace=nonsense", "/bin/true", check=False)
+        self.assertEqual(done.returncode, 125)
+        self.assertIn("sched wake state", done.stderr)
+
+    def test_panic(self):
+        """The rings are read however the machine ends."""
+        done, trace = self.trace("panic.json", "--smp", "2", build="debug", status=125,
+                                 program=["/bin/ktest", "panic-sleep-under-spin"])
+        self.assertIn("panic: ", done.stderr)
+        self.assertGreater(trace["otherData"]["events"], 10)
+        self.trace("hang.json", "--timeout", "6", program=[self.program, "hang"], status=124)
+
+    def test_switching(self):
+        """/dev/debug switches the trace while the machine runs, and prints it."""
+        with open(self.path("switch.sh"), "w", encoding="utf-8") as file:
+            file.write("cd /dev\necho trace all,state > debug\nbusybox true\n"
+                       "echo trace dump 40 > debug\necho trace off > debug\n"
+                       "busybox true; busybox true\n"
+                       "echo trace nonsense > debug || echo refused\n")
+        done, trace = self.trace(
+            "switch.json", "--smp", "2", "--append", "trace=off", "--log", self.path("log"),
+            "--add", "/bin/busybox=/bin/busybox", "--add", self.path("switch.sh") + "=/switch.sh",
+            build="debug", program=["/bin/busybox", "sh", "/switch.sh"])
+        self.assertIn("refused", done.stdout)
+        execs = [e for e in trace["traceEvents"] if e.get("cat") == "exec"]
+        self.assertLessEqual(len(execs), 1)
+        with open(self.path("log"), encoding="utf-8", errors="replace") as file:
+            lines = re.findall(r"cpu\d+ +\*?-?\d+ +(switch|wake|syscall|sysret|fault|state)",
+                               file.read())
+        self.assertGreater(len(lines), 15)
+
+    def test_check_finds(self):
+        good = {"ph": "X", "pid": 1, "tid": 1, "name": "a", "ts": 1, "dur": 2, "cat": "run"}
+        name = {"ph": "M", "pid": 1, "tid": 1, "name": "thread_name", "ts": 0, "args": {}}
+        self.assertEqual(tracestats.check({"traceEvents": [name, good]}), [])
+        for change in ({"ph": "?"}, {"pid": "1"}, {"ts": -1}, {"dur": None}, {"tid": 2},
+                       {"name": 3}, {"ph": "i"}, {"ph": "f", "id": 1}, {"ph": "e", "id": 1}):
+            self.assertNotEqual(tracestats.check(
+                {"traceEvents": [name, dict(good, **change)]}), [], change)
+        self.assertNotEqual(tracestats.check({"traceEvents": [name, good, good]}), [])
+        with open(self.path("bad.json"), "w", encoding="utf-8") as file:
+            json.dump({"traceEvents": [good]}, file)
+        self.assertEqual(tool("tools/trace", "check", self.path("bad.json"),
+                              check=False).returncode, 1)
+        self.assertEqual(tool("tools/trace", "stats", self.path("absent"),
+                              check=False).returncode, 1)
+        self.assertRaises(tracelib.NoTrace, tracelib.Raw, bytes(1 << 24),
+                          os.path.join(TOP, "build/release/threadbare.elf"))
+
+    def test_picture(self):
+        self.trace("fork.json", program=["/test/fork"])
+        out = self.path("fork.svg")
+        tool("tools/trace", "svg", self.path("fork.json"), "-o", out)
+        tool("python3", "-c", "import sys, xml.dom.minidom as m; m.parse(sys.argv[1])", out)
+        with open(out, encoding="utf-8") as file:
+            text = file.read()
+        self.assertIn('class="flow"', text)
+        self.assertGreater(text.count("<rect"), 100)
+
+    def test_page(self):
+        """The page in a browser: zoom, pan and search do what they say, offline."""
+        browser = shutil.which("chromium") or shutil.which("chromium-browser")
+        if not browser:
+            self.skipTest("no chromium here")
+        done, _ = self.trace("page.json", "--append", FEW)
+        page = self.path("page.html")
+        made = tool("tools/trace", "html", self.path("page.json"), "-o", page, check=False)
+        if "npm" in made.stderr and made.returncode:
+            self.skipTest("npm does not give vis-timeline: " + made.stderr)
+        self.assertEqual(made.returncode, 0, made.stderr)
+        child = re.search(r"^child (\d+)", done.stdout, re.M).group(1)
+        with open(page, encoding="utf-8") as file:
+            text = file.read()
+        self.assertIsNone(re.search(r'<(script|link|img)[^>]+(src|href)=', text))
+        self.assertIn("Apache 2.0 License", text)
+        with open(page, "w", encoding="utf-8") as file:
+            file.write(text.replace("</body></html>", STEPS.replace("WANTED", child)))
+        out = subprocess.run(
+            ["timeout", "100", browser, "--headless=new", "--no-sandbox", "--disable-gpu",
+             "--user-data-dir=" + self.path("profile"), "--window-size=1400,900",
+             "--virtual-time-budget=15000", "--dump-dom", "file://" + page],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False).stdout
+        found = re.search(r'<pre id="log">(.*?)</pre>', out, re.S)
+        self.assertIsNotNone(found, "the steps did not end")
+        self.assertRegex(found.group(1), r"^rows=\d+ in=true out=true pan=true hits=1 "
+                         r"hit=\S+/%s none=nothing details=true legend=9$" % child)
+
+
+if __name__ == "__main__":
+    unittest.main()

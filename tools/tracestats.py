@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Loads a trace file, checks its form, and makes the tables of tools/trace stats."""
+
+import collections
+import json
+
+from tracejson import CPUS, EXIT_STEPS
+
+PHASES = "XibesfMC"
+STATES = ("run", "ready", "sleep", "stopped")
+
+
+class BadTrace(Exception):
+    """The file is no trace; the text tells why."""
+
+
+def load(path):
+    try:
+        with open(path, encoding="utf-8") as file:
+            trace = json.load(file)
+    except (OSError, ValueError) as error:
+        raise BadTrace("%s: %s" % (path, error)) from None
+    if not isinstance(trace, dict) or not isinstance(trace.get("traceEvents"), list):
+        raise BadTrace("%s: no object with traceEvents" % path)
+    return trace
+
+
+# --- check --------------------------------------------------------------------------
+
+
+def check(trace):
+    """Return what breaks the rules of the trace-event format; [] if nothing does."""
+    bad = []
+    last = {}                   # (pid, tid) -> end of its last slice
+    flows, asyncs = {}, {}
+    named = {(e.get("pid"), e.get("tid")) for e in trace["traceEvents"]
+             if isinstance(e, dict) and e.get("name") == "thread_name"}
+
+    def complain(i, text):
+        if len(bad) < 20:
+            bad.append("event %d: %s" % (i, text))
+
+    for i, e in enumerate(trace["traceEvents"]):
+        if not isinstance(e, dict):
+            complain(i, "is no object")
+            continue
+        ph = e.get("ph")
+        if ph not in PHASES or not ph:
+            complain(i, "phase %r" % ph)
+            continue
+        if any(not isinstance(e.get(key), int) or e[key] < 0 for key in ("pid", "tid")):
+            complain(i, "pid or tid is no natural number")
+            continue
+        if not isinstance(e.get("name"), str):
+            complain(i, "no name")
+        if not isinstance(e.get("ts"), (int, float)) or e["ts"] < 0:
+            complain(i, "time %r" % e.get("ts"))
+            continue
+        row = (e["pid"], e["tid"])
+        if ph != "M" and row not in named:
+            complain(i, "row %d/%d has no name" % row)
+        if "args" in e and not isinstance(e["args"], dict):
+            complain(i, "args is no object")
+        if ph == "X":
+            if not isinstance(e.get("dur"), (int, float)) or e["dur"] < 0:
+                complain(i, "duration %r" % e.get("dur"))
+            elif e["ts"] < last.get(row, 0) - 0.0015:
+                complain(i, "overlaps the slice before it on row %d/%d" % row)
+            else:
+                last[row] = e["ts"] + e["dur"]
+        elif ph == "i" and e.get("s") not in ("t", "p", "g"):
+            complain(i, "instant without a scope")
+        elif ph in "sf":
+            if "id" not in e:
+                complain(i, "flow without an id")
+            elif ph == "s":
+                flows[e["id"]] = i
+            elif flows.pop(e["id"], None) is None:
+                complain(i, "flow %s ends, which has not begun" % e["id"])
+        elif ph in "be":
+            key = (e.get("cat"), e.get("id"), e["pid"])
+            if None in key:
+                complain(i, "async without cat or id")
+            elif ph == "b":
+                asyncs[key] = i
+            elif asyncs.pop(key, None) is None:
+                complain(i, "async %s ends, which has not begun" % (key,))
+    for key, i in asyncs.items():
+        complain(i, "async %s never ends" % (key,))
+    return bad
+
+
+# --- stats --------------------------------------------------------------------------
+
+
+def percentile(values, part):
+    values = sorted(values)
+    return values[min(len(values) - 1, int(part * len(values)))] if values else 0.0
+
+
+def asyncs(events, cat):
+    """Yield (begin event, duration in us, arguments of the end) of each async slice."""
+    opened = {}
+    for e in events:
+        if e.get("cat") != cat or e["ph"] not in "be":
+            continue
+        if e["ph"] == "b":
+            opened[e["id"]] = e
+        elif e["id"] in opened:
+            begin = opened.pop(e["id"])
+            yield begin, e["ts"] - begin["ts"], e.get("args", {})
+
+
+class Stats:
+    """All that the tables need, gathered in one go; times in microseconds."""
+
+    def __init__(self, trace):
+        events = trace["traceEvents"]
+        self.trace = trace
+        self.names = {}         # (pid, tid) -> title
+        self.comms = {}
+        self.lwps = collections.defaultdict(lambda: dict.fromkeys(STATES + ("lock",), 0.0))
+        self.latencies = collections.defaultdict(list)
+        self.slices = collections.Counter()
+        self.locks = collections.defaultdict(lambda: [0, 0.0, 0.0])
+        self.steals, self.migrations = collections.Counter(), collections.Counter()
+        self.runs = collections.defaultdict(list)
+        for e in events:
+            row = (e["pid"], e["tid"])
+            if e["ph"] == "M":
+                if e["name"] == "thread_name":
+                    self.names[row] = e["args"]["name"]
+                elif e["name"] == "process_name":
+                    self.comms[e["pid"]] = e["args"]["name"]
+            elif e["ph"] == "X" and e["pid"] != CPUS and e.get("cat") in STATES:
+                args = e.get("args", {})
+                key = row + (args.get("life", 0),)
+                self.lwps[key][e["cat"]] += e["dur"]
+                self.slices[key, e["cat"]] += 1
+                if e["cat"] == "run":
+                    self.runs[row].append((e["ts"], e["ts"] + e["dur"]))
+                if "latency_us" in args:
+                    self.latencies[key].append(args["latency_us"])
+            elif e["ph"] == "i" and e.get("cat") == "steal":
+                self.steals[e["args"]["from"], e["args"]["to"]] += 1
+            elif e["ph"] == "i" and e.get("cat") == "migrate":
+                self.migrations[e["args"]["from"], e["args"]["to"]] += 1
+        for begin, us, _ in asyncs(events, "lock"):
+            lock = self.locks[begin["name"], begin["args"]["kind"]]
+            lock[0] += 1
+            lock[1] += us
+            lock[2] = max(lock[2], us)
+            for key in self.lwps:
+                if key[:2] == (begin["pid"], begin["tid"]):
+                    self.lwps[key]["lock"] += us
+                    break
+        self._exits(events)
+
+    def _exits(self, events):
+        self.exits = []
+        steps = collections.defaultdict(list)
+        for begin, us, _ in asyncs(events, "exit"):
+            if begin["name"] == "exit":
+                start, end = begin["ts"], begin["ts"] + us
+                cpu = sum(max(0.0, min(end, b) - max(start, a))
+                          for a, b in self.runs[begin["pid"], begin["tid"]])
+                self.exits.append((begin["pid"], begin["tid"], begin["args"].get("status", 0),
+                                   us, cpu, steps.pop(begin["pid"], [])))
+            else:
+                steps[begin["pid"]].append((begin["name"], us))
+
+    def title(self, key):
+        return self.names.get(key[:2], "lwp/%d" % key[1])
+
+
+def table(title, heads, rows, out):
+    """Print a table: first column to the left, numbers to the right."""
+    if not rows:
+        return
+    cells = [[c if isinstance(c, str) else "%.1f" % c if isinstance(c, float) else str(c)
+              for c in row] for row in rows]
+    widths = [max(len(r[i]) for r in cells + [list(heads)]) for i in range(len(heads))]
+
+    def line(row):
+        return "  ".join(c.ljust(w) if i == 0 else c.rjust(w)
+                         for i, (c, w) in enumerate(zip(row, widths))).rstrip()
+    out.append("")
+    out.append(title)
+    out.append(line(heads))
+    out += [line(row) for row in cells]
+
+
+def report(trace, top=20):
+    """Return the lines of the report."""
+    stats, other = Stats(trace), trace.get("otherData", {})
+    out = ["%s CPUs, %s events, %.3f ms; times in microseconds"
+           % (other.get("cpus", "?"), other.get("events", "?"),
+              (other.get("end_us", 0) - other.get("start_us", 0)) / 1000)]
+    lost = sum(other.get("overrun_events", [0]))
+    if lost or other.get("left_out_events"):
+        out.append("INCOMPLETE: %d events were overwritten, %d left out with them"
+                   % (lost, other.get("left_out_events", 0)))
+
+    rows = sorted(stats.lwps.items(), key=lambda kv: -kv[1]["run"])
+    shown = [(stats.title(k), k[0], v["run"], v["ready"], v["sleep"], v["stopped"], v["lock"],
+              stats.slices[k, "run"]) for k, v in rows[:top]]
+    if len(rows) > top:
+        rest = [v for _, v in rows[top:]]
+        shown.append(("%d more" % len(rest), "") + tuple(
+            sum(v[s] for v in rest) for s in STATES + ("lock",))
+            + (sum(stats.slices[k, "run"] for k, _ in rows[top:]),))
+    shown.append(("all", "") + tuple(sum(v[s] for _, v in rows) for s in STATES + ("lock",))
+                 + (sum(stats.slices[k, "run"] for k, _ in rows),))
+    table("LWPs, by time on a CPU", ("name/lid", "pid", "run", "ready", "sleep", "stopped",
+                                     "lock", "runs"), shown, out)
+
+    everything = [v for values in stats.latencies.values() for v in values]
+    rows = sorted(stats.latencies.items(), key=lambda kv: -len(kv[1]))[:top]
+    table("Wakeup to run", ("name/lid", "wakeups", "50 %", "90 %", "99 %", "max"),
+          [(name, len(v), percentile(v, .5), percentile(v, .9), percentile(v, .99), max(v))
+           for name, v in [(stats.title(k), v) for k, v in rows]
+           + ([("all", everything)] if everything else [])], out)
+
+    rows = sorted(stats.locks.items(), key=lambda kv: -kv[1][1])[:top]
+    table("Contended locks, by time waited", ("lock", "kind", "times", "waited", "longest"),
+          [(k[0], k[1]) + tuple(v) for k, v in rows], out)
+
+    moves = sorted(set(stats.steals) | set(stats.migrations))
+    table("LWPs moved between CPUs", ("from -> to", "stolen", "migrated"),
+          [("%d -> %d" % m, stats.steals[m], stats.migrations[m]) for m in moves], out)
+
+    rows = sorted(stats.exits, key=lambda x: -x[3])
+    found = {name for r in rows for name, _ in r[5]}
+    names = [name for name in EXIT_STEPS.values() if name in found]
+    shown = [("%s (%d)" % (stats.comms.get(pid, "?"), pid), us, cpu)
+             + tuple(dict(steps).get(n, 0.0) for n in names)
+             for pid, _, _, us, cpu, steps in rows[:top]]
+    if len(rows) > 1:
+        shown.append(("average of %d" % len(rows),) + tuple(
+            sum(values) / len(rows) for values in
+            [[r[3] for r in rows], [r[4] for r in rows]]
+            + [[dict(r[5]).get(n, 0.0) for r in rows] for n in names]))
+    table("Exits of processes, by duration", ("process", "whole", "on CPU") + tuple(names),
+          shown, out)
+    return out
