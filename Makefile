@@ -245,7 +245,7 @@ debug: setup  ## Boot stopped, with gdb attached (ARGS=program)
 FORMAT_FILES = $(shell find kernel arch user -name '*.c' -o -name '*.h' 2>/dev/null)
 
 .PHONY: lint format docs host-test compile_commands.json tags clean help FORCE
-lint: setup  ## Check format, headers, layers, lock letters, pictures, commits; run cppcheck
+lint: setup  ## Check format, headers, layers, lock letters, citations, pictures, commits; run cppcheck
 	@KCC='$(KCC)' KCFLAGS='$(KCFLAGS)' USERCC='$(USERCC)' UCFLAGS='$(UCFLAGS)' tools/lint
 
 format:  ## Put all C sources into the project's format
