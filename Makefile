@@ -251,7 +251,7 @@ debug-server: setup  ## Boot stopped and wait for an editor's debugger (GDBPORT=
 FORMAT_FILES = $(shell find kernel arch user -name '*.c' -o -name '*.h' 2>/dev/null)
 
 .PHONY: lint format docs host-test compile_commands.json tags clean help FORCE
-lint: setup  ## Check format, headers, layers, lock letters, pictures, commits; run cppcheck
+lint: setup  ## Check format, headers, layers, lock letters, citations, pictures, commits; run cppcheck
 	@KCC='$(KCC)' KCFLAGS='$(KCFLAGS)' USERCC='$(USERCC)' UCFLAGS='$(UCFLAGS)' tools/lint
 
 format:  ## Put all C sources into the project's format

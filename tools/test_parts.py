@@ -13,6 +13,7 @@ TOOLS = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, TOOLS)
 
 import lint_fields  # noqa: E402
+import lint_protocol  # noqa: E402
 import machine      # noqa: E402
 import newc         # noqa: E402
 import tap          # noqa: E402
@@ -178,6 +179,43 @@ class FieldsTest(unittest.TestCase):
         self.assertIn("no lock letter", self.complaints("\tint a;\n")[0])
         self.assertIn("(q)", self.complaints("\tint a; /* (q) */\n")[0])
         self.assertEqual(len(self.complaints("\tint a; /* (a) */\n\tint b; /* it */\n")), 1)
+
+
+class ProtocolTest(unittest.TestCase):
+
+    SPEC = ("## 1. Ids\n\nSee 1.1 (1.1).\n\n### 1.1 Entry\n\n**Table.** T1 a size.\n\n"
+            "| bug | | cause | guard |\n|---|---|---|---|\n"
+            "| B%d | C | lost | `one`, `two-fp`; asserted in `f()` |\n| B%d | R | - | planned |\n"
+            % (1, 2))
+    CITE = "docs/protocol" ".md "
+
+    def setUp(self):
+        self.spec = lint_protocol.Spec(self.SPEC)
+
+    def complaints(self, text):
+        return self.spec.check("file.c", text)
+
+    def test_good(self):
+        self.assertEqual(self.complaints(
+            "/* %s1.1, 1; docs/ids.md. B%d. */ \"T%d: size\", B38400\n" % (self.CITE, 2, 1)), [])
+        self.assertEqual(self.spec.check_itself(), [])
+
+    def test_not_there(self):
+        self.assertEqual(self.complaints("\n%s1.1, 4.9\n" % self.CITE),
+                         ["file.c:2: docs/protocol.md has no section 4.9"])
+        self.assertIn("no row for B%d" % 3, self.complaints("B%d" % 3)[0])
+        self.assertIn("no invariant T%d" % 2, self.complaints('"T%d: x"' % 2)[0])
+        self.assertIn("cite as", self.complaints("PROTO" "COL 1.1")[0])
+
+    def test_own_references(self):
+        spec = lint_protocol.Spec(self.SPEC.replace("(1.1)", "(1.2)").replace("| B%d | R" % 2, "| B%d | R" % 7))
+        self.assertEqual(len(spec.check_itself()), 2)
+
+    def test_guards(self):
+        tests = {"one": "/* b%d */" % 1, "two-fp": "B%d" % 1}
+        self.assertEqual(self.spec.check_guards(tests.get), [])
+        self.assertIn("does not name it", self.spec.check_guards({**tests, "one": "B11"}.get)[0])
+        self.assertIn("no test `two-fp`", self.spec.check_guards({"one": "B%d" % 1}.get)[0])
 
 
 class PicturesTest(unittest.TestCase):

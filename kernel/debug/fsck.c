@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * fsck: the run-time invariants of PROTOCOL 6, docs/invariants.md. It holds proc_lock and parks all other CPUs
- * outside of spin-lock sections, so what spin locks and proc_lock cover is at rest. What a p_lock or a
- * vm_lock covers is looked at only if nobody holds that lock.
+ * fsck: the run-time invariants of docs/protocol.md 6, docs/invariants.md.
+ * It holds proc_lock and parks all other CPUs outside of spin-lock sections, so what spin locks and
+ * proc_lock cover is at rest. What a p_lock or a vm_lock covers is looked at only if nobody holds that lock.
  *
  * A violation panics with the predicate's letter, the object and what was expected.
  *

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * execve. PROTOCOL 4.5.
+ * execve. docs/protocol.md 4.5.
  *
  * Everything that can fail is done while the other LWPs are only parked at the user boundary: on failure
  * they go on. The new image is built in an address space of its own, that nobody runs yet. Then the commit:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Exit of LWPs and processes, without a reaper. PROTOCOL 4.1, 4.2; docs/exit.md.
+ * Exit of LWPs and processes, without a reaper. docs/protocol.md 4.1, 4.2; docs/exit.md.
  *
  * A dying process's last LWP tears down everything but itself: its siblings, files, and its address space,
  * from which it moves to the kernel's. What it cannot free is what it stands on. Of that the successor on its CPU

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Id lookups and allocation over the one table. PROTOCOL 1.4, 1.5.
+ * Id lookups and allocation over the one table. docs/protocol.md 1.4, 1.5.
  *
  * Readers look at the array with interrupts off and take no lock; a replaced array is freed after a
  * cpu_call() to all CPUs, which no such reader can outlast. What they find may be freed and reused at

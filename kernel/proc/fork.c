@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * fork, vfork, clone: new processes and new LWPs. PROTOCOL 3.2, 4.4.
+ * fork, vfork, clone: new processes and new LWPs. docs/protocol.md 3.2, 4.4.
  *
  * All memory is got and all copying done before anything is visible; then one hold of proc_lock gives the
  * id and links the child. Under the same locks a signal or an exit that has come for the parent meanwhile

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The table of ids. PROTOCOL 1; docs/ids.md.
+ * The table of ids. docs/protocol.md 1; docs/ids.md.
  *
  * An id's low bits are the index of its entry, so a lookup is one load and a compare. A free entry keeps,
  * in its slot word, the index of the next free one and above it the high bits of the id it had last; the

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Single-threading: one arbiter per process, p_single and p_singlemode under p_lock. PROTOCOL 4.3.
+ * Single-threading: one arbiter per process, p_single and p_singlemode under p_lock. docs/protocol.md 4.3.
  *
  * The first LWP that asks becomes the owner. Any other that asks is told to unwind to the user boundary,
  * where it parks (BOUNDARY) or dies (EXIT); it never waits in place, so two LWPs that exec or exit at once

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * wait4 and waitid: find a dead child, report it, free what it could not free itself. PROTOCOL 4.6.
+ * wait4 and waitid: find a dead child, report it, free what it could not free itself. docs/protocol.md 4.6.
  *
  * Under proc_lock. Dead children stand in front of the list, so a look costs O(1), and p_nstopchild says
  * whether there is anything to look for. The parent cannot see a child before it is ZOMB: the child becomes

@@ -3,7 +3,7 @@
  * The lock of an LWP is lent: l_mutex points at the lock of whatever structure the LWP is on (run queue,
  * sleep queue, or its CPU's spc_lwplock). The pointer changes only under the lock it points at, so to lock
  * an LWP is to take the lock and look again. All such locks are immortal and LWP memory is type-stable,
- * so this is safe even for an LWP that is freed and reused meanwhile. PROTOCOL 2.1, 2.2.
+ * so this is safe even for an LWP that is freed and reused meanwhile. docs/protocol.md 2.1, 2.2.
  */
 #include <kernel/sched.h>
 

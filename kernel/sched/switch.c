@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The switch. PROTOCOL 2.3, 2.4; docs/switch.md.
+ * The switch. docs/protocol.md 2.3, 2.4; docs/switch.md.
  *
  * mi_switch() is entered with two locks: that of the LWP which leaves, and this CPU's spc_mutex. One of
  * them is released before the stacks change, the other (always the leaving LWP's own lock) by the

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Sleep queues. PROTOCOL 2.6.
+ * Sleep queues. docs/protocol.md 2.6.
  *
  * A sleeper lends itself the lock of the queue that it joins, so whoever holds that lock holds all
  * sleepers on the queue. It is held from the check of the condition to the stack switch, and released by

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * waitid: what it selects and reports, WNOWAIT, and errors; two threads that
- * wait for one child: exactly one gets it (PROTOCOL 4.6).
+ * wait for one child: exactly one gets it (docs/protocol.md 4.6).
  *
  * test: timeout=60
  * test: name=fp flavour=debug smp=2,4 append="fp=wait-scan-to-sleep:1000" groups=stress args="30"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Fail points: named windows in which a debug kernel can be told to linger, PROTOCOL 7.4.
+ * Fail points: named windows in which a debug kernel can be told to linger, docs/protocol.md 7.4.
  * Option `fp=name:usec[,name:usec]`, or "fp name=usec" written to /dev/debug. Release builds: nothing.
  * layer: core
  */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The table of ids shared by processes and LWPs, PROTOCOL 1. The structure itself is pure: no locks, no
- * allocation; who calls it holds proc_lock (writers) or reads with interrupts off (lookups).
+ * The table of ids shared by processes and LWPs, docs/protocol.md 1.
+ * The structure itself is pure: no locks, no allocation; who calls it holds
+ * proc_lock (writers) or reads with interrupts off (lookups).
  * layer: proc
  */
 #ifndef KERNEL_IDTABLE_H

@@ -33,7 +33,7 @@ enum proc_state {
 	    PS_COUNT
 };
 
-/* Single-threading modes, PROTOCOL 4.3. */
+/* Single-threading modes, docs/protocol.md 4.3. */
 enum single_mode { SINGLE_NONE, SINGLE_BOUNDARY, SINGLE_EXIT };
 
 /* p_flag: p_lock. */

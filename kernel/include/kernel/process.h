@@ -9,7 +9,7 @@
 #include <kernel/lwp.h>
 #include <kernel/proc.h>
 
-/* ---- lookups, PROTOCOL 1.5 ---- */
+/* ---- lookups, docs/protocol.md 1.5 ---- */
 struct proc *proc_find(pid_t);                /* => proc_lock held; live processes only */
 struct proc *proc_find_any(pid_t);            /* => proc_lock held; zombies too */
 struct pgrp *pgrp_find(pid_t);                /* => proc_lock held; non-empty groups only */
@@ -52,7 +52,7 @@ struct pgrp *pgrp_create(
 void pgrp_enter(struct proc *, struct pgrp *); /* => proc_lock held */
 void pgrp_leave(struct proc *);                /* => proc_lock held */
 
-/* ---- single-threading, PROTOCOL 4.3 ---- */
+/* ---- single-threading, docs/protocol.md 4.3 ---- */
 /*
  * Makes curlwp the only LWP of its process that can run user code (BOUNDARY), or the only one (EXIT).
  * 0; -ERESTARTNOINTR: another LWP was first, unwind to the user boundary and be parked or die there.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scheduler: run queues, the switch, preemption, LWP locks and states. PROTOCOL 2.
+ * Scheduler: run queues, the switch, preemption, LWP locks and states. docs/protocol.md 2.
  * layer: sched
  */
 #ifndef KERNEL_SCHED_H
@@ -38,7 +38,7 @@ struct schedstate {
 
 void sched_cpu_init(struct cpu *); /* run queue and lock objects */
 
-/* ---- LWP lock, PROTOCOL 2.2 ---- */
+/* ---- LWP lock, docs/protocol.md 2.2 ---- */
 void lwp_lock(struct lwp *);
 bool lwp_trylock(struct lwp *);
 void lwp_unlock(struct lwp *);
@@ -133,7 +133,7 @@ preempt_point(void)
 		preempt();
 }
 
-/* Panics unless the current LWP may sleep here (PROTOCOL 4.1). */
+/* Panics unless the current LWP may sleep here (docs/protocol.md 4.1). */
 #ifdef DEBUG
 void assert_may_sleep(void);
 #else

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Sleep queues, PROTOCOL 2.6. A queue is a list head under an immortal spin lock of RANK_SLEEPQ; the
+ * Sleep queues, docs/protocol.md 2.6. A queue is a list head under an immortal spin lock of RANK_SLEEPQ; the
  * lock is lent to every LWP on the queue. Use condition variables where they fit.
  *
  *	spin_lock(lock); check the condition under lock;

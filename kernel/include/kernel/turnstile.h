@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Turnstiles: sleep queues for locks that have an owner, with transitive priority inheritance.
- * PROTOCOL 2.7.
+ * docs/protocol.md 2.7.
  * layer: sync
  */
 #ifndef KERNEL_TURNSTILE_H

@@ -2,7 +2,7 @@
 /*
  * The id table against a reference that keeps every id in a plain array: random allocation, release,
  * usurping and reverting, groups that outlive their process, growth; idt_check() after every step for the first steps,
- * then now and then. Also the facts that PROTOCOL 1 states about reuse.
+ * then now and then. Also the facts that docs/protocol.md 1 states about reuse.
  *
  * sources: kernel/proc/idtable.c
  * cflags: -DDEBUG

@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Check that what cites docs/protocol.md can be found there.
+
+A section is cited as "docs/protocol.md 4.1", several as "docs/protocol.md
+2.3, 2.4"; a bug by its number, B37. Each must be in the specification: a
+heading, a row of a table. So must the letters of fsck's messages ("L1: ...").
+In turn each test that a bug's row names exists and names the bug.
+"""
+
+import os
+import re
+import sys
+
+SPEC = "docs/protocol.md"
+TOPS = ("arch", "boot", "docs", "kernel", "tools", "user", "README.md", "Makefile")
+ENDS = (".asm", ".c", ".conf", ".h", ".md", ".py")
+
+NUMBER = r"\d+(?:\.\d+)*"
+HEADING = re.compile(r"^#+ (%s)\.? " % NUMBER, re.M)
+ROW = re.compile(r"^\| (B\d+) \|.*\| (.*) \|$", re.M)
+PREDICATE = re.compile(r"\b([TPLRS]\d+)\s")
+CITED = re.compile(r"docs/protocol\.md\s(%s(?:, %s)*)" % (NUMBER, NUMBER))
+INSIDE = re.compile(r"\((%s)\)|\b(?:of|section) (%s)\b" % (r"\d\.\d", r"\d(?:\.\d)?"))
+BUG = re.compile(r"\bB\d\d?\b")
+MESSAGE = re.compile(r'"([TPLRS]\d+): ')
+OTHERWISE = re.compile(r"(?<![/\w])(?:PROTOCOL|protocol(?:\.md)?) (?:§ ?)?\d|\bPROTOCOL §")
+TEST = re.compile(r"`([a-z][\w-]*)`")
+
+
+class Spec:
+    """What the specification defines."""
+
+    def __init__(self, text):
+        self.text = text
+        self.sections = set(HEADING.findall(text))
+        self.guards = dict(ROW.findall(text))
+        self.predicates = set(PREDICATE.findall(text))
+
+    def check(self, path, text):
+        """Complain of citations in a text."""
+        wrong = []
+
+        def complain(found, what):
+            wrong.append("%s:%d: %s" % (path, text.count("\n", 0, found.start()) + 1, what))
+
+        for found in CITED.finditer(text):
+            for number in found.group(1).split(", "):
+                if number not in self.sections:
+                    complain(found, "%s has no section %s" % (SPEC, number))
+        for found in BUG.finditer(text):
+            if found.group(0) not in self.guards:
+                complain(found, "%s has no row for %s" % (SPEC, found.group(0)))
+        for found in MESSAGE.finditer(text):
+            if found.group(1) not in self.predicates:
+                complain(found, "%s has no invariant %s" % (SPEC, found.group(1)))
+        for found in OTHERWISE.finditer(text):
+            complain(found, "cite as `%s 4.1`" % SPEC)
+        return wrong
+
+    def check_itself(self):
+        """Complain of its own references."""
+        wrong = []
+        for found in INSIDE.finditer(self.text):
+            number = found.group(1) or found.group(2)
+            if number not in self.sections:
+                wrong.append("%s: refers to section %s, which it does not have" % (SPEC, number))
+        for number, (bug, _) in enumerate(ROW.findall(self.text), 1):
+            if bug != "B%d" % number:
+                wrong.append("%s: row %s where B%d was expected" % (SPEC, bug, number))
+                break
+        return wrong
+
+    def check_guards(self, text_of):
+        """Complain of tests that do not exist or do not name the bug; text_of(name) is a test's text."""
+        wrong = []
+        for bug, guard in self.guards.items():
+            for name in TEST.findall(guard):
+                text = text_of(name)
+                if text is None:
+                    wrong.append("%s: %s: there is no test `%s`" % (SPEC, bug, name))
+                elif not re.search(r"\b%s\b" % bug, text, re.I):
+                    wrong.append("%s: %s: `%s` does not name it" % (SPEC, bug, name))
+        return wrong
+
+
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def test_text(name):
+    """Return the text of a test by its row's name: a program, a unit test, or a row of tests.conf."""
+    for path in ("user/test/%s.c" % name, "kernel/test/host/test_%s.c" % name.partition("unit-")[2]):
+        if os.path.exists(path):
+            return read(path)
+    rows = read("tools/tests.conf")
+    if not re.search(r"^%s " % re.escape(name), rows, re.M):
+        return None
+    return rows + "".join(read("kernel/test/" + file) for file in sorted(os.listdir("kernel/test"))
+                          if file.endswith(".c"))
+
+
+def sources():
+    for top in TOPS:
+        if os.path.isfile(top):
+            yield top
+        for folder, folders, names in os.walk(top):
+            folders[:] = sorted(f for f in folders if f not in ("data", "__pycache__"))
+            for name in sorted(names):
+                if name.endswith(ENDS) or "." not in name:
+                    yield os.path.join(folder, name)
+
+
+def main():
+    os.chdir(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    spec = Spec(read(SPEC))
+    complaints = spec.check_itself() + spec.check_guards(test_text)
+    for path in sources():
+        try:
+            complaints += spec.check(path, read(path))
+        except UnicodeDecodeError:
+            continue
+    print("\n".join(complaints), end="\n" if complaints else "")
+    return 1 if complaints else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
