@@ -52,20 +52,20 @@ print_details(struct monitor_out *out, const struct trace_event *e)
 		mo_printf(out, "%u on cpu%u", e->te_a, e->te_arg);
 		break;
 	case TR_STATE:
-		mo_printf(out,
-		    "%u %s -> %s", e->te_a, state_name((unsigned)e->te_b), state_name(e->te_arg));
+		mo_printf(out, "%u %s -> %s", e->te_a, state_name((unsigned)e->te_b),
+		    state_name(e->te_arg));
 		break;
 	case TR_EXIT:
-		mo_printf(out,
-		    "pid %u %s", e->te_a, e->te_arg < TRX_COUNT ? trace_exit_name[e->te_arg] : "?");
+		mo_printf(out, "pid %u %s", e->te_a,
+		    e->te_arg < TRX_COUNT ? trace_exit_name[e->te_arg] : "?");
 		break;
 	case TR_SYSCALL:
 	case TR_SYSRET:
 		mo_printf(out, "%s %#lx", trace_syscall_name(e->te_a), e->te_b);
 		break;
 	case TR_IPI:
-		mo_printf(out,
-		    "%s to cpu%u", e->te_arg <= TRI_NMI ? trace_ipi_name[e->te_arg] : "?", e->te_a);
+		mo_printf(out, "%s to cpu%u",
+		    e->te_arg <= TRI_NMI ? trace_ipi_name[e->te_arg] : "?", e->te_a);
 		break;
 	default:
 		mo_printf(out, "%u %d %#lx", e->te_arg, (int32_t)e->te_a, e->te_b);

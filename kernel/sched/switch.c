@@ -236,7 +236,8 @@ idle_loop(void)
 	for (;;) {
 		/* Not when there is work already: who claims us then would queue behind it. */
 		if (atomic_load_relaxed(&spc->spc_count) == 0)
-			atomic_or(&sched_idle_set, CPU_BIT(ci)); /* a full fence: set before we look */
+			atomic_or(
+			    &sched_idle_set, CPU_BIT(ci)); /* a full fence: set before we look */
 		if (atomic_load_relaxed(&spc->spc_count) == 0 && !runq_steal(ci)) {
 			arch_intr_disable();
 			/*

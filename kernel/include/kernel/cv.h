@@ -42,8 +42,9 @@ int cv_wait_sig(struct condvar *, struct mutex *) __must_check;
 int cv_wait_kill(struct condvar *, struct mutex *) __must_check;
 int cv_timedwait(struct condvar *, struct mutex *, nsec_t deadline);
 int cv_timedwait_sig(struct condvar *, struct mutex *, nsec_t deadline) __must_check;
-void cv_signal(struct condvar *);            /* wakes the first waiter */
-void cv_broadcast(struct condvar *);         /* wakes all, in batches: the caller keeps the variable alive */
+void cv_signal(struct condvar *); /* wakes the first waiter */
+void cv_broadcast(
+    struct condvar *); /* wakes all, in batches: the caller keeps the variable alive */
 bool cv_has_waiters(const struct condvar *); /* a hint unless the mutex is held */
 
 /* kpause: sleep until `deadline`; interruptible if `intr`. Results as cv_timedwait_sig. => no lock held. */

@@ -44,7 +44,8 @@ bool lwp_trylock(struct lwp *);
 void lwp_unlock(struct lwp *);
 bool lwp_locked(
     const struct lwp *, const struct spinlock *m); /* held here, and equal to m unless NULL */
-struct spinlock *lwp_setlock(struct lwp *, struct spinlock *); /* old held; new: see there; returns old */
+struct spinlock *lwp_setlock(
+    struct lwp *, struct spinlock *);                /* old held; new: see there; returns old */
 void lwp_unlock_to(struct lwp *, struct spinlock *); /* lend `new`, release old; new stays held */
 
 /* The only writer of l_stat: checks the transition, the lock lent before, and p_lock where it must be held. */
@@ -64,11 +65,11 @@ void idle_loop(void) __noreturn;
 
 /* ---- making runnable ---- */
 /* l locked on entry, unlocked on return. */
-void setrunnable(struct lwp *);          /* from IDL, STOP, SUSPENDED, or an interruptible SLEEP */
-cpuset_t sched_allowed(const struct lwp *);        /* online CPUs that its affinity allows; l locked */
+void setrunnable(struct lwp *); /* from IDL, STOP, SUSPENDED, or an interruptible SLEEP */
+cpuset_t sched_allowed(const struct lwp *); /* online CPUs that its affinity allows; l locked */
 struct cpu *sched_takecpu(struct lwp *, cpuset_t); /* choose a CPU for a wakeup; l locked */
-void sched_kick_idle(cpuset_t, struct cpu *);      /* queued there: wake an idle CPU that may steal it */
-void sched_enqueue(struct lwp *);        /* lent lock is its CPU's spc_mutex and held */
+void sched_kick_idle(cpuset_t, struct cpu *); /* queued there: wake an idle CPU that may steal it */
+void sched_enqueue(struct lwp *);             /* lent lock is its CPU's spc_mutex and held */
 void sched_dequeue(struct lwp *);
 void sched_resched_cpu(struct cpu *, int pri); /* spc_mutex held */
 struct lwp *runq_first(struct schedstate *);
