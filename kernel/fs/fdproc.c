@@ -31,7 +31,7 @@ void
 fd_init(void)
 {
 	filedesc_cache =
-	    kmem_cache_create("filedesc", sizeof(struct filedesc), 8, KC_TYPESTABLE, filedesc_ctor);
+	    kmem_cache_create("filedesc", sizeof(struct filedesc), 8, KC_TYPESTABLE | KC_USER, filedesc_ctor);
 }
 
 static struct filedesc *
