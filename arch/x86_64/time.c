@@ -167,8 +167,8 @@ time_init_cpu(void)
 void
 time_delay_us(unsigned us)
 {
-	uint64_t ticks =
-	    scale.ts_to_ns != 0 ? scale32((uint64_t)us * 1000, scale.ts_to_ticks) : (uint64_t)us * 4000;
+	uint64_t ticks = scale.ts_to_ns != 0 ? scale32((uint64_t)us * 1000, scale.ts_to_ticks)
+					     : (uint64_t)us * 4000;
 	uint64_t start = rdtsc();
 
 	while (rdtsc() - start < ticks)

@@ -45,7 +45,8 @@ void
 vm_init(void)
 {
 	vmspace_kernel.vm_pmap = pmap_kernel();
-	vmspace_cache = kmem_cache_create("vmspace", sizeof(struct vmspace), CACHE_LINE, KC_USER, NULL);
+	vmspace_cache =
+	    kmem_cache_create("vmspace", sizeof(struct vmspace), CACHE_LINE, KC_USER, NULL);
 	region_cache = kmem_cache_create("vm_region", sizeof(struct vm_region), 8, KC_USER, NULL);
 	vmobj_init();
 }
@@ -53,11 +54,7 @@ vm_init(void)
 struct vm_region *
 vm_region_alloc(void)
 {
-	struct vm_region *r = kmem_cache_alloc(region_cache);
-
-	if (unlikely(r == NULL) && mem_reclaim() != 0)
-		r = kmem_cache_alloc(region_cache);
-	return r;
+	return kmem_cache_alloc(region_cache);
 }
 
 void

@@ -171,8 +171,7 @@ free_permille(void)
 static char *
 room(int prot)
 {
-	return mmap(
-	    NULL, HOG_ROOM, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	return mmap(NULL, HOG_ROOM, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 }
 
 static atomic_int *hogs_done, *least_free;

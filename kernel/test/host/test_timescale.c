@@ -36,8 +36,8 @@ main(void)
 		nsec_t tick = SEC / rates[r] + 1;
 
 		for (size_t a = 0; a < ARRAY_SIZE(ages); a++) {
-			uint64_t now = ts.ts_base +
-			    (uint64_t)((unsigned __int128)ages[a] * rates[r] / SEC);
+			uint64_t now =
+			    ts.ts_base + (uint64_t)((unsigned __int128)ages[a] * rates[r] / SEC);
 			nsec_t ns = ticks_to_ns(&ts, now);
 
 			for (size_t d = 0; d < ARRAY_SIZE(distances); d++) {
