@@ -253,12 +253,11 @@ vm_write(struct vmspace *vm, vaddr_t va, const void *src, size_t size)
  * => interrupts on, unless LP_NOFAULT is set; may sleep
  */
 int
-vm_fault_trap(struct trapframe *frame, uintptr_t addr, int access, bool user, bool present)
+vm_fault_trap(uintptr_t addr, int access, bool user)
 {
 	struct lwp *l = arch_curlwp();
 	int error;
 
-	(void)present; /* looked up again under vm_lock */
 	if (unlikely(!user && (l->l_pflag & LP_NOFAULT) != 0))
 		return -EFAULT;
 	error = vm_fault(l->l_proc->p_vmspace, addr, access);
@@ -273,13 +272,13 @@ vm_fault_trap(struct trapframe *frame, uintptr_t addr, int access, bool user, bo
 		oom_fault();
 		break;
 	case -EIO:
-		user_fault(frame, SIGBUS, BUS_ADRERR, addr);
+		user_fault(SIGBUS, BUS_ADRERR, addr);
 		break;
 	case -EACCES:
-		user_fault(frame, SIGSEGV, SEGV_ACCERR, addr);
+		user_fault(SIGSEGV, SEGV_ACCERR, addr);
 		break;
 	default:
-		user_fault(frame, SIGSEGV, SEGV_MAPERR, addr);
+		user_fault(SIGSEGV, SEGV_MAPERR, addr);
 		break;
 	}
 	return -EFAULT;

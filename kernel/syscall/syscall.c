@@ -70,7 +70,7 @@ check_no_locks(uint64_t nr)
 
 /* => interrupts on, no lock held, in and out */
 int64_t
-syscall_dispatch(struct trapframe *tf __unused, uint64_t nr, const uint64_t args[6])
+syscall_dispatch(uint64_t nr, const uint64_t args[6])
 {
 	syscall_fn *fn;
 	int64_t r;

@@ -62,9 +62,8 @@ oom_fault(void)
 }
 
 void
-user_fault(struct trapframe *frame, int sig, int code, uintptr_t addr)
+user_fault(int sig, int code, uintptr_t addr)
 {
-	(void)frame;
 	(void)addr;
 	fault_signal = sig;
 	fault_code = code;
@@ -380,23 +379,21 @@ single_cases(void)
 	CHECK(vm_map(vm, &addr, PAGE_SIZE, RW, RWX, 0, NULL, 0) == -ENOMEM);
 	CHECK(vm_map(vm, &va, PAGE_SIZE, RW, RWX, VM_FIXED, NULL, 0) == 0); /* replaces */
 	the_proc.p_vmspace = vm;
-	CHECK(vm_fault_trap(NULL, va, PROT_W, true, false) == 0);
-	CHECK(vm_fault_trap(NULL, 0, PROT_R, true, false) == -EFAULT && fault_signal == SIGSEGV &&
+	CHECK(vm_fault_trap(va, PROT_W, true) == 0);
+	CHECK(vm_fault_trap(0, PROT_R, true) == -EFAULT && fault_signal == SIGSEGV &&
 	    fault_code == SEGV_MAPERR);
 	CHECK(vm_protect(vm, va, PAGE_SIZE, PROT_R) == 0);
-	CHECK(vm_fault_trap(NULL, va, PROT_W, true, true) == -EFAULT && fault_signal == SIGSEGV &&
+	CHECK(vm_fault_trap(va, PROT_W, true) == -EFAULT && fault_signal == SIGSEGV &&
 	    fault_code == SEGV_ACCERR);
 	CHECK(vm_advise(vm, va + 2 * PAGE_SIZE, PAGE_SIZE, MADV_DONTNEED) == 0);
 	host_fail = 0;
-	CHECK(
-	    vm_fault_trap(NULL, va + PAGE_SIZE * 2, PROT_W, false, false) == -EFAULT && ooms == 0);
-	CHECK(vm_fault_trap(NULL, va + PAGE_SIZE * 2, PROT_W, true, false) == -EFAULT && ooms == 1);
+	CHECK(vm_fault_trap(va + PAGE_SIZE * 2, PROT_W, false) == -EFAULT && ooms == 0);
+	CHECK(vm_fault_trap(va + PAGE_SIZE * 2, PROT_W, true) == -EFAULT && ooms == 1);
 	host_fail = -1;
 	the_lwp.l_pflag = LP_NOFAULT;
-	CHECK(vm_fault_trap(NULL, va + PAGE_SIZE * 2, PROT_W, false, false) == -EFAULT);
+	CHECK(vm_fault_trap(va + PAGE_SIZE * 2, PROT_W, false) == -EFAULT);
 	the_lwp.l_pflag = 0;
-	CHECK(vm_fault_trap(NULL, USER_END, PROT_R, true, false) == -EFAULT &&
-	    fault_code == SEGV_MAPERR);
+	CHECK(vm_fault_trap(USER_END, PROT_R, true) == -EFAULT && fault_code == SEGV_MAPERR);
 
 	/* Who is killed populates nothing more; a signal with a handler does not matter. */
 	pages_before = vm_resident(vm);

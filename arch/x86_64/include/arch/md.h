@@ -102,7 +102,7 @@ void trap_kernel(struct trapframe *);
 void trap_ist(struct trapframe *);
 void irq_user(struct trapframe *);
 void irq_kernel(struct trapframe *);
-void user_bad_rip(struct trapframe *);
+void user_bad_rip(void);
 
 /* ---- assembly ---- */
 
