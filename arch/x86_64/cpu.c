@@ -17,22 +17,6 @@ _Static_assert(offsetof(struct cpu, ci_self) == 0 && offsetof(struct cpu, ci_cur
 _Static_assert(offsetof(struct cpu, ci_md.md_tss) % 8 == 4, "alignment of tss_rsp");
 _Static_assert(sizeof(struct lwp) % CACHE_LINE == 0, "the FPU save area follows");
 
-#define CR0_MP 0x2ul
-#define CR0_EM 0x4ul
-#define CR0_TS 0x8ul
-#define CR0_NE 0x20ul
-
-#define CR4_MCE        (1ul << 6)
-#define CR4_OSFXSR     (1ul << 9)
-#define CR4_OSXMMEXCPT (1ul << 10)
-#define CR4_UMIP       (1ul << 11)
-#define CR4_FSGSBASE   (1ul << 16)
-#define CR4_OSXSAVE    (1ul << 18)
-#define CR4_SMEP       (1ul << 20)
-#define CR4_SMAP       (1ul << 21)
-
-#define EFER_SCE 0x1u
-
 #define HWCAP2_FSGSBASE 0x2u
 
 const char arch_platform[] = "x86_64";

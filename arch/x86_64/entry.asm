@@ -177,7 +177,6 @@ user_exit:
 	jmp	user_exit
 .bad_rip:				; IRETQ to there would fault in kernel mode
 	sti
-	mov	rdi, rsp
 	call	user_bad_rip
 	jmp	user_exit
 

@@ -2,6 +2,7 @@
 /*
  * Choice of the instructions that arch_zero_page() and arch_copy_page() use; see page.asm.
  */
+#include <arch/md.h>
 #include <arch/pmap_md.h>
 
 enum { PAGE_ISA_PLAIN, PAGE_ISA_SSE, PAGE_ISA_AVX };
@@ -9,8 +10,6 @@ enum { PAGE_ISA_PLAIN, PAGE_ISA_SSE, PAGE_ISA_AVX };
 extern uint8_t page_isa;
 uint8_t page_isa = PAGE_ISA_PLAIN;
 
-#define CR4_OSFXSR  (1ul << 9)
-#define CR4_OSXSAVE (1ul << 18)
 #define XCR0_AVX    0x06u /* SSE and AVX state */
 #define XCR0_AVX512 0xe0u
 

@@ -10,16 +10,16 @@
  * Nothing is both writable and executable, and nothing is mapped at low addresses.
  */
 #include <arch/arch_if.h>
+#include <arch/insn.h>
 #include <arch/md.h>
 #include <arch/pmap_md.h>
 #include <kernel/bootinfo.h>
 #include <kernel/cpu.h>
 #include <kernel/panic.h>
 
-#define CR0_WP   0x10000ul
-#define CR4_PGE  0x80ul
-#define MSR_EFER 0xc0000080u
-#define EFER_NXE 0x800u
+#define CPUID_EXT            0x80000001u
+#define CPUID_EXT_EDX_NX     (1u << 20)
+#define CPUID_EXT_EDX_PAGE1G (1u << 26)
 
 #define GIB   ((paddr_t)1 << PDPT_SHIFT)
 #define LARGE ((paddr_t)1 << PD_SHIFT)
@@ -93,36 +93,21 @@ map_range(paddr_t start, paddr_t end)
 static void
 paging_features(void)
 {
-	uint32_t lo, hi;
 	uint64_t cr0;
 
-	__asm volatile("rdmsr" : "=a"(lo), "=d"(hi) : "c"(MSR_EFER));
-	__asm volatile("wrmsr" ::"a"(lo | EFER_NXE), "d"(hi), "c"(MSR_EFER));
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE);
 	__asm volatile("movq %%cr0, %0" : "=r"(cr0));
 	__asm volatile("movq %0, %%cr0" ::"r"(cr0 | CR0_WP));
-}
-
-static void
-cpuid(uint32_t leaf, uint32_t *a, uint32_t *d)
-{
-	uint32_t b, c = 0;
-
-	*a = leaf;
-	__asm volatile("cpuid" : "+a"(*a), "=b"(b), "+c"(c), "=d"(*d));
 }
 
 void
 pmap_bootstrap(const struct bootinfo *bi)
 {
-	uint32_t a, d;
+	uint32_t features = cpuid(CPUID_EXT, 0).edx; /* 0 if the processor has no such leaf */
 
-	cpuid(0x80000000u, &a, &d);
-	if (a < 0x80000001u)
-		panic("CPU without long mode information");
-	cpuid(0x80000001u, &a, &d);
-	if ((d & 1u << 20) == 0)
+	if ((features & CPUID_EXT_EDX_NX) == 0)
 		panic("CPU without no-execute pages");
-	have_1g = (d & 1u << 26) != 0;
+	have_1g = (features & CPUID_EXT_EDX_PAGE1G) != 0;
 
 	pmem_early_init(bi, PMAP_BOOT_LIMIT);
 	map_image(__text_start, __text_end, 0);

@@ -51,7 +51,7 @@ assert_zero(const uint64_t *table, unsigned n)
 static uint64_t *__noinline
 table_alloc_slow(void)
 {
-	struct page *pg = page_alloc_zeroed(PG_TABLE);
+	struct page *pg = user_alloc_ok(PAGE_SIZE) ? page_alloc_zeroed(PG_TABLE) : NULL;
 
 	if (pg == NULL)
 		return NULL;

@@ -19,13 +19,13 @@
  * nowhere: pmap_remove_all() and pmap_destroy() assert that pm_active is empty.
  */
 #include <arch/arch_if.h>
+#include <arch/md.h>
 #include <arch/pmap_md.h>
 #include <kernel/cpu.h>
 #include <kernel/panic.h>
 #include <kernel/sched.h>
 #include <kernel/trace.h>
 
-#define CR4_PGE          0x80ul
 #define KERNEL_FLUSH_MAX 32u /* pages; more: flush all, global ones too */
 
 /* The pmap that each CPU has loaded, NULL = the kernel's, since boot. */

@@ -51,9 +51,8 @@ syscall_entry:
 	push	rsi
 	push	rdi
 	xor	ebp, ebp		; backtraces end here
-	mov	rdi, rsp
-	mov	rsi, rax
-	mov	rdx, rsp		; the six arguments come first in the frame
+	mov	rdi, rax
+	mov	rsi, rsp		; the six arguments come first in the frame
 	sti
 call_dispatch:
 	call	syscall_dispatch

@@ -177,8 +177,7 @@ kernel_page_fault(struct trapframe *tf)
 		if ((tf->tf_rflags & RFLAGS_IF) != 0 &&
 		    (arch_curlwp()->l_pflag & LP_NOFAULT) == 0) {
 			arch_intr_enable();
-			error = vm_fault_trap(
-			    tf, addr, fault_access(tf), false, (tf->tf_err & PF_PRESENT) != 0);
+			error = vm_fault_trap(addr, fault_access(tf), false);
 			arch_intr_disable();
 		}
 	} else if (fixup != (uintptr_t)peek_fault) {
@@ -282,41 +281,40 @@ trap_user(struct trapframe *tf)
 		 * far returns in user mode.
 		 */
 		if (unlikely((tf->tf_err & (PF_USER | PF_PRESENT)) == PF_PRESENT)) {
-			user_fault(tf, SIGSEGV, SEGV_ACCERR, cr2);
+			user_fault(SIGSEGV, SEGV_ACCERR, cr2);
 			break;
 		}
-		(void)vm_fault_trap(
-		    tf, cr2, fault_access(tf), true, (tf->tf_err & PF_PRESENT) != 0);
+		(void)vm_fault_trap(cr2, fault_access(tf), true);
 		break;
 	case T_DE:
-		user_fault(tf, SIGFPE, FPE_INTDIV, tf->tf_rip);
+		user_fault(SIGFPE, FPE_INTDIV, tf->tf_rip);
 		break;
 	case T_DB:
-		user_fault(tf, SIGTRAP, code, tf->tf_rip);
+		user_fault(SIGTRAP, code, tf->tf_rip);
 		break;
 	case T_BP:
-		user_fault(tf, SIGTRAP, SI_KERNEL, 0);
+		user_fault(SIGTRAP, SI_KERNEL, 0);
 		break;
 	case T_UD:
-		user_fault(tf, SIGILL, ILL_ILLOPN, tf->tf_rip);
+		user_fault(SIGILL, ILL_ILLOPN, tf->tf_rip);
 		break;
 	case T_NP:
 	case T_SS:
-		user_fault(tf, SIGBUS, SI_KERNEL, 0);
+		user_fault(SIGBUS, SI_KERNEL, 0);
 		break;
 	case T_MF:
-		user_fault(tf, SIGFPE, x87_code(), tf->tf_rip);
+		user_fault(SIGFPE, x87_code(), tf->tf_rip);
 		break;
 	case T_XM:
-		user_fault(tf, SIGFPE, simd_code(), tf->tf_rip);
+		user_fault(SIGFPE, simd_code(), tf->tf_rip);
 		break;
 	case T_AC:
-		user_fault(tf, SIGBUS, BUS_ADRALN, 0);
+		user_fault(SIGBUS, BUS_ADRALN, 0);
 		break;
 	case T_NM:
 		panic("cpu%u: the FPU is off in user mode", arch_curcpu()->ci_index);
 	default:
-		user_fault(tf, SIGSEGV, SI_KERNEL, 0);
+		user_fault(SIGSEGV, SI_KERNEL, 0);
 	}
 }
 
@@ -347,9 +345,9 @@ trap_kernel_traced(struct trapframe *tf)
 
 /* The frame would return to an address that is not canonical. => interrupts on */
 void
-user_bad_rip(struct trapframe *tf)
+user_bad_rip(void)
 {
-	user_fault(tf, SIGSEGV, SI_KERNEL, 0);
+	user_fault(SIGSEGV, SI_KERNEL, 0);
 }
 
 /* ---- interrupts ---- */

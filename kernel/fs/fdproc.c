@@ -30,8 +30,8 @@ filedesc_ctor(void *p)
 void
 fd_init(void)
 {
-	filedesc_cache =
-	    kmem_cache_create("filedesc", sizeof(struct filedesc), 8, KC_TYPESTABLE, filedesc_ctor);
+	filedesc_cache = kmem_cache_create(
+	    "filedesc", sizeof(struct filedesc), 8, KC_TYPESTABLE | KC_USER, filedesc_ctor);
 }
 
 static struct filedesc *

@@ -18,6 +18,7 @@
 #include <abi/fcntl.h>
 #include <abi/resource.h>
 #include <kernel/kmem.h>
+#include <kernel/pmem.h>
 #include <kernel/proc.h>
 #include <kernel/sched.h>
 #include <kernel/string.h>
@@ -78,7 +79,8 @@ static struct fdarray *
 fdarray_alloc(uint32_t size)
 {
 	size_t bitmap = size / 8;
-	char *p = kmem_zalloc(sizeof(struct fdarray) + size * sizeof(struct file *) + 2 * bitmap);
+	size_t bytes = sizeof(struct fdarray) + size * sizeof(struct file *) + 2 * bitmap;
+	char *p = user_alloc_ok(bytes) ? kmem_zalloc(bytes) : NULL;
 	struct fdarray *fa = (struct fdarray *)(void *)p;
 
 	if (p == NULL)

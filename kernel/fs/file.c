@@ -27,7 +27,8 @@ file_ctor(void *p)
 void
 file_init(void)
 {
-	file_cache = kmem_cache_create("file", sizeof(struct file), 8, KC_TYPESTABLE, file_ctor);
+	file_cache =
+	    kmem_cache_create("file", sizeof(struct file), 8, KC_TYPESTABLE | KC_USER, file_ctor);
 }
 
 struct file *

@@ -41,7 +41,7 @@ static struct kmem_cache *pipe_cache;
 void
 pipe_init(void)
 {
-	pipe_cache = kmem_cache_create("pipe", sizeof(struct pipe), 8, 0, NULL);
+	pipe_cache = kmem_cache_create("pipe", sizeof(struct pipe), 8, KC_USER, NULL);
 }
 
 int

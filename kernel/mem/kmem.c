@@ -73,6 +73,9 @@ alloc_slow(struct kmem_cache *kc, unsigned cpu, bool on)
 		obj = NULL;
 	}
 	arch_intr_restore(on);
+	if (obj == NULL && (kc->kc_flags & KC_USER) != 0 && mem_reclaim() != 0 &&
+	    kmem_slab_take(kc, &obj, 1) == 0)
+		obj = NULL;
 	kmem_debug_alloc(kc, obj);
 	return obj;
 }

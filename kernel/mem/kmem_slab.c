@@ -78,10 +78,13 @@ kmem_cache_setup(struct kmem_cache *kc, const char *name, size_t size, size_t al
 static struct kmem_slab *
 slab_make(struct kmem_cache *kc)
 {
-	struct page *pg = page_alloc_contig(kc->kc_order, PG_KMEM);
 	struct kmem_slab *s;
+	struct page *pg;
 	void *header;
 
+	if ((kc->kc_flags & KC_USER) != 0 && pmem_low())
+		return NULL;
+	pg = page_alloc_contig(kc->kc_order, PG_KMEM);
 	if (pg == NULL)
 		return NULL;
 	header = page_to_virt(pg);

@@ -306,7 +306,8 @@ alloc_slow(struct stack_cache *sc, bool on)
 		stack_check_poison(base);
 		return base;
 	}
-	if ((base = stack_make()) == NULL)
+	/* With interrupts off it is the kernel, at its start. */
+	if ((on && !user_alloc_ok(KSTACK_SIZE)) || (base = stack_make()) == NULL)
 		return NULL;
 	(void)arch_intr_disable();
 	this_cache()->sc_inuse++;

@@ -15,8 +15,9 @@
  *
  * A fault below a region that grows down extends it, within RLIMIT_STACK and away from what is below.
  *
- * Out of memory: a user's pages are refused while the reserve of the page allocator is still there. A
- * fault from user mode then kills the process; a user copy in the kernel fails with -EFAULT.
+ * Out of memory: a user's pages, page tables and regions are refused while the reserve of the page
+ * allocator is still there. A fault from user mode then ends the largest process and is tried again
+ * (kernel/proc/oom.c); a user copy in the kernel, which may hold locks, fails with -EFAULT.
  */
 #include <kernel/vm.h>
 
@@ -27,6 +28,7 @@
 #include <kernel/pmem.h>
 #include <kernel/proc.h>
 #include <kernel/string.h>
+#include <kernel/upcall.h>
 
 #include "vm_internal.h"
 
@@ -251,12 +253,11 @@ vm_write(struct vmspace *vm, vaddr_t va, const void *src, size_t size)
  * => interrupts on, unless LP_NOFAULT is set; may sleep
  */
 int
-vm_fault_trap(struct trapframe *frame, uintptr_t addr, int access, bool user, bool present)
+vm_fault_trap(uintptr_t addr, int access, bool user)
 {
 	struct lwp *l = arch_curlwp();
 	int error;
 
-	(void)present; /* looked up again under vm_lock */
 	if (unlikely(!user && (l->l_pflag & LP_NOFAULT) != 0))
 		return -EFAULT;
 	error = vm_fault(l->l_proc->p_vmspace, addr, access);
@@ -268,16 +269,16 @@ vm_fault_trap(struct trapframe *frame, uintptr_t addr, int access, bool user, bo
 		return -EFAULT;
 	switch (error) {
 	case -ENOMEM:
-		user_fault(frame, SIGKILL, SI_KERNEL, addr);
+		oom_fault();
 		break;
 	case -EIO:
-		user_fault(frame, SIGBUS, BUS_ADRERR, addr);
+		user_fault(SIGBUS, BUS_ADRERR, addr);
 		break;
 	case -EACCES:
-		user_fault(frame, SIGSEGV, SEGV_ACCERR, addr);
+		user_fault(SIGSEGV, SEGV_ACCERR, addr);
 		break;
 	default:
-		user_fault(frame, SIGSEGV, SEGV_MAPERR, addr);
+		user_fault(SIGSEGV, SEGV_MAPERR, addr);
 		break;
 	}
 	return -EFAULT;

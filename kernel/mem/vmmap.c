@@ -88,8 +88,9 @@ vm_unmap_locked(struct vmspace *vm, vaddr_t start, vaddr_t end)
 
 int
 vm_map(struct vmspace *vm, vaddr_t *addr, size_t size, int prot, int maxprot, unsigned flags,
-    bool fixed, bool noreplace, struct vmobj *obj, uint64_t off)
+    struct vmobj *obj, uint64_t off)
 {
+	bool fixed = (flags & VM_FIXED) != 0;
 	struct vm_region *nr;
 	vaddr_t va = *addr;
 	int error;
@@ -121,7 +122,8 @@ vm_map(struct vmspace *vm, vaddr_t *addr, size_t size, int prot, int maxprot, un
 		if (va == 0 || !vm_may_grow(vm, size))
 			goto fail;
 	} else {
-		if (noreplace && !vm_region_isfree(&vm->vm_regions, va, va + size, false)) {
+		if ((flags & VM_NOREPLACE) != 0 &&
+		    !vm_region_isfree(&vm->vm_regions, va, va + size, false)) {
 			error = -EEXIST;
 			goto fail;
 		}

@@ -34,7 +34,7 @@ static struct kmem_cache *vmobj_cache;
 void
 vmobj_init(void)
 {
-	vmobj_cache = kmem_cache_create("vmobj", sizeof(struct vmobj), 8, 0, NULL);
+	vmobj_cache = kmem_cache_create("vmobj", sizeof(struct vmobj), 8, KC_USER, NULL);
 }
 
 static struct vmobj *
@@ -65,7 +65,7 @@ vmobj_create_anon(size_t size)
 
 	if (obj == NULL)
 		return NULL;
-	obj->vo_root = kmem_zalloc(root_size(obj));
+	obj->vo_root = user_alloc_ok(root_size(obj)) ? kmem_zalloc(root_size(obj)) : NULL;
 	if (obj->vo_root == NULL) {
 		kmem_cache_free(vmobj_cache, obj);
 		return NULL;
@@ -135,7 +135,7 @@ vmobj_getpage(struct vmobj *obj, size_t index, struct page **pgp)
 	mutex_lock(&obj->vo_lock);
 	leaf = obj->vo_root[index / LEAF_PAGES];
 	if (leaf == NULL) {
-		leaf = unlikely(pmem_low()) ? NULL : kmem_zalloc(PAGE_SIZE);
+		leaf = user_alloc_ok(PAGE_SIZE) ? kmem_zalloc(PAGE_SIZE) : NULL;
 		if (leaf == NULL)
 			goto out;
 		obj->vo_root[index / LEAF_PAGES] = leaf;

@@ -45,8 +45,9 @@ void
 vm_init(void)
 {
 	vmspace_kernel.vm_pmap = pmap_kernel();
-	vmspace_cache = kmem_cache_create("vmspace", sizeof(struct vmspace), CACHE_LINE, 0, NULL);
-	region_cache = kmem_cache_create("vm_region", sizeof(struct vm_region), 8, 0, NULL);
+	vmspace_cache =
+	    kmem_cache_create("vmspace", sizeof(struct vmspace), CACHE_LINE, KC_USER, NULL);
+	region_cache = kmem_cache_create("vm_region", sizeof(struct vm_region), 8, KC_USER, NULL);
 	vmobj_init();
 }
 
@@ -125,7 +126,7 @@ vm_drop_pages(struct vmspace *vm, vaddr_t start, vaddr_t end)
 struct page *
 vm_page_alloc_slow(bool zeroed, enum page_kind kind)
 {
-	if (mem_reclaim() == 0 || pmem_low())
+	if (!user_alloc_ok(PAGE_SIZE))
 		return NULL;
 	return zeroed ? page_alloc_zeroed(kind) : page_alloc(kind);
 }

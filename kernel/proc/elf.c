@@ -39,15 +39,15 @@ load_segment(struct vmspace *vm, struct vmobj *obj, uint64_t fsize, const struct
 	if (start < VM_MIN_ADDRESS || end < start || end > USER_END - VM_STACK_GAP)
 		return -ENOEXEC;
 	if (ph->p_filesz != 0) {
-		error = vm_map(vm, &va, round_page(fileend) - va, prot, PROT_R | PROT_W | PROT_X, 0,
-		    true, true, obj, trunc_page(ph->p_offset));
+		error = vm_map(vm, &va, round_page(fileend) - va, prot, PROT_R | PROT_W | PROT_X,
+		    VM_FIXED | VM_NOREPLACE, obj, trunc_page(ph->p_offset));
 		if (error != 0)
 			return error == -EEXIST ? -ENOEXEC : error;
 		va = round_page(fileend);
 	}
 	if (end > va) {
-		error = vm_map(vm, &va, round_page(end) - va, prot, PROT_R | PROT_W | PROT_X, 0,
-		    true, true, NULL, 0);
+		error = vm_map(vm, &va, round_page(end) - va, prot, PROT_R | PROT_W | PROT_X,
+		    VM_FIXED | VM_NOREPLACE, NULL, 0);
 		if (error != 0)
 			return error == -EEXIST ? -ENOEXEC : error;
 	}

@@ -128,7 +128,7 @@ build_image(struct inode *ino, const struct exec_args *args, const char *path, s
 	error = elf_load(vm, ino, &im);
 	if (error == 0)
 		error = vm_map(vm, &va, stack, PROT_R | PROT_W, PROT_R | PROT_W | PROT_X,
-		    VR_GROWSDOWN | VR_STACK, true, true, NULL, 0);
+		    VR_GROWSDOWN | VR_STACK | VM_FIXED | VM_NOREPLACE, NULL, 0);
 	if (error == 0)
 		error = build_stack(vm, &im, args, path, p, sp);
 	if (error != 0) {

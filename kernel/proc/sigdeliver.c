@@ -140,7 +140,7 @@ sig_deliver(struct trapframe *tf)
 }
 
 void
-user_fault(struct trapframe *tf __unused, int sig, int code, uintptr_t addr)
+user_fault(int sig, int code, uintptr_t addr)
 {
 	siginfo_t info;
 

@@ -111,8 +111,9 @@ sys_mmap(const uint64_t *a)
 	vmflags |= (flags & MAP_GROWSDOWN) != 0 ? VR_GROWSDOWN : 0;
 	vmflags |= (flags & MAP_NORESERVE) != 0 ? VM_NORESERVE : 0;
 	vmflags |= (flags & MAP_32BIT) != 0 ? VM_BELOW_2G : 0;
-	error = vm_map(vm, &addr, size, prot, maxprot, vmflags, fixed,
-	    (flags & MAP_FIXED_NOREPLACE) != 0, obj, off);
+	vmflags |= fixed ? VM_FIXED : 0;
+	vmflags |= (flags & MAP_FIXED_NOREPLACE) != 0 ? VM_NOREPLACE : 0;
+	error = vm_map(vm, &addr, size, prot, maxprot, vmflags, obj, off);
 	if (obj != NULL)
 		vmobj_unref(obj);
 	if (error != 0)

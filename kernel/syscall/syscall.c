@@ -71,7 +71,7 @@ check_no_locks(uint64_t nr)
 
 /* => interrupts on, no lock held, in and out */
 int64_t
-syscall_dispatch(struct trapframe *tf __unused, uint64_t nr, const uint64_t args[6])
+syscall_dispatch(uint64_t nr, const uint64_t args[6])
 {
 	syscall_fn *fn;
 	int64_t r;
@@ -87,12 +87,12 @@ syscall_dispatch(struct trapframe *tf __unused, uint64_t nr, const uint64_t args
 
 /* syscall_entry calls this one while system calls are traced. */
 int64_t
-syscall_dispatch_traced(struct trapframe *tf, uint64_t nr, const uint64_t args[6])
+syscall_dispatch_traced(uint64_t nr, const uint64_t args[6])
 {
 	int64_t r;
 
 	trace_write(TR_SYSCALL, nr, args[0]);
-	r = syscall_dispatch(tf, nr, args);
+	r = syscall_dispatch(nr, args);
 	trace_write(TR_SYSRET, nr, (uint64_t)r);
 	return r;
 }

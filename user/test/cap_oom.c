@@ -3,7 +3,8 @@
  * The end of memory, in a small machine.  Touching memory without end gives
  * ENOMEM or SIGKILL for that process alone; fork at the end of memory fails
  * with ENOMEM or EAGAIN, three hundred times, and leaves nothing behind (B1).
- * The machine goes on after each.
+ * Regions and page tables without end leave the kernel its reserve. Who faults when there is none left is not killed if another process
+ * is larger. The machine goes on after each.
  *
  * test: timeout=120 mem=64 smp=1,4 host=no
  */
@@ -11,8 +12,10 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -151,6 +154,155 @@ test_fork(long tries)
 	munmap(rep, sizeof(*rep));
 }
 
+/* --- the kernel's reserve ---------------------------------------------------------- */
+#define HOGS     12
+#define FAR      (2ul << 20) /* a page table each */
+#define HOG_ROOM (1ul << 32)
+
+static long
+free_permille(void)
+{
+	struct sysinfo si;
+
+	sysinfo(&si);
+	return (long)(si.freeram * 1000 / si.totalram);
+}
+
+static char *
+room(int prot)
+{
+	return mmap(NULL, HOG_ROOM, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
+static atomic_int *hogs_done, *least_free;
+
+/* Takes regions until it gets no more, and looks at what is left. */
+static int
+hog(void *arg)
+{
+	char *p = room(PROT_NONE);
+	int now = (int)free_permille(); /* all that is needed below is in memory after this */
+
+	(void)arg;
+	word_add(hogs_done, 0);
+	atomic_store(least_free, *least_free);
+	for (size_t i = 0; p != MAP_FAILED && i < 65000; i++)
+		if (mprotect(p + 2 * PAGE * i, PAGE, PROT_READ) != 0)
+			break;
+	now = (int)free_permille();
+	if (now < atomic_load(least_free))
+		atomic_store(least_free, now);
+	word_add(hogs_done, 1);
+	for (;;)
+		pause();
+	return 0;
+}
+
+/* Waits until the hog has all it gets: 1; or until it was killed for want of memory: 0. */
+static int
+hog_rests(pid_t pid, int done)
+{
+	long long end = now_ns() + 20000000000LL;
+	int st;
+
+	while (now_ns() < end) {
+		if (word_wait_ms(hogs_done, done, 5))
+			return 1;
+		if (waitpid(pid, &st, WNOHANG) == pid)
+			return 0;
+	}
+	return 1;
+}
+
+static void
+test_reserve(void)
+{
+	pid_t pid[HOGS];
+	int n = 0, killed = 0;
+
+	hogs_done = shared_mem(PAGE);
+	least_free = hogs_done + 1;
+	*least_free = 1000;
+	while (n + killed < HOGS && (pid[n] = spawn(hog, NULL)) > 0) {
+		if (hog_rests(pid[n], n + 1))
+			n++;
+		else
+			killed++;
+	}
+	diag("%d processes, %d killed, at least %d permille free", n, killed, *least_free);
+	ok(*least_free < 100 && *least_free >= 5,
+	    "regions without end leave the kernel its reserve");
+	for (int i = 0; i < n; i++)
+		kill(pid[i], SIGKILL);
+	for (int i = 0; i < n; i++)
+		reap(pid[i]);
+	munmap(hogs_done, PAGE);
+}
+
+/* One page of a table each; then the tables are what is touched. */
+static int
+take_tables(void *arg)
+{
+	char *p;
+
+	(void)arg;
+	while ((p = room(PROT_READ | PROT_WRITE)) != MAP_FAILED)
+		for (size_t at = 0; at < HOG_ROOM; at += FAR)
+			p[at] = 1;
+	return END_NOMEM;
+}
+
+/* --- who is killed ----------------------------------------------------------------- */
+#define SMALL (8l << 20)
+
+/* Takes all memory but a rest, and holds it. Free pages kept by CPUs are no use to others. */
+static int
+whale(void *arg)
+{
+	char *p = room(PROT_READ | PROT_WRITE);
+	long rest = 25 + 10 * ncpu();
+
+	(void)arg;
+	for (size_t at = 0; free_permille() > rest; at += PAGE)
+		p[at] = 1;
+	word_add(hogs_done, 1);
+	for (;;)
+		pause();
+	return 0;
+}
+
+/* Touches more than is left. */
+static int
+minnow(void *arg)
+{
+	char *p = mmap(NULL, SMALL, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	(void)arg;
+	if (p == MAP_FAILED)
+		return END_NOMEM;
+	for (long i = 0; i < SMALL; i += PAGE)
+		p[i] = 1;
+	munmap(p, SMALL);
+	return 0;
+}
+
+static void
+test_victim(bool by_init)
+{
+	pid_t pid;
+	int st;
+
+	hogs_done = shared_mem(sizeof(*hogs_done));
+	pid = spawn(whale, NULL);
+	ok(word_wait_ms(hogs_done, 1, 20000), "a large process holds almost all memory");
+	st = by_init ? minnow(NULL) << 8 : run_child(minnow, NULL);
+	is_exit(st, 0, "%s that faults without memory goes on", by_init ? "init" : "a process");
+	if (st != 0)
+		kill(pid, SIGKILL);
+	is_killed(reap(pid), SIGKILL, "the largest process is killed in its place");
+	munmap(hogs_done, sizeof(*hogs_done));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -162,6 +314,11 @@ main(int argc, char **argv)
 	is_int(dbg_cmd("ledger-begin"), 0, "take the ledger");
 	test_touch(4);
 	test_fork(n);
+	test_reserve();
+	is_killed(run_child(take_tables, NULL), SIGKILL, "page tables without end are the end");
+	ok(free_permille() > 100, "and of nobody else");
+	test_victim(false);
+	test_victim(true);
 	is_int(dbg_cmd("ledger-end"), 0, "B1: nothing was lost");
 	return tap_done();
 }

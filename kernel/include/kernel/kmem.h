@@ -15,6 +15,12 @@ struct kmem_cache;
 
 #define KC_UNCOUNTED 2 /* not in kmem_objects(): what it holds is itself a cache of something */
 
+/*
+ * Objects that users ask for: no slab is made out of the reserve, see pmem_low(), and mem_reclaim() is tried
+ * before an allocation fails. => kmem_cache_alloc(): no spin lock held
+ */
+#define KC_USER 4
+
 void kmem_init(void);
 /* `ctor` runs once when an object's memory is first made. align is a power of two. Panics at boot only. */
 struct kmem_cache *kmem_cache_create(

@@ -181,4 +181,18 @@ pmem_low(void)
 	return atomic_load_relaxed(&pmem_nfree) < pmem_reserve;
 }
 
+/*
+ * May `bytes` be taken on behalf of a user? Not out of the reserve; cached memory is given back first. Whatever
+ * users can make as much of as they like asks this, or has an object cache with KC_USER.
+ * => as mem_reclaim()
+ */
+static inline bool
+user_alloc_ok(size_t bytes)
+{
+	size_t want = pmem_reserve + (bytes >> PAGE_SHIFT);
+
+	return likely(atomic_load_relaxed(&pmem_nfree) >= want) ||
+	    (mem_reclaim() != 0 && atomic_load_relaxed(&pmem_nfree) >= want);
+}
+
 #endif

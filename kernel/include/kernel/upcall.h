@@ -20,6 +20,11 @@ void sleepq_unsleep(struct lwp *l);
 /* Re-sorts l's queue after a change of its effective priority. => l locked */
 void sleepq_changepri(struct lwp *l);
 
+/* ---- mem calls proc: a page fault of user mode found no memory; see oom.c ---- */
+
+/* Returns when the access is worth another try, or the current process is killed. => no lock held; sleeps */
+void oom_fault(void);
+
 /* ---- proc calls fs: descriptor tables; see fdtable.c ---- */
 
 struct filedesc *fd_copy(struct filedesc *); /* fork; NULL = no memory */

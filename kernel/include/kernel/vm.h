@@ -20,6 +20,8 @@ struct pmap;
 /* Arguments of vm_map() beside the region flags VR_*; not kept. */
 #define VM_NORESERVE 0x100 /* no refusal for sizes beyond the machine's memory */
 #define VM_BELOW_2G  0x200 /* automatic placement below 2 GiB */
+#define VM_FIXED     0x400 /* at *addr exactly, in place of what is there */
+#define VM_NOREPLACE 0x800 /* with VM_FIXED: -EEXIST if something is there */
 
 /* struct vmspace, field locks: (v) vm_lock (a) atomic (c) constant */
 struct vmspace {
@@ -58,12 +60,11 @@ vmspace_activate(struct vmspace *vm)
  * All below: => no lock of rank RANK_VMSPACE or above held; take vm_lock and may sleep for it.
  *
  * vm_map: errors as Linux: -EINVAL -ENOMEM -EEXIST -EPERM. prot = PROT_R|W|X; maxprot bounds
- * mprotect. flags VR_*, VM_*. fixed: at *addr exactly, replacing; with noreplace -EEXIST instead. Else
- * *addr is a wish or 0; it receives the result.
+ * mprotect. flags VR_*, VM_*. Without VM_FIXED *addr is a wish or 0; it receives the result.
  * The region takes a reference of its own to the object.
  */
 int vm_map(struct vmspace *, vaddr_t *addr, size_t, int prot, int maxprot, unsigned flags,
-    bool fixed, bool noreplace, struct vmobj *, uint64_t off);
+    struct vmobj *, uint64_t off);
 int vm_unmap(struct vmspace *, vaddr_t, size_t);
 int vm_protect(struct vmspace *, vaddr_t, size_t, int prot);
 /* flags MREMAP_*; *newaddr is the place asked for by MREMAP_FIXED and receives the result. */

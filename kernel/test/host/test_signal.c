@@ -446,13 +446,13 @@ test_fault(void)
 {
 	setup();
 	action(SIGSEGV, HANDLER, 0, 0);
-	user_fault(NULL, SIGSEGV, SEGV_MAPERR, 0x1234);
+	user_fault(SIGSEGV, SEGV_MAPERR, 0x1234);
 	CHECK(deliver(0) == 0 && nsent == 1 && sent[0].code == SEGV_MAPERR);
-	user_fault(NULL, SIGSEGV, SEGV_MAPERR, 0x1234);
+	user_fault(SIGSEGV, SEGV_MAPERR, 0x1234);
 	CHECK_NAMED(deliver(0) == SIGSEGV, "a fault whose signal is blocked is fatal");
 	setmask(0, 0);
 	action(SIGFPE, SIG_IGN, 0, 0);
-	user_fault(NULL, SIGFPE, FPE_INTDIV, 0);
+	user_fault(SIGFPE, FPE_INTDIV, 0);
 	CHECK_NAMED(deliver(0) == SIGFPE, "so is one that is ignored");
 	action(SIGUSR1, HANDLER, 0, 0);
 	action(SIGSEGV, HANDLER, 0, 0);

@@ -53,12 +53,17 @@ rnd(int n)
 	return (int)((seed >> 8) % (uint64_t)n);
 }
 
-int fault_signal, fault_code;
+int fault_signal, fault_code, ooms;
 
 void
-user_fault(struct trapframe *frame, int sig, int code, uintptr_t addr)
+oom_fault(void)
 {
-	(void)frame;
+	ooms++;
+}
+
+void
+user_fault(int sig, int code, uintptr_t addr)
+{
 	(void)addr;
 	fault_signal = sig;
 	fault_code = code;
@@ -132,8 +137,9 @@ do_map(struct space *sp, int from, int n)
 
 	s.shared = s.obj >= 0 && rnd(2);
 	s.own = s.obj < 0;
-	error = vm_map(sp->vm, &va, (size_t)n * PAGE_SIZE, s.prot, RWX, s.shared ? VR_SHARED : 0,
-	    true, false, s.obj >= 0 ? objs[s.obj] : NULL, (uint64_t)objpage * PAGE_SIZE);
+	error = vm_map(sp->vm, &va, (size_t)n * PAGE_SIZE, s.prot, RWX,
+	    VM_FIXED | (s.shared ? VR_SHARED : 0), s.obj >= 0 ? objs[s.obj] : NULL,
+	    (uint64_t)objpage * PAGE_SIZE);
 	if (error != 0) {
 		QUIET_CHECK(error == -ENOMEM && host_fail == 0);
 		return;
@@ -305,26 +311,24 @@ single_cases(void)
 	char text[8] = "1234567";
 	size_t pages_before;
 
-	CHECK(vm_map(vm, &va, 3 * PAGE_SIZE, RW, RWX, 0, false, false, NULL, 0) == 0 &&
+	CHECK(vm_map(vm, &va, 3 * PAGE_SIZE, RW, RWX, 0, NULL, 0) == 0 &&
 	    va == vm->vm_mmap_top - 3 * PAGE_SIZE);
-	CHECK(vm_map(vm, &va, 0, RW, RWX, 0, true, false, NULL, 0) == -EINVAL);
+	CHECK(vm_map(vm, &va, 0, RW, RWX, VM_FIXED, NULL, 0) == -EINVAL);
 	addr = va + PAGE_SIZE;
-	CHECK(vm_map(vm, &addr, PAGE_SIZE, RW, RWX, 0, true, true, NULL, 0) == -EEXIST);
+	CHECK(vm_map(vm, &addr, PAGE_SIZE, RW, RWX, VM_FIXED | VM_NOREPLACE, NULL, 0) == -EEXIST);
 	addr = va + 1;
-	CHECK(vm_map(vm, &addr, PAGE_SIZE, RW, RWX, 0, true, false, NULL, 0) == -EINVAL);
+	CHECK(vm_map(vm, &addr, PAGE_SIZE, RW, RWX, VM_FIXED, NULL, 0) == -EINVAL);
 	addr = PAGE_SIZE;
-	CHECK(vm_map(vm, &addr, PAGE_SIZE, RW, RWX, 0, true, false, NULL, 0) == -EPERM);
+	CHECK(vm_map(vm, &addr, PAGE_SIZE, RW, RWX, VM_FIXED, NULL, 0) == -EPERM);
 	addr = top;
-	CHECK(vm_map(vm, &addr, 2 * PAGE_SIZE, RW, RWX, 0, true, false, NULL, 0) == -ENOMEM);
+	CHECK(vm_map(vm, &addr, 2 * PAGE_SIZE, RW, RWX, VM_FIXED, NULL, 0) == -ENOMEM);
 	addr = 0;
-	CHECK(vm_map(vm, &addr, (RAM_PAGES + 1) * PAGE_SIZE, RW, RWX, 0, false, false, NULL, 0) ==
-	    -ENOMEM);
-	CHECK(
-	    vm_map(vm, &addr, (RAM_PAGES + 1) * PAGE_SIZE, 0, RWX, 0, false, false, NULL, 0) == 0);
-	CHECK(vm_map(vm, &addr, USER_END, 0, RWX, 0, false, false, NULL, 0) == -ENOMEM);
+	CHECK(vm_map(vm, &addr, (RAM_PAGES + 1) * PAGE_SIZE, RW, RWX, 0, NULL, 0) == -ENOMEM);
+	CHECK(vm_map(vm, &addr, (RAM_PAGES + 1) * PAGE_SIZE, 0, RWX, 0, NULL, 0) == 0);
+	CHECK(vm_map(vm, &addr, USER_END, 0, RWX, 0, NULL, 0) == -ENOMEM);
 	addr = 0;
-	CHECK(vm_map(vm, &addr, PAGE_SIZE, PROT_R, PROT_R, VR_SHARED | VM_BELOW_2G, false, false,
-		  objs[0], 0) == 0 &&
+	CHECK(vm_map(vm, &addr, PAGE_SIZE, PROT_R, PROT_R, VR_SHARED | VM_BELOW_2G, objs[0], 0) ==
+		0 &&
 	    addr < 0x80000000 && vm_protect(vm, addr, PAGE_SIZE, RW) == -EACCES);
 	CHECK(vm_futex_key(vm, addr + 8, true, &obj, &off) == 0 && obj == vmobj_key(objs[0]) &&
 	    off == 8);
@@ -347,24 +351,22 @@ single_cases(void)
 	CHECK(vm_brk(vm, 0x300000) == 0x402000 && vm_brk(vm, vm->vm_mmap_top) == 0x402000);
 
 	/* Stack. */
-	CHECK(vm_map(vm, &top, PAGE_SIZE, RW, RWX, VR_GROWSDOWN, true, false, NULL, 0) == 0);
+	CHECK(vm_map(vm, &top, PAGE_SIZE, RW, RWX, VR_GROWSDOWN | VM_FIXED, NULL, 0) == 0);
 	the_proc.p_rlimit[3].cur = 64 * PAGE_SIZE;
 	CHECK(vm_fault(vm, USER_END - 10 * PAGE_SIZE + 5, PROT_W) == 0 &&
 	    vm_fault(vm, USER_END - 5 * PAGE_SIZE, PROT_W) == 0);
 	CHECK(vm_fault(vm, USER_END - 65 * PAGE_SIZE, PROT_W) == -EFAULT &&
 	    vm_fault(vm, USER_END - 64 * PAGE_SIZE, PROT_W) == 0);
 	addr = USER_END - 66 * PAGE_SIZE;
-	CHECK(vm_map(vm, &addr, PAGE_SIZE, RW, RWX, 0, false, false, NULL, 0) == 0 &&
-	    addr < vm->vm_mmap_top);
+	CHECK(vm_map(vm, &addr, PAGE_SIZE, RW, RWX, 0, NULL, 0) == 0 && addr < vm->vm_mmap_top);
 
 	/* mremap in place, then moved. */
 	addr = 0x10000000;
-	CHECK(vm_map(vm, &addr, 2 * PAGE_SIZE, RW, RWX, 0, false, false, NULL, 0) == 0 &&
-	    addr == 0x10000000);
+	CHECK(vm_map(vm, &addr, 2 * PAGE_SIZE, RW, RWX, 0, NULL, 0) == 0 && addr == 0x10000000);
 	CHECK(vm_write(vm, addr, text, 8) == 0);
 	CHECK(vm_remap(vm, addr, 2 * PAGE_SIZE, 4 * PAGE_SIZE, 0, &new) == 0 && new == addr);
 	new = addr + 4 * PAGE_SIZE;
-	CHECK(vm_map(vm, &new, PAGE_SIZE, PROT_R, RWX, 0, true, false, NULL, 0) == 0);
+	CHECK(vm_map(vm, &new, PAGE_SIZE, PROT_R, RWX, VM_FIXED, NULL, 0) == 0);
 	CHECK(vm_remap(vm, addr, 4 * PAGE_SIZE, 5 * PAGE_SIZE, 0, &new) == -ENOMEM);
 	CHECK(vm_remap(vm, addr, 4 * PAGE_SIZE, 5 * PAGE_SIZE, MREMAP_MAYMOVE, &new) == 0 &&
 	    new != addr);
@@ -374,27 +376,24 @@ single_cases(void)
 	/* Limits and traps. */
 	the_proc.p_rlimit[9].cur = vm->vm_regions.rs_bytes;
 	addr = 0;
-	CHECK(vm_map(vm, &addr, PAGE_SIZE, RW, RWX, 0, false, false, NULL, 0) == -ENOMEM);
-	CHECK(vm_map(vm, &va, PAGE_SIZE, RW, RWX, 0, true, false, NULL, 0) == 0); /* replaces */
+	CHECK(vm_map(vm, &addr, PAGE_SIZE, RW, RWX, 0, NULL, 0) == -ENOMEM);
+	CHECK(vm_map(vm, &va, PAGE_SIZE, RW, RWX, VM_FIXED, NULL, 0) == 0); /* replaces */
 	the_proc.p_vmspace = vm;
-	CHECK(vm_fault_trap(NULL, va, PROT_W, true, false) == 0);
-	CHECK(vm_fault_trap(NULL, 0, PROT_R, true, false) == -EFAULT && fault_signal == SIGSEGV &&
+	CHECK(vm_fault_trap(va, PROT_W, true) == 0);
+	CHECK(vm_fault_trap(0, PROT_R, true) == -EFAULT && fault_signal == SIGSEGV &&
 	    fault_code == SEGV_MAPERR);
 	CHECK(vm_protect(vm, va, PAGE_SIZE, PROT_R) == 0);
-	CHECK(vm_fault_trap(NULL, va, PROT_W, true, true) == -EFAULT && fault_signal == SIGSEGV &&
+	CHECK(vm_fault_trap(va, PROT_W, true) == -EFAULT && fault_signal == SIGSEGV &&
 	    fault_code == SEGV_ACCERR);
 	CHECK(vm_advise(vm, va + 2 * PAGE_SIZE, PAGE_SIZE, MADV_DONTNEED) == 0);
 	host_fail = 0;
-	CHECK(vm_fault_trap(NULL, va + PAGE_SIZE * 2, PROT_W, false, false) == -EFAULT &&
-	    fault_signal != SIGKILL);
-	CHECK(vm_fault_trap(NULL, va + PAGE_SIZE * 2, PROT_W, true, false) == -EFAULT &&
-	    fault_signal == SIGKILL);
+	CHECK(vm_fault_trap(va + PAGE_SIZE * 2, PROT_W, false) == -EFAULT && ooms == 0);
+	CHECK(vm_fault_trap(va + PAGE_SIZE * 2, PROT_W, true) == -EFAULT && ooms == 1);
 	host_fail = -1;
 	the_lwp.l_pflag = LP_NOFAULT;
-	CHECK(vm_fault_trap(NULL, va + PAGE_SIZE * 2, PROT_W, false, false) == -EFAULT);
+	CHECK(vm_fault_trap(va + PAGE_SIZE * 2, PROT_W, false) == -EFAULT);
 	the_lwp.l_pflag = 0;
-	CHECK(vm_fault_trap(NULL, USER_END, PROT_R, true, false) == -EFAULT &&
-	    fault_code == SEGV_MAPERR);
+	CHECK(vm_fault_trap(USER_END, PROT_R, true) == -EFAULT && fault_code == SEGV_MAPERR);
 
 	/* Who is killed populates nothing more; a signal with a handler does not matter. */
 	pages_before = vm_resident(vm);

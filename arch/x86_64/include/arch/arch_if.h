@@ -225,9 +225,9 @@ void console_input(char);
 void console_break(void); /* a break on the console's line; interrupts off, no lock held */
 void lwp_startup(struct lwp *prev); /* first thing on a new stack; ends the switch */
 /* args: the six argument registers in ABI order, inside the frame. Returns the result register's value. */
-int64_t syscall_dispatch(struct trapframe *, uint64_t nr, const uint64_t args[6]);
+int64_t syscall_dispatch(uint64_t nr, const uint64_t args[6]);
 /* The same, and an event before and after: see syscall.asm. */
-int64_t syscall_dispatch_traced(struct trapframe *, uint64_t nr, const uint64_t args[6]);
+int64_t syscall_dispatch_traced(uint64_t nr, const uint64_t args[6]);
 void user_return(
     struct trapframe *); /* l_ast was set: signals, suspension, resched. Interrupts on */
 void kpreempt_intr(
@@ -237,9 +237,7 @@ void kpreempt_intr(
  * Page faults: returns 0 when resolved, else -EFAULT (kernel: the extable fixup is taken); for user mode the
  * signal is posted by the callee.
  */
-int vm_fault_trap(
-    struct trapframe *, uintptr_t addr, int access /* PROT_* */, bool user, bool present);
-void user_fault(struct trapframe *, int sig, int code,
-    uintptr_t addr); /* any other user fault: post the signal */
+int vm_fault_trap(uintptr_t addr, int access /* PROT_* */, bool user);
+void user_fault(int sig, int code, uintptr_t addr); /* any other user fault: post the signal */
 
 #endif

@@ -21,6 +21,25 @@ struct lwp;
 #define MSR_GS_BASE      0xc0000101u
 #define MSR_USER_GS_BASE 0xc0000102u /* the one that SWAPGS brings */
 
+#define EFER_SCE 0x001u
+#define EFER_NXE 0x800u
+
+#define CR0_MP 0x00002ul
+#define CR0_EM 0x00004ul
+#define CR0_TS 0x00008ul
+#define CR0_NE 0x00020ul
+#define CR0_WP 0x10000ul
+
+#define CR4_MCE        (1ul << 6)
+#define CR4_PGE        (1ul << 7)
+#define CR4_OSFXSR     (1ul << 9)
+#define CR4_OSXMMEXCPT (1ul << 10)
+#define CR4_UMIP       (1ul << 11)
+#define CR4_FSGSBASE   (1ul << 16)
+#define CR4_OSXSAVE    (1ul << 18)
+#define CR4_SMEP       (1ul << 20)
+#define CR4_SMAP       (1ul << 21)
+
 #define RFLAGS_CF    0x000001ul
 #define RFLAGS_FIXED 0x000002ul
 #define RFLAGS_PF    0x000004ul
@@ -86,7 +105,7 @@ void trap_kernel_traced(struct trapframe *);
 void trap_ist(struct trapframe *);
 void irq_user(struct trapframe *);
 void irq_kernel(struct trapframe *);
-void user_bad_rip(struct trapframe *);
+void user_bad_rip(void);
 
 /* ---- assembly ---- */
 

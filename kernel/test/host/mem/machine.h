@@ -69,6 +69,13 @@ arch_zero_page(void *p)
 	memset(p, 0, PAGE_SIZE);
 }
 
+/* Nothing is kept back. */
+size_t
+mem_reclaim(void)
+{
+	return 0;
+}
+
 static inline void
 on_any_cpu(void)
 {
