@@ -105,8 +105,16 @@ void spin_lock_pair(struct spinlock *, struct spinlock *);
 void spin_unlock_pair(struct spinlock *, struct spinlock *);
 
 /*
- * Debug only: re-account a lock that this CPU holds but that another LWP's code took, when it passes
- * over the context switch. A no-op in release builds.
+ * The last release turns interrupts on if `on`: for who turned them off before it took the lock.
+ * => exactly one spin lock held
  */
+static inline void
+spin_restore_intr(bool on)
+{
+	struct cpu *ci = arch_curcpu();
+
+	KASSERT(ci->ci_mtx_count == 1);
+	ci->ci_mtx_intr = on;
+}
 
 #endif
