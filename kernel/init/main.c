@@ -41,6 +41,16 @@ OPTION(init, "absolute path of the first program", set_init);
 
 /* ---- arguments of the first program ---- */
 
+/* Room for `size` more bytes, or the end: init cannot run without all of its arguments. */
+static char *
+args_room(struct exec_args *args, size_t size)
+{
+	if (size > args->size - args->used)
+		panic("init: arguments and environment of %zu bytes and more do not fit into %zu",
+		    args->used + size, args->size);
+	return args->buf + args->used;
+}
+
 /* Appends the strings of a fw_cfg item. Returns how many; 0 if there is none. */
 static unsigned
 item_strings(struct exec_args *args, const char *item)
@@ -48,10 +58,10 @@ item_strings(struct exec_args *args, const char *item)
 	ssize_t size = arch_fwcfg_size(item);
 	unsigned n = 0;
 
-	if (size <= 0 || (size_t)size + 1 > args->size - args->used)
+	if (size <= 0)
 		return 0;
-	if (arch_fwcfg_read(item, args->buf + args->used, (size_t)size) != 0)
-		return 0;
+	if (arch_fwcfg_read(item, args_room(args, (size_t)size + 1), (size_t)size) != 0)
+		panic("init: cannot read %s", item);
 	if (args->buf[args->used + (size_t)size - 1] != '\0')
 		args->buf[args->used + (size_t)size++] = '\0';
 	for (ssize_t i = 0; i < size; i++)
@@ -65,7 +75,7 @@ add_string(struct exec_args *args, const char *s)
 {
 	size_t len = strlen(s) + 1;
 
-	memcpy(args->buf + args->used, s, len);
+	memcpy(args_room(args, len), s, len);
 	args->used += len;
 	return 1;
 }
