@@ -4,7 +4,8 @@
  *
  * All memory is got and all copying done before anything is visible; then one hold of proc_lock gives the
  * id and links the child. Under the same locks a signal or an exit that has come for the parent meanwhile
- * stops the fork, so that whoever signals a group does not miss a child born from a member (B59).
+ * stops the fork, so that whoever signals a group does not miss a child born from a member (B59). It counts
+ * whichever LWP was told of it, if ours could take it.
  */
 #include <kernel/process.h>
 
@@ -12,6 +13,7 @@
 #include <abi/errno.h>
 #include <abi/resource.h>
 #include <arch/arch_if.h>
+#include <kernel/failpoint.h>
 #include <kernel/idtable.h>
 #include <kernel/inode.h>
 #include <kernel/sched.h>
@@ -91,6 +93,8 @@ vfork_wait(struct proc *p)
 {
 	struct lwp *l = curlwp();
 
+	KASSERT(l->l_proc == p);
+	fp(vfork_child_started);
 	mutex_lock(&p->p_lock);
 	single_rest_begin(p);
 	mutex_unlock(&p->p_lock);
@@ -155,9 +159,8 @@ fork_process(const struct clone_args *ca)
 	}
 	/* Signals are posted and exits begun under p_lock; groups are signalled under proc_lock too. */
 	mutex_lock(&parent->p_lock);
-	if ((atomic_load_relaxed(&self->l_flag) & (LW_PENDSIG | LW_WEXIT | LW_WBOUNDARY)) ||
-	    (parent->p_flag & (PK_KILLED | PK_EXITING)) ||
-	    (parent->p_sigpend.sp_set & SIGBIT(SIGKILL))) {
+	if ((atomic_load_relaxed(&self->l_flag) & (LW_WEXIT | LW_WBOUNDARY)) ||
+	    (parent->p_flag & (PK_KILLED | PK_EXITING)) || sig_deliverable(self)) {
 		mutex_unlock(&parent->p_lock);
 		error = -ERESTARTNOINTR;
 		goto unlock;

@@ -39,8 +39,10 @@ switch_finish(struct lwp *prev, bool intr)
 		runq_migrate(prev);
 	else
 		spin_unlock(m);
-	if (stack != NULL)
+	if (stack != NULL) {
+		fp(stack_not_freed);
 		kstack_free(stack);
+	}
 	if (intr)
 		arch_intr_enable();
 }
