@@ -162,8 +162,9 @@ take_pid(struct proc *p, struct lwp *l)
 	mutex_unlock(&proc_lock);
 }
 
+/* => single-threaded, EXIT mode; consumes the references to vm and, if it is not the process's own, fd */
 static void
-commit(const char *path, struct vmspace *vm, uintptr_t entry, uintptr_t sp)
+commit(const char *path, struct vmspace *vm, struct filedesc *fd, uintptr_t entry, uintptr_t sp)
 {
 	struct lwp *l = curlwp();
 	struct proc *p = l->l_proc;
@@ -187,7 +188,11 @@ commit(const char *path, struct vmspace *vm, uintptr_t entry, uintptr_t sp)
 	l->l_flag &= ~(uint32_t)(LW_CANCELLED | LW_UNPARKED | LW_WSUSPEND | LW_WBOUNDARY);
 	lwp_unlock(l);
 	mutex_unlock(&p->p_lock);
-	fd_close_on_exec(p->p_fd);
+	if (fd != p->p_fd) {
+		fd_unref(p->p_fd);
+		p->p_fd = fd;
+	}
+	fd_close_on_exec(fd);
 
 	preempt_disable();
 	p->p_vmspace = vm;
@@ -233,6 +238,7 @@ static int
 exec_inode(struct inode *ino, const char *path, const struct exec_args *args)
 {
 	struct proc *p = curproc();
+	struct filedesc *fd;
 	struct vmspace *vm;
 	uintptr_t entry, sp;
 	int error;
@@ -241,16 +247,17 @@ exec_inode(struct inode *ino, const char *path, const struct exec_args *args)
 		inode_unref(ino);
 		return error;
 	}
-	error = fd_unshare(&p->p_fd);
-	if (error == 0)
-		error = build_image(ino, args, path, &vm, &entry, &sp);
+	fd = fd_unshared(p->p_fd);
+	error = fd != NULL ? build_image(ino, args, path, &vm, &entry, &sp) : -ENOMEM;
 	inode_unref(ino);
 	if (error != 0) {
+		if (fd != NULL && fd != p->p_fd)
+			fd_unref(fd);
 		single_end();
 		return error;
 	}
 	(void)single_begin(SINGLE_EXIT);
-	commit(path, vm, entry, sp);
+	commit(path, vm, fd, entry, sp);
 	return 0;
 }
 
