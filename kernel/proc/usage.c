@@ -44,7 +44,7 @@ proc_usage(struct proc *p, struct rusage_acc *ru)
 
 /* What one LWP has used. => l is curlwp */
 void
-lwp_usage(const struct lwp *l, struct rusage_acc *ru)
+lwp_usage(struct lwp *l, struct rusage_acc *ru)
 {
 	memset(ru, 0, sizeof(*ru));
 	lwp_times(l, &ru->ru_utime, &ru->ru_stime);

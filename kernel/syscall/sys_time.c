@@ -64,7 +64,7 @@ cpu_clock(int32_t clock, nsec_t *t)
 		l = lwp_find_locked(self, id);
 		if (l == NULL)
 			return -EINVAL;
-		*t = lwp_cputime(l);
+		*t = lwp_cputime_locked(l);
 		lwp_unlock(l);
 		return 0;
 	}

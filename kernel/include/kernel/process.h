@@ -83,9 +83,13 @@ void init_exited(struct proc *) __noreturn;
 void vfork_release(struct proc *);                         /* => proc_lock held */
 void proc_times(struct proc *, nsec_t *user, nsec_t *sys); /* => p_lock held or p dead */
 void proc_adopter(void) __noreturn;
+/* Waits until the adopter has freed all that is dead and its to collect. => no lock held; sleeps */
+void proc_adopter_drain(void);
 void proc_collect_all(struct proc *);
-void proc_usage(struct proc *, struct rusage_acc *);     /* => p_lock held */
-void lwp_usage(const struct lwp *, struct rusage_acc *); /* => curlwp */
+/* Adds to p_ru what an LWP that leaves has used; `rtime` is its CPU time. => p_lock held */
+void proc_account(struct proc *, const struct lwp *, nsec_t rtime);
+void proc_usage(struct proc *, struct rusage_acc *); /* => p_lock held */
+void lwp_usage(struct lwp *, struct rusage_acc *);   /* => curlwp */
 struct abi_rusage;
 void rusage_to_abi(const struct rusage_acc *, struct abi_rusage *);
 extern uint32_t proc_count; /* (x) processes, zombies included */
