@@ -146,15 +146,17 @@ start_init(void)
 	mutex_lock(&proc_lock);
 	p->p_pid = l->l_lid = idt_alloc_init(&idtable, l);
 	proc_count++;
-	p->p_pptr = &proc0;
+	proc_set_parent(p, &proc0);
 	list_insert_tail(&proc0.p_children, &p->p_sibling);
 	list_insert_tail(&allproc, &p->p_list);
 	initproc = p;
 	mutex_unlock(&proc_lock);
 	if (session_create(p) != 0)
 		panic("init: no memory");
+	mutex_lock(&proc_lock);
 	mutex_lock(&p->p_lock);
-	p->p_stat = PS_ACTIVE;
+	proc_setstat(p, PS_ACTIVE);
+	mutex_unlock(&proc_lock);
 	lwp_link(p, l);
 	lwp_start(l);
 	mutex_unlock(&p->p_lock);

@@ -153,11 +153,12 @@ take_pid(struct proc *p, struct lwp *l)
 	mutex_lock(&proc_lock);
 	mutex_lock(&p->p_lock);
 	lwp_lock(l);
+	KASSERT(p->p_single == l && p->p_singlemode == SINGLE_EXIT && p->p_nlwps == 1);
 	KASSERT(idt_proc(&idtable, p->p_pid) == p);
 	l->l_lid = p->p_pid;
 	lwp_unlock(l);
-	idt_set_lwp(&idtable, p->p_pid, l);
-	idt_free(&idtable, old);
+	id_usurp(p, l);
+	id_free(old);
 	mutex_unlock(&p->p_lock);
 	mutex_unlock(&proc_lock);
 }
@@ -171,6 +172,8 @@ commit(const char *path, struct vmspace *vm, struct filedesc *fd, uintptr_t entr
 	struct vmspace *old = p->p_vmspace;
 	const char *name = strrchr(path, '/');
 
+	KASSERT(p->p_single == l && p->p_singlemode == SINGLE_EXIT && p->p_nlwps == 1);
+	KASSERT((p->p_flag & PK_EXITING) == 0 && l->l_vforkchild == NULL);
 	lwp_release_user_state(l); /* with the old id, in the old address space */
 	fp(exec_commit);
 	take_pid(p, l);
@@ -183,6 +186,7 @@ commit(const char *path, struct vmspace *vm, struct filedesc *fd, uintptr_t entr
 	l->l_sigstk = (stack_t){ .ss_flags = SS_DISABLE };
 	l->l_clear_tid = l->l_robust_head = 0;
 	l->l_sysrestart = 0;
+	l->l_restart_deadline = 0;
 	l->l_prflag &= ~(uint32_t)LPR_DETACHED;
 	lwp_lock(l);
 	l->l_flag &= ~(uint32_t)(LW_CANCELLED | LW_UNPARKED | LW_WSUSPEND | LW_WBOUNDARY);

@@ -14,7 +14,6 @@
 #include <abi/resource.h>
 #include <arch/arch_if.h>
 #include <kernel/failpoint.h>
-#include <kernel/idtable.h>
 #include <kernel/inode.h>
 #include <kernel/sched.h>
 #include <kernel/signal.h>
@@ -62,6 +61,7 @@ clone_thread(const struct clone_args *ca)
 	lwpid_t lid;
 	int error;
 
+	KASSERT(p->p_stat == PS_ACTIVE && (p->p_flag & PK_SYSTEM) == 0);
 	mutex_lock(&p->p_lock);
 	lwp_reap_dead(p);
 	mutex_unlock(&p->p_lock);
@@ -101,9 +101,11 @@ vfork_wait(struct proc *p)
 	mutex_lock(&proc_lock);
 	while (l->l_vforkchild != NULL)
 		if (cv_wait_kill(&p->p_vforkcv, &proc_lock) != 0 && l->l_vforkchild != NULL) {
+			KASSERT(l->l_vforkchild->p_vforklwp == l);
 			l->l_vforkchild->p_vforklwp = NULL;
 			l->l_vforkchild = NULL;
 		}
+	KASSERT(l->l_vforkchild == NULL);
 	mutex_unlock(&proc_lock);
 	mutex_lock(&p->p_lock);
 	single_rest_end(p);
@@ -118,6 +120,7 @@ fork_process(const struct clone_args *ca)
 	int64_t error = -ENOMEM;
 	pid_t pid;
 
+	KASSERT(parent->p_stat == PS_ACTIVE && self->l_vforkchild == NULL);
 	if (atomic_load_relaxed(&proc_count) >= parent->p_rlimit[RLIMIT_NPROC].cur)
 		return -EAGAIN;
 	if ((p = proc_alloc()) == NULL)
@@ -166,9 +169,9 @@ fork_process(const struct clone_args *ca)
 		goto unlock;
 	}
 	mutex_unlock(&parent->p_lock);
-	pid = p->p_pid = l->l_lid = idt_alloc(&idtable, NULL, l);
+	pid = p->p_pid = id_alloc_lwp(l);
 	proc_count++;
-	p->p_pptr = parent;
+	proc_set_parent(p, parent);
 	list_insert_tail(&parent->p_children, &p->p_sibling);
 	list_insert_tail(&allproc, &p->p_list);
 	pgrp_enter(p, parent->p_pgrp);
@@ -177,7 +180,7 @@ fork_process(const struct clone_args *ca)
 		self->l_vforkchild = p;
 	}
 	mutex_lock(&p->p_lock);
-	p->p_stat = PS_ACTIVE;
+	proc_setstat(p, PS_ACTIVE);
 	lwp_link(p, l);
 	if (ca->flags & CLONE_PARENT_SETTID) {
 		mutex_unlock(&p->p_lock);

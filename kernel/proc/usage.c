@@ -5,6 +5,7 @@
 #include <kernel/process.h>
 
 #include <abi/resource.h>
+#include <kernel/panic.h>
 #include <kernel/sched.h>
 #include <kernel/string.h>
 #include <kernel/vm.h>
@@ -24,6 +25,18 @@ proc_times(struct proc *p, nsec_t *user, nsec_t *sys)
 			st += l->l_sticks;
 		}
 	ticks_split(rtime, ut, st, user, sys);
+}
+
+void
+proc_account(struct proc *p, const struct lwp *l, nsec_t rtime)
+{
+	KASSERT(mutex_owned(&p->p_lock) && l->l_proc == p);
+	p->p_ru.ru_rtime += rtime;
+	p->p_ru.ru_uticks += l->l_uticks;
+	p->p_ru.ru_sticks += l->l_sticks;
+	p->p_ru.ru_nvcsw += l->l_nvcsw;
+	p->p_ru.ru_nivcsw += l->l_nivcsw;
+	p->p_ru.ru_minflt += l->l_minflt;
 }
 
 /* What p has used so far. => p_lock held */
