@@ -184,14 +184,11 @@ init_exited(struct proc *p)
 			sig_post_proc(q, SIGKILL, NULL);
 			mutex_unlock(&q->p_lock);
 		}
-	p->p_sigacts->sa_act[SIGCHLD].sa_handler = SIG_DFL;
-	p->p_sigacts->sa_act[SIGCHLD].sa_flags = 0;
 	mutex_unlock(&proc_lock);
+	mutex_lock(&p->p_lock);
+	sigacts_default(p, SIGCHLD); /* orphans become zombies, and ours to wait for */
+	mutex_unlock(&p->p_lock);
 	proc_collect_all(p);
-	mutex_lock(&proc_lock);
-	list_remove(&p->p_sibling); /* no child of proc0's any more: not to be waited for */
-	mutex_unlock(&proc_lock);
-	proc_collect_all(&proc0);
 
 	fd_unref(p->p_fd);
 	p->p_fd = NULL;

@@ -18,7 +18,7 @@ proc_times(struct proc *p, nsec_t *user, nsec_t *sys)
 	nsec_t rtime = p->p_ru.ru_rtime;
 	uint64_t ut = p->p_ru.ru_uticks, st = p->p_ru.ru_sticks;
 
-	if (p->p_stat != PS_ZOMB)
+	if (p->p_stat < PS_DEAD) /* from then on p_ru has all */
 		list_foreach (l, &p->p_lwps, l_sibling) {
 			rtime += lwp_cputime(l);
 			ut += l->l_uticks;
