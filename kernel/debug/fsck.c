@@ -6,23 +6,14 @@
  *
  * A violation panics with the predicate's letter, the object and what was expected.
  */
-#include <kernel/debug.h>
+#include "fsck.h"
 
-#include <kernel/idtable.h>
-#include <kernel/kmem.h>
-#include <kernel/panic.h>
-#include <kernel/pmem.h>
+#include <kernel/debug.h>
 #include <kernel/process.h>
 #include <kernel/sched.h>
 #include <kernel/sleepq.h>
 #include <kernel/turnstile.h>
 #include <kernel/vm.h>
-
-#define CHECK(e, fmt, ...) \
-	do { \
-		if (unlikely(!(e))) \
-			panic("fsck: " fmt, ##__VA_ARGS__); \
-	} while (0)
 
 static const char *
 st(const struct lwp *l)
@@ -114,6 +105,9 @@ check_lwp(const struct lwp *l)
 		    "L6: lid %d %s: its turnstile is active", l->l_lid, st(l));
 		CHECK(list_empty(&l->l_pi_lenders), "L6: lid %d %s has lenders", l->l_lid, st(l));
 	}
+	if (l->l_stat == LS_IDL && !idle && l->l_lid == 0 && l->l_kstack == NULL)
+		CHECK(lwp_is_clear(l), "L13: lwp %p is free, and something is left of its life",
+		    (const void *)l);
 	if (l->l_syncobj == &syncobj_turnstile && l->l_wchan != NULL)
 		CHECK(l->l_ts->ts_obj == l->l_wchan,
 		    "L10: lid %d waits for %p with a turnstile of %p", l->l_lid, l->l_wchan,
@@ -192,6 +186,11 @@ check_proc_lwps(const struct proc *p)
 	    n - dead == p->p_nlive, "P1: pid %d: nlive %u, are %u", p->p_pid, p->p_nlive, n - dead);
 	CHECK(run == p->p_nrlwps, "P1: pid %d: nrlwps %u, are %u", p->p_pid, p->p_nrlwps, run);
 	CHECK(n >= 1 || p->p_stat == PS_IDL, "P4: pid %d has no LWP", p->p_pid);
+	if (p->p_single != NULL && p->p_stat != PS_ZOMB)
+		CHECK(on_list(&p->p_lwps, &p->p_single->l_sibling) &&
+			p->p_single->l_stat != LS_ZOMB && p->p_singlemode != SINGLE_NONE,
+		    "P12: pid %d: lwp %p owns its single-threading and is not of it, or dead",
+		    p->p_pid, (const void *)p->p_single);
 	if (p->p_singlemode == SINGLE_EXIT && p->p_single != NULL)
 		list_foreach (l, &p->p_lwps, l_sibling)
 			CHECK(l == p->p_single || l->l_stat == LS_ZOMB || (l->l_flag & LW_WEXIT) ||
@@ -216,12 +215,14 @@ check_proc(struct proc *p, bool zombie)
 		depth++;
 	}
 	list_foreach (c, &p->p_children, p_sibling) {
-		CHECK(c->p_pptr == p, "P8: pid %d is on the list of pid %d, has parent %d",
-		    c->p_pid, p->p_pid, c->p_pptr->p_pid);
+		CHECK(c->p_pptr == p && c->p_ppid == p->p_pid,
+		    "P8: pid %d is on the list of pid %d, has parent %d", c->p_pid, p->p_pid,
+		    c->p_pptr->p_pid);
 		dead += c->p_stat == PS_ZOMB || c->p_stat == PS_DEAD;
 	}
 	CHECK(dead == p->p_nstopchild, "P8: pid %d: nstopchild %u, are %u", p->p_pid,
 	    p->p_nstopchild, dead);
+	CHECK(p->p_pgrp != NULL || p == &proc0, "P10: pid %d is in no group", p->p_pid);
 	if (p->p_pgrp != NULL)
 		CHECK(on_list(&p->p_pgrp->pg_members, &p->p_pglist),
 		    "P10: pid %d is not in its group %d", p->p_pid, p->p_pgrp->pg_id);
@@ -247,16 +248,13 @@ fsck(void)
 {
 	struct cpu *ci;
 	struct proc *p;
-	const char *bad;
-	uint32_t entry;
 
 	if (cold || panicking)
 		return;
 	mutex_lock(&proc_lock);
 	preempt_disable();
 	cpu_stop_others(false);
-	bad = idt_check(&idtable, &entry);
-	CHECK(bad == NULL, "%s (entry %u)", bad, entry);
+	fsck_ids();
 	for (struct lwp *l = lwp_all; l != NULL; l = l->l_allnext)
 		check_lwp(l);
 	for_each_cpu(ci) if (cpu_online_set & CPU_BIT(ci)) check_cpu(ci);
