@@ -132,6 +132,15 @@ class RunTest(unittest.TestCase):
         self.check(self.run_program("env", "PATH"), 0, b"/bin:/usr/bin\n")
         self.check(self.run_program("env", "X", options=("--env", "X=1 2")), 0, b"1 2\n")
 
+    def test_arguments_fit(self):
+        """The kernel has 128 KiB for arguments and environment; more is a panic that says so."""
+        self.check(self.run_program("exit", "3", "x" * 120000), 3, b"")
+        room = 128 * 1024 - len("/run/prog") - 2
+        for words in (["x" * (room - 8)], ["x" * (room - 30)], ["x" * 70000] * 2):
+            done = self.run_program(*words)
+            self.check(done, 125)
+            self.assertIn("do not fit", done.stderr.decode())
+
     def test_output_is_whole(self):
         want = b"".join(b"%07d 0123456789abcdefg\n" % i for i in range(8000))
         self.check(self.run_program("flood"), 0, want)

@@ -118,6 +118,11 @@ spin_held(const struct spinlock *m)
 {
 	return atomic_load_relaxed(&m->sl_cpu) == arch_curcpu()->ci_index + 1;
 }
+
+/* Of the rank of the first: the order is checked there. */
+#define spin_lock_second(m) spin_acquire(m, (uintptr_t)__builtin_return_address(0), false, false)
+#else
+#define spin_lock_second(m) spin_lock(m)
 #endif
 
 void
@@ -128,11 +133,7 @@ spin_lock_pair(struct spinlock *a, struct spinlock *b)
 	spin_lock(first);
 	if (first == second)
 		return;
-#ifdef DEBUG
-	spin_acquire(second, (uintptr_t)__builtin_return_address(0), false, false);
-#else
-	spin_lock(second);
-#endif
+	spin_lock_second(second);
 }
 
 void

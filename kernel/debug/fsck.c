@@ -11,13 +11,12 @@
  * to that CPU, its run queue), and what proc_lock covers while somebody holds it, is left out and said so. A
  * violation is a line then, and a fault or an endless list one more.
  */
-#include <kernel/debug.h>
+#include "fsck.h"
 
 #include <arch/arch_if.h>
-#include <kernel/idtable.h>
+#include <kernel/debug.h>
 #include <kernel/kmem.h>
 #include <kernel/monitor.h>
-#include <kernel/panic.h>
 #include <kernel/pmem.h>
 #include <kernel/printf.h>
 #include <kernel/process.h>
@@ -30,7 +29,8 @@ static struct monitor_out *report; /* of the monitor's fsck, else NULL */
 static unsigned violations;        /* reported by it */
 static cpuset_t busy_cpus;         /* that it found with interrupts off */
 
-static void __printflike(1, 2) __cold violation(const char *fmt, ...)
+void
+fsck_violation(const char *fmt, ...)
 {
 	char text[160];
 	va_list ap;
@@ -44,19 +44,12 @@ static void __printflike(1, 2) __cold violation(const char *fmt, ...)
 	mo_printf(report, "%s\n", text);
 }
 
-#define CHECK(e, fmt, ...) \
-	do { \
-		if (unlikely(!(e))) \
-			violation(fmt, ##__VA_ARGS__); \
-	} while (0)
-
-/* Is this the last step of a walk that has no end? */
-static bool
-endless(unsigned *n, const struct list *head)
+bool
+fsck_endless(unsigned *n, const struct list *head)
 {
 	if ((*n)++ < MONITOR_MAXWALK)
 		return false;
-	violation("list %p does not end", (const void *)head);
+	fsck_violation("list %p does not end", (const void *)head);
 	return true;
 }
 
@@ -82,7 +75,7 @@ on_list(const struct list *head, const struct list *e)
 {
 	unsigned n = 0;
 
-	for (const struct list *i = head->next; i != head && !endless(&n, head); i = i->next)
+	for (const struct list *i = head->next; i != head && !fsck_endless(&n, head); i = i->next)
 		if (i == e)
 			return true;
 	return false;
@@ -140,6 +133,10 @@ check_lwp(const struct lwp *l)
 	}
 	CHECK(l->l_running == is_current(l), "L2: lid %d %s: RUNNING %u, current %d", l->l_lid,
 	    st(l), l->l_running, is_current(l));
+	CHECK(l->l_stat == LS_IDL || l->l_target_cpu != NULL || l->l_affinity == 0 ||
+		(l->l_affinity & CPU_BIT(l->l_cpu)),
+	    "L12: lid %d %s is of cpu%u, allowed are %#lx", l->l_lid, st(l), l->l_cpu->ci_index,
+	    l->l_affinity);
 	if (l->l_wchan == NULL) {
 		CHECK(l->l_sleepq == NULL, "L4: lid %d %s has a sleep queue but no wchan", l->l_lid,
 		    st(l));
@@ -152,6 +149,9 @@ check_lwp(const struct lwp *l)
 		    "L6: lid %d %s: its turnstile is active", l->l_lid, st(l));
 		CHECK(list_empty(&l->l_pi_lenders), "L6: lid %d %s has lenders", l->l_lid, st(l));
 	}
+	if (l->l_stat == LS_IDL && !idle && l->l_lid == 0 && l->l_kstack == NULL)
+		CHECK(lwp_is_clear(l), "L13: lwp %p is free, and something is left of its life",
+		    (const void *)l);
 	if (l->l_syncobj == &syncobj_turnstile && l->l_wchan != NULL)
 		CHECK(l->l_ts->ts_obj == l->l_wchan,
 		    "L10: lid %d waits for %p with a turnstile of %p", l->l_lid, l->l_wchan,
@@ -179,7 +179,7 @@ check_cpu(struct cpu *ci)
 			continue;
 		maxpri = pri;
 		list_foreach (l, &spc->spc_queue[pri], l_runq) {
-			if (endless(&count, &spc->spc_queue[pri]))
+			if (fsck_endless(&count, &spc->spc_queue[pri]))
 				return;
 			mcount += (l->l_flag & LW_BOUND) == 0;
 			CHECK(l->l_stat == LS_RUN && l->l_cpu == ci,
@@ -214,7 +214,7 @@ check_proc_lwps(const struct proc *p)
 	const struct lwp *l;
 
 	list_foreach (l, &p->p_lwps, l_sibling) {
-		if (endless(&n, &p->p_lwps))
+		if (fsck_endless(&n, &p->p_lwps))
 			return;
 		CHECK(l->l_proc == p, "P2: lid %d is linked to pid %d", l->l_lid, p->p_pid);
 		/* A newborn's id is published before it is linked; a dead one's is freed after it is unlinked. */
@@ -232,6 +232,11 @@ check_proc_lwps(const struct proc *p)
 	    n - dead == p->p_nlive, "P1: pid %d: nlive %u, are %u", p->p_pid, p->p_nlive, n - dead);
 	CHECK(run == p->p_nrlwps, "P1: pid %d: nrlwps %u, are %u", p->p_pid, p->p_nrlwps, run);
 	CHECK(n >= 1 || p->p_stat == PS_IDL, "P4: pid %d has no LWP", p->p_pid);
+	if (p->p_single != NULL && p->p_stat != PS_ZOMB)
+		CHECK(on_list(&p->p_lwps, &p->p_single->l_sibling) &&
+			p->p_single->l_stat != LS_ZOMB && p->p_singlemode != SINGLE_NONE,
+		    "P12: pid %d: lwp %p owns its single-threading and is not of it, or dead",
+		    p->p_pid, (const void *)p->p_single);
 	if (p->p_singlemode == SINGLE_EXIT && p->p_single != NULL && n == p->p_nlwps)
 		list_foreach (l, &p->p_lwps, l_sibling)
 			CHECK(l == p->p_single || l->l_stat == LS_ZOMB || (l->l_flag & LW_WEXIT) ||
@@ -253,19 +258,21 @@ check_proc(struct proc *p, bool zombie)
 	    "%s: pid %d is not in the table", zombie ? "T10" : "T9", p->p_pid);
 	for (c = p; c != initproc && c != &proc0; c = c->p_pptr) {
 		if (c->p_pptr == NULL || depth++ == MONITOR_MAXWALK) {
-			violation("P9: pid %d: no way to init", p->p_pid);
+			fsck_violation("P9: pid %d: no way to init", p->p_pid);
 			break;
 		}
 	}
 	list_foreach (c, &p->p_children, p_sibling) {
-		if (endless(&n, &p->p_children))
+		if (fsck_endless(&n, &p->p_children))
 			return;
-		CHECK(c->p_pptr == p, "P8: pid %d is on the list of pid %d, has parent %d",
-		    c->p_pid, p->p_pid, c->p_pptr->p_pid);
+		CHECK(c->p_pptr == p && c->p_ppid == p->p_pid,
+		    "P8: pid %d is on the list of pid %d, has parent %d", c->p_pid, p->p_pid,
+		    c->p_pptr->p_pid);
 		dead += c->p_stat == PS_ZOMB || c->p_stat == PS_DEAD;
 	}
 	CHECK(dead == p->p_nstopchild, "P8: pid %d: nstopchild %u, are %u", p->p_pid,
 	    p->p_nstopchild, dead);
+	CHECK(p->p_pgrp != NULL || p == &proc0, "P10: pid %d is in no group", p->p_pid);
 	if (p->p_pgrp != NULL)
 		CHECK(on_list(&p->p_pgrp->pg_members, &p->p_pglist),
 		    "P10: pid %d is not in its group %d", p->p_pid, p->p_pgrp->pg_id);
@@ -291,16 +298,13 @@ fsck(void)
 {
 	struct cpu *ci;
 	struct proc *p;
-	const char *bad;
-	uint32_t entry;
 
 	if (cold || panicking)
 		return;
 	mutex_lock(&proc_lock);
 	preempt_disable();
 	cpu_stop_others(false);
-	bad = idt_check(&idtable, &entry);
-	CHECK(bad == NULL, "%s (entry %u)", bad, entry);
+	fsck_ids();
 	for (struct lwp *l = lwp_all; l != NULL; l = l->l_allnext)
 		check_lwp(l);
 	for_each_cpu(ci) if (cpu_online_set & CPU_BIT(ci)) check_cpu(ci);
@@ -361,11 +365,7 @@ try_cpu(void *arg)
 static void
 try_ids(void *arg __unused)
 {
-	const char *bad;
-	uint32_t entry;
-
-	bad = idt_check(&idtable, &entry);
-	CHECK(bad == NULL, "%s (entry %u)", bad, entry);
+	fsck_ids();
 }
 
 static void
@@ -384,7 +384,7 @@ try_procs(void *arg)
 	unsigned n = 0;
 
 	list_foreach (p, head, p_list)
-		if (endless(&n, head) || !monitor_try(report, "a process", try_proc, p))
+		if (fsck_endless(&n, head) || !monitor_try(report, "a process", try_proc, p))
 			break;
 }
 

@@ -230,6 +230,24 @@ MONITOR_COMMAND(
 
 /* ---- why ---- */
 
+#ifdef DEBUG
+static void
+put_mutex_name(struct monitor_out *out, const struct mutex *m)
+{
+	mo_printf(out, " \"%s\"", m->mtx_name);
+}
+
+static void
+put_mutex_pc(struct monitor_out *out, const struct mutex *m)
+{
+	mo_printf(out, " since ");
+	mo_symbol(out, m->mtx_pc);
+}
+#else
+#define put_mutex_name(out, m) ((void)0)
+#define put_mutex_pc(out, m)   ((void)0)
+#endif
+
 /*
  * Follows "waits for": a mutex to its owner, a parent in vfork or wait to its child, a spinning CPU to the one
  * that has the lock. Each prints what it knows of its link and returns who comes next, or NULL.
@@ -240,18 +258,13 @@ follow_mutex(struct monitor_out *out, const struct mutex *m, const char *how)
 	const struct lwp *owner = mutex_owner(m);
 
 	mo_printf(out, "%s mutex %p", how, (const void *)m);
-#ifdef DEBUG
-	mo_printf(out, " \"%s\"", m->mtx_name);
-#endif
+	put_mutex_name(out, m);
 	if (owner == NULL) {
 		mo_printf(out, ", which is free by now\n");
 		return NULL;
 	}
 	mo_printf(out, "\n%15s held by lid %d", "", owner->l_lid);
-#ifdef DEBUG
-	mo_printf(out, " since ");
-	mo_symbol(out, m->mtx_pc);
-#endif
+	put_mutex_pc(out, m);
 	mo_printf(out, "\n");
 	return owner;
 }
@@ -293,26 +306,42 @@ follow_sleep(struct monitor_out *out, const struct lwp *l)
 	return n == 1 ? first_lwp(list_entry(p->p_children.next, struct proc, p_sibling)) : NULL;
 }
 
-static const struct lwp *
-follow_running(struct monitor_out *out, const struct lwp *l)
-{
 #ifdef DEBUG
+/* Who spins records for what. Returns whether l does, and who holds it. */
+static bool
+follow_spin(struct monitor_out *out, const struct lwp *l, const struct lwp **holder)
+{
 	const struct cpu *ci = l->l_cpu;
 	const struct spinlock *s = ci->ci_curlwp == l ? ci->ci_spinwait : NULL;
 
 	if (s != NULL) {
 		mo_printf(out, "spins on cpu%u for spin lock %p \"%s\"\n", ci->ci_index,
 		    (const void *)s, s->sl_name);
+		*holder = NULL;
 		if (s->sl_cpu == 0 || s->sl_cpu > ncpu)
-			return NULL;
+			return true;
 		mo_printf(out, "%15s held by cpu%u since ", "", s->sl_cpu - 1);
 		mo_symbol(out, s->sl_pc);
 		mo_printf(out, "\n");
-		return cpus[s->sl_cpu - 1]->ci_curlwp;
+		*holder = cpus[s->sl_cpu - 1]->ci_curlwp;
+		return true;
 	}
-	if (l->l_lockwait != NULL)
-		return follow_mutex(out, l->l_lockwait, "spins for");
+	if (l->l_lockwait == NULL)
+		return false;
+	*holder = follow_mutex(out, l->l_lockwait, "spins for");
+	return true;
+}
+#else
+#define follow_spin(out, l, holder) false
 #endif
+
+static const struct lwp *
+follow_running(struct monitor_out *out, const struct lwp *l)
+{
+	const struct lwp *holder __unused;
+
+	if (follow_spin(out, l, &holder))
+		return holder;
 	mo_printf(out, "runs on cpu%u\n", l->l_cpu->ci_index);
 	return NULL;
 }

@@ -165,8 +165,7 @@ struct flag {
 static const struct flag lw_flags[] = { F(LW_, IDLE), F(LW_, SYSTEM), F(LW_, SINTR),
 	F(LW_, CATCHINTR), F(LW_, STIMO), F(LW_, CANCELLED), F(LW_, UNPARKED), F(LW_, PENDSIG),
 	F(LW_, WEXIT), F(LW_, WSUSPEND), F(LW_, WBOUNDARY), F(LW_, BOUND), { 0, NULL } };
-static const struct flag lpr_flags[] = { F(LPR_, DETACHED), F(LPR_, BOUNDARY), F(LPR_, EXITING),
-	F(LPR_, VFORKWAIT), { 0, NULL } };
+static const struct flag lpr_flags[] = { F(LPR_, DETACHED), F(LPR_, EXITING), { 0, NULL } };
 static const struct flag pk_flags[] = { F(PK_, SYSTEM), F(PK_, EXEC), F(PK_, EXITING),
 	F(PK_, KILLED), { 0, NULL } };
 #undef F

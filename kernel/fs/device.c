@@ -98,26 +98,26 @@ const struct file_ops debug_ops = {
 };
 #endif
 
+static const struct {
+	const char *name;
+	uint64_t rdev;
+	const struct file_ops *ops;
+} devices[] = {
+	{ "null", DEV(1, 3), &null_ops },
+	{ "zero", DEV(1, 5), &zero_ops },
+	{ "full", DEV(1, 7), &full_ops },
+	{ "random", DEV(1, 8), &random_ops },
+	{ "urandom", DEV(1, 9), &random_ops },
+	{ "tty", DEV(5, 0), &tty_ops },
+	{ "console", DEV(5, 1), &console_ops },
+#ifdef DEBUG
+	{ "debug", DEV(240, 0), &debug_ops },
+#endif
+};
+
 void
 devices_init(void)
 {
-	static const struct {
-		const char *name;
-		uint64_t rdev;
-		const struct file_ops *ops;
-	} devices[] = {
-		{ "null", DEV(1, 3), &null_ops },
-		{ "zero", DEV(1, 5), &zero_ops },
-		{ "full", DEV(1, 7), &full_ops },
-		{ "random", DEV(1, 8), &random_ops },
-		{ "urandom", DEV(1, 9), &random_ops },
-		{ "tty", DEV(5, 0), &tty_ops },
-		{ "console", DEV(5, 1), &console_ops },
-#ifdef DEBUG
-		{ "debug", DEV(240, 0), &debug_ops },
-#endif
-	};
-
 	for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
 		if (inode_add_device(devices[i].name, 0666, devices[i].rdev, devices[i].ops) != 0)
 			panic("fs: cannot make /dev/%s", devices[i].name);

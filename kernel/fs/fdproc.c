@@ -163,19 +163,10 @@ fd_unref(struct filedesc *fdt)
 	kmem_cache_free(filedesc_cache, fdt);
 }
 
-int
-fd_unshare(struct filedesc **fdtp)
+struct filedesc *
+fd_unshared(struct filedesc *fdt)
 {
-	struct filedesc *own;
-
-	if (atomic_load_acquire(&(*fdtp)->fd_refs) == 1)
-		return 0;
-	own = fd_copy(*fdtp);
-	if (own == NULL)
-		return -ENOMEM;
-	fd_unref(*fdtp);
-	*fdtp = own;
-	return 0;
+	return atomic_load_acquire(&fdt->fd_refs) == 1 ? fdt : fd_copy(fdt);
 }
 
 void

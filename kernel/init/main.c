@@ -42,6 +42,16 @@ OPTION(init, "absolute path of the first program", set_init);
 
 /* ---- arguments of the first program ---- */
 
+/* Room for `size` more bytes, or the end: init cannot run without all of its arguments. */
+static char *
+args_room(struct exec_args *args, size_t size)
+{
+	if (size > args->size - args->used)
+		panic("init: arguments and environment of %zu bytes and more do not fit into %zu",
+		    args->used + size, args->size);
+	return args->buf + args->used;
+}
+
 /* Appends the strings of a fw_cfg item. Returns how many; 0 if there is none. */
 static unsigned
 item_strings(struct exec_args *args, const char *item)
@@ -49,10 +59,10 @@ item_strings(struct exec_args *args, const char *item)
 	ssize_t size = arch_fwcfg_size(item);
 	unsigned n = 0;
 
-	if (size <= 0 || (size_t)size + 1 > args->size - args->used)
+	if (size <= 0)
 		return 0;
-	if (arch_fwcfg_read(item, args->buf + args->used, (size_t)size) != 0)
-		return 0;
+	if (arch_fwcfg_read(item, args_room(args, (size_t)size + 1), (size_t)size) != 0)
+		panic("init: cannot read %s", item);
 	if (args->buf[args->used + (size_t)size - 1] != '\0')
 		args->buf[args->used + (size_t)size++] = '\0';
 	for (ssize_t i = 0; i < size; i++)
@@ -66,7 +76,7 @@ add_string(struct exec_args *args, const char *s)
 {
 	size_t len = strlen(s) + 1;
 
-	memcpy(args->buf + args->used, s, len);
+	memcpy(args_room(args, len), s, len);
 	args->used += len;
 	return 1;
 }
@@ -137,15 +147,17 @@ start_init(void)
 	mutex_lock(&proc_lock);
 	p->p_pid = l->l_lid = idt_alloc_init(&idtable, l);
 	proc_count++;
-	p->p_pptr = &proc0;
+	proc_set_parent(p, &proc0);
 	list_insert_tail(&proc0.p_children, &p->p_sibling);
 	list_insert_tail(&allproc, &p->p_list);
 	initproc = p;
 	mutex_unlock(&proc_lock);
 	if (session_create(p) != 0)
 		panic("init: no memory");
+	mutex_lock(&proc_lock);
 	mutex_lock(&p->p_lock);
-	p->p_stat = PS_ACTIVE;
+	proc_setstat(p, PS_ACTIVE);
+	mutex_unlock(&proc_lock);
 	lwp_link(p, l);
 	lwp_start(l);
 	mutex_unlock(&p->p_lock);
@@ -173,14 +185,11 @@ init_exited(struct proc *p)
 			sig_post_proc(q, SIGKILL, NULL);
 			mutex_unlock(&q->p_lock);
 		}
-	p->p_sigacts->sa_act[SIGCHLD].sa_handler = SIG_DFL;
-	p->p_sigacts->sa_act[SIGCHLD].sa_flags = 0;
 	mutex_unlock(&proc_lock);
+	mutex_lock(&p->p_lock);
+	sigacts_default(p, SIGCHLD); /* orphans become zombies, and ours to wait for */
+	mutex_unlock(&p->p_lock);
 	proc_collect_all(p);
-	mutex_lock(&proc_lock);
-	list_remove(&p->p_sibling); /* no child of proc0's any more: not to be waited for */
-	mutex_unlock(&proc_lock);
-	proc_collect_all(&proc0);
 
 	fd_unref(p->p_fd);
 	p->p_fd = NULL;

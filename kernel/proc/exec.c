@@ -155,23 +155,27 @@ take_pid(struct proc *p, struct lwp *l)
 	mutex_lock(&proc_lock);
 	mutex_lock(&p->p_lock);
 	lwp_lock(l);
+	KASSERT(p->p_single == l && p->p_singlemode == SINGLE_EXIT && p->p_nlwps == 1);
 	KASSERT(idt_proc(&idtable, p->p_pid) == p);
 	l->l_lid = p->p_pid;
 	lwp_unlock(l);
-	idt_set_lwp(&idtable, p->p_pid, l);
-	idt_free(&idtable, old);
+	id_usurp(p, l);
+	id_free(old);
 	mutex_unlock(&p->p_lock);
 	mutex_unlock(&proc_lock);
 }
 
+/* => single-threaded, EXIT mode; consumes the references to vm and, if it is not the process's own, fd */
 static void
-commit(const char *path, struct vmspace *vm, uintptr_t entry, uintptr_t sp)
+commit(const char *path, struct vmspace *vm, struct filedesc *fd, uintptr_t entry, uintptr_t sp)
 {
 	struct lwp *l = curlwp();
 	struct proc *p = l->l_proc;
 	struct vmspace *old = p->p_vmspace;
 	const char *name = strrchr(path, '/');
 
+	KASSERT(p->p_single == l && p->p_singlemode == SINGLE_EXIT && p->p_nlwps == 1);
+	KASSERT((p->p_flag & PK_EXITING) == 0 && l->l_vforkchild == NULL);
 	lwp_release_user_state(l); /* with the old id, in the old address space */
 	fp(exec_commit);
 	take_pid(p, l);
@@ -185,12 +189,17 @@ commit(const char *path, struct vmspace *vm, uintptr_t entry, uintptr_t sp)
 	l->l_sigstk = (stack_t){ .ss_flags = SS_DISABLE };
 	l->l_clear_tid = l->l_robust_head = 0;
 	l->l_sysrestart = 0;
+	l->l_restart_deadline = 0;
 	l->l_prflag &= ~(uint32_t)LPR_DETACHED;
 	lwp_lock(l);
 	l->l_flag &= ~(uint32_t)(LW_CANCELLED | LW_UNPARKED | LW_WSUSPEND | LW_WBOUNDARY);
 	lwp_unlock(l);
 	mutex_unlock(&p->p_lock);
-	fd_close_on_exec(p->p_fd);
+	if (fd != p->p_fd) {
+		fd_unref(p->p_fd);
+		p->p_fd = fd;
+	}
+	fd_close_on_exec(fd);
 
 	preempt_disable();
 	p->p_vmspace = vm;
@@ -236,6 +245,7 @@ static int
 exec_inode(struct inode *ino, const char *path, const struct exec_args *args)
 {
 	struct proc *p = curproc();
+	struct filedesc *fd;
 	struct vmspace *vm;
 	uintptr_t entry, sp;
 	int error;
@@ -244,16 +254,17 @@ exec_inode(struct inode *ino, const char *path, const struct exec_args *args)
 		inode_unref(ino);
 		return error;
 	}
-	error = fd_unshare(&p->p_fd);
-	if (error == 0)
-		error = build_image(ino, args, path, &vm, &entry, &sp);
+	fd = fd_unshared(p->p_fd);
+	error = fd != NULL ? build_image(ino, args, path, &vm, &entry, &sp) : -ENOMEM;
 	inode_unref(ino);
 	if (error != 0) {
+		if (fd != NULL && fd != p->p_fd)
+			fd_unref(fd);
 		single_end();
 		return error;
 	}
 	(void)single_begin(SINGLE_EXIT);
-	commit(path, vm, entry, sp);
+	commit(path, vm, fd, entry, sp);
 	return 0;
 }
 

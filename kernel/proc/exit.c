@@ -27,6 +27,7 @@ lwp_become_zombie(struct lwp *l)
 {
 	struct proc *p = l->l_proc;
 
+	KASSERT(l == curlwp() && l->l_sigpend.sp_set == 0 && l->l_vforkchild == NULL);
 	preempt_disable();
 	arch_fpu_discard(l);
 	lwp_lock(l);
@@ -41,6 +42,8 @@ lwp_exit_locked(struct proc *p)
 {
 	struct lwp *l = curlwp();
 
+	KASSERT(mutex_owned(&p->p_lock) && l->l_proc == p && p->p_single != l);
+	KASSERT((l->l_prflag & LPR_EXITING) == 0);
 	TRACE(EXIT, TRX_LWP, p->p_pid, 0);
 	p->p_nzlwps++;
 	l->l_prflag |= LPR_EXITING;
@@ -81,70 +84,80 @@ kthread_exit(void)
 	lwp_exit_locked(&proc0);
 }
 
-/* Moves p's children to init. => proc_lock held. Returns true if one of them is dead already */
+/*
+ * Tells the parent of a dead process, by the exit signal. Returns true if the parent wants no zombie (SIGCHLD
+ * ignored, or SA_NOCLDWAIT; the latter does not keep the signal from it).
+ * => proc_lock held, no p_lock; p is DEAD or ZOMB
+ */
 static bool
-reparent_children(struct proc *p)
-{
-	struct proc *child;
-	bool dead = false;
-
-	if (list_empty(&p->p_children))
-		return false;
-	list_foreach (child, &p->p_children, p_sibling) {
-		child->p_pptr = initproc;
-		child->p_exitsig = SIGCHLD;
-		if (child->p_stat == PS_ZOMB || child->p_stat == PS_DEAD) {
-			dead = true;
-			initproc->p_nstopchild++;
-		}
-	}
-	/* Dead ones are in front; keep that order in init's list by putting all of ours there. */
-	while (!list_empty(&p->p_children)) {
-		child = list_last(&p->p_children, struct proc, p_sibling);
-		list_remove(&child->p_sibling);
-		if (child->p_stat == PS_ZOMB || child->p_stat == PS_DEAD)
-			list_insert_head(&initproc->p_children, &child->p_sibling);
-		else
-			list_insert_tail(&initproc->p_children, &child->p_sibling);
-	}
-	p->p_nstopchild = 0;
-	return dead;
-}
-
-/* Does the parent want no zombies? => proc_lock held */
-static bool
-parent_ignores(struct proc *parent)
-{
-	const struct k_sigaction *sa;
-	bool yes;
-
-	if (parent->p_stat != PS_ACTIVE)
-		return false;
-	mutex_lock(&parent->p_lock);
-	sa = parent->p_sigacts != NULL ? &parent->p_sigacts->sa_act[SIGCHLD] : NULL;
-	yes = sa != NULL && (sa->sa_handler == SIG_IGN || (sa->sa_flags & SA_NOCLDWAIT));
-	mutex_unlock(&parent->p_lock);
-	return yes;
-}
-
-static void
 notify_parent(struct proc *p, struct proc *parent)
 {
 	siginfo_t si = { .si_signo = p->p_exitsig };
+	const struct k_sigaction *sa;
+	bool unwanted = false, ignored = false;
 	nsec_t user, sys;
 
+	KASSERT(mutex_owned(&proc_lock) && p->p_stat >= PS_DEAD);
 	if (p->p_exitsig == 0 || parent->p_stat != PS_ACTIVE || (parent->p_flag & PK_SYSTEM))
-		return;
+		return false;
 	si.si_code = p->p_xsig != 0 ? CLD_KILLED : CLD_EXITED;
 	si.u.chld.pid = p->p_pid;
 	si.u.chld.uid = p->p_uid;
-	si.u.chld.status = p->p_xsig != 0 ? p->p_xsig : p->p_xexit;
+	si.u.chld.status = p->p_xsig != 0 ? p->p_xsig : p->p_xexit & 0xff;
 	proc_times(p, &user, &sys);
 	si.u.chld.utime = (int64_t)(user / 10000000);
 	si.u.chld.stime = (int64_t)(sys / 10000000);
 	mutex_lock(&parent->p_lock);
-	sig_post_proc(parent, p->p_exitsig, &si);
+	if (p->p_exitsig == SIGCHLD) {
+		sa = &parent->p_sigacts->sa_act[SIGCHLD];
+		ignored = sa->sa_handler == SIG_IGN;
+		unwanted = ignored || (sa->sa_flags & SA_NOCLDWAIT);
+	}
+	if (!ignored)
+		sig_post_proc(parent, p->p_exitsig, &si);
 	mutex_unlock(&parent->p_lock);
+	return unwanted;
+}
+
+/*
+ * Gives a dead process to `parent`, to wait for it, or, if it wants none, to the kernel process, whose thread
+ * collects it. Returns who has it now; the caller wakes it.
+ * => proc_lock held; p is on a list of children, and not counted as dead there
+ */
+static struct proc *
+bequeath(struct proc *p, struct proc *parent)
+{
+	struct proc *heir = notify_parent(p, parent) ? &proc0 : parent;
+
+	list_remove(&p->p_sibling);
+	list_insert_head(&heir->p_children, &p->p_sibling); /* dead ones are in front */
+	if (p->p_pptr != heir)
+		proc_set_parent(p, heir);
+	heir->p_nstopchild++;
+	return heir;
+}
+
+/* Moves p's children to init, which hears of those that are dead already (B62). => proc_lock held */
+static void
+reparent_children(struct proc *p)
+{
+	struct proc *child;
+
+	KASSERT(mutex_owned(&proc_lock) && p->p_stat == PS_DYING);
+	/* From the end on, so that the dead ones come to stand in front in the order that they have here. */
+	while (!list_empty(&p->p_children)) {
+		child = list_last(&p->p_children, struct proc, p_sibling);
+		KASSERT(child->p_pptr == p && child->p_stat != PS_DEAD);
+		child->p_exitsig = SIGCHLD;
+		if (child->p_stat == PS_ZOMB)
+			cv_broadcast(&bequeath(child, initproc)->p_waitcv);
+		else {
+			list_remove(&child->p_sibling);
+			list_insert_tail(&initproc->p_children, &child->p_sibling);
+			proc_set_parent(child, initproc);
+		}
+	}
+	p->p_nstopchild = 0;
 }
 
 /* => single-threaded owner in EXIT mode, no lock held */
@@ -152,17 +165,20 @@ static void __noreturn
 exit_process(struct proc *p, struct lwp *l)
 {
 	struct vmspace *vm;
-	struct proc *parent;
-	bool wakeinit;
+	struct proc *parent, *heir;
 
+	KASSERT(l == curlwp() && l->l_proc == p && (p->p_flag & PK_EXITING));
+	KASSERT(p->p_single == l && p->p_singlemode == SINGLE_EXIT && p->p_nlwps == 1);
 	if (p == initproc)
 		init_exited(p); /* does not return */
 
 	TRACE(EXIT, TRX_ALONE, p->p_pid, 0);
-	/* From here on no signal reaches us. */
+	/* From here on nobody finds us. Signals are not taken since the exit has begun. */
+	mutex_lock(&proc_lock);
 	mutex_lock(&p->p_lock);
-	p->p_stat = PS_DYING;
+	proc_setstat(p, PS_DYING);
 	mutex_unlock(&p->p_lock);
+	mutex_unlock(&proc_lock);
 	lwp_release_user_state(l);
 
 	fd_unref(p->p_fd);
@@ -185,57 +201,39 @@ exit_process(struct proc *p, struct lwp *l)
 
 	mutex_lock(&proc_lock);
 	vfork_release(p);
-	wakeinit = reparent_children(p);
+	reparent_children(p);
 	list_remove(&p->p_list);
 	list_insert_tail(&zombproc, &p->p_list);
-	p->p_stat = PS_DEAD;
-	fp(exit_after_dead);
-	parent = p->p_pptr;
-	if (parent_ignores(parent)) {
-		/* Nobody will wait for us: the kernel process adopts and collects. */
-		list_remove(&p->p_sibling);
-		list_insert_head(&proc0.p_children, &p->p_sibling);
-		p->p_pptr = &proc0;
-		/* The old parent may wait for its last child: it must see that there is none. */
-		if (list_empty(&parent->p_children))
-			cv_broadcast(&parent->p_waitcv);
-		parent = &proc0;
-		parent->p_nstopchild++;
-	} else {
-		parent->p_nstopchild++;
-		list_remove(&p->p_sibling);
-		list_insert_head(&parent->p_children, &p->p_sibling);
-	}
-
-	TRACE(EXIT, TRX_DEAD, p->p_pid, 0);
 	mutex_lock(&p->p_lock);
 	sigpend_drop(&p->p_sigpend);
 	sig_lwp_exit(l);
+	proc_account(p, l, lwp_cputime(l));
+	p->p_ru.ru_nvcsw++; /* the last switch */
+	proc_setstat(p, PS_DEAD);
 	mutex_unlock(&p->p_lock);
-	notify_parent(p, parent);
+	TRACE(EXIT, TRX_DEAD, p->p_pid, 0);
+	fp(exit_after_dead);
+	parent = p->p_pptr;
+	heir = bequeath(p, parent);
 
 	mutex_lock(&p->p_lock);
+	KASSERT(p->p_nlwps == 1 && p->p_nlive == 1 && list_empty(&p->p_deadlwps));
 	if (l->l_lid == p->p_pid)
-		idt_set_proc(&idtable, p->p_pid, p);
+		id_revert(p);
 	else {
 		/* Its own id goes now; the PID's entry is the process's since the lead LWP was freed. */
-		idt_free(&idtable, l->l_lid);
+		KASSERT(idt_proc(&idtable, p->p_pid) == p);
+		id_free(l->l_lid);
 	}
-	p->p_ru.ru_nvcsw += l->l_nvcsw + 1;
-	p->p_ru.ru_nivcsw += l->l_nivcsw;
-	p->p_ru.ru_minflt += l->l_minflt;
-	p->p_ru.ru_rtime += lwp_cputime(l);
-	p->p_ru.ru_uticks += l->l_uticks;
-	p->p_ru.ru_sticks += l->l_sticks;
 	p->p_nzlwps = 1;
 	lwp_become_zombie(l);
-	p->p_stat = PS_ZOMB;
+	proc_setstat(p, PS_ZOMB);
 	mutex_unlock(&p->p_lock);
 
 	TRACE(EXIT, TRX_ZOMB, p->p_pid, 0);
-	cv_broadcast(&parent->p_waitcv);
-	if (wakeinit && parent != initproc)
-		cv_broadcast(&initproc->p_waitcv);
+	cv_broadcast(&heir->p_waitcv);
+	if (heir != parent) /* who waits for just this child must see that it is not there */
+		cv_broadcast(&parent->p_waitcv);
 	mutex_unlock(&proc_lock);
 	fp(exit_after_wake_before_switch);
 	/* `p` may be collected as soon as we are off this CPU; nothing of it is used below. */
@@ -248,8 +246,10 @@ vfork_release(struct proc *p)
 {
 	struct lwp *l = p->p_vforklwp;
 
+	KASSERT(mutex_owned(&proc_lock));
 	if (l == NULL)
 		return;
+	KASSERT(l->l_vforkchild == p && p->p_vmspace != l->l_proc->p_vmspace);
 	fp(vfork_release);
 	p->p_vforklwp = NULL;
 	l->l_vforkchild = NULL;
@@ -258,7 +258,7 @@ vfork_release(struct proc *p)
 
 /*
  * proc_exit: => no lock held. If another LWP is already taking the process down, this one just dies; if one
- * execs (BOUNDARY), a killing signal is kept in p_xsig for whoever reaches user mode next.
+ * execs, a killing signal is kept in p_xsig for whoever reaches user mode next.
  */
 void
 proc_exit(int code, int sig)
@@ -286,6 +286,7 @@ proc_exit(int code, int sig)
 		mutex_unlock(&p->p_lock);
 		single_boundary();
 	}
+	KASSERT((p->p_flag & PK_EXITING) == 0 && (l->l_prflag & LPR_EXITING) == 0);
 	p->p_single = l;
 	p->p_singlemode = SINGLE_EXIT;
 	p->p_flag |= PK_EXITING;

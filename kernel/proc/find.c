@@ -62,7 +62,7 @@ id_alloc_lwp(struct lwp *l)
 
 	KASSERT(mutex_owned(&proc_lock) && l->l_stat == LS_IDL);
 	if (p->p_pid != 0 && idt_proc(&idtable, p->p_pid) == p) {
-		idt_set_lwp(&idtable, p->p_pid, l);
+		id_usurp(p, l);
 		l->l_lid = p->p_pid;
 	} else
 		l->l_lid = idt_alloc(&idtable, NULL, l);
@@ -144,7 +144,7 @@ lwp_find_locked(const struct proc *p, lwpid_t lid)
 		}
 	}
 	if (l != NULL)
-		curcpu()->ci_mtx_intr = intr; /* restored by the unlock */
+		spin_restore_intr(intr); /* by the unlock */
 	else
 		arch_intr_restore(intr);
 	return l;

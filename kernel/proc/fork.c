@@ -4,7 +4,8 @@
  *
  * All memory is got and all copying done before anything is visible; then one hold of proc_lock gives the
  * id and links the child. Under the same locks a signal or an exit that has come for the parent meanwhile
- * stops the fork, so that whoever signals a group does not miss a child born from a member (B59).
+ * stops the fork, so that whoever signals a group does not miss a child born from a member (B59). It counts
+ * whichever LWP was told of it, if ours could take it.
  */
 #include <kernel/process.h>
 
@@ -12,7 +13,7 @@
 #include <abi/errno.h>
 #include <abi/resource.h>
 #include <arch/arch_if.h>
-#include <kernel/idtable.h>
+#include <kernel/failpoint.h>
 #include <kernel/inode.h>
 #include <kernel/sched.h>
 #include <kernel/signal.h>
@@ -61,6 +62,7 @@ clone_thread(const struct clone_args *ca)
 	lwpid_t lid;
 	int error;
 
+	KASSERT(p->p_stat == PS_ACTIVE && (p->p_flag & PK_SYSTEM) == 0);
 	mutex_lock(&p->p_lock);
 	lwp_reap_dead(p);
 	mutex_unlock(&p->p_lock);
@@ -92,15 +94,19 @@ vfork_wait(struct proc *p)
 {
 	struct lwp *l = curlwp();
 
+	KASSERT(l->l_proc == p);
+	fp(vfork_child_started);
 	mutex_lock(&p->p_lock);
 	single_rest_begin(p);
 	mutex_unlock(&p->p_lock);
 	mutex_lock(&proc_lock);
 	while (l->l_vforkchild != NULL)
 		if (cv_wait_kill(&p->p_vforkcv, &proc_lock) != 0 && l->l_vforkchild != NULL) {
+			KASSERT(l->l_vforkchild->p_vforklwp == l);
 			l->l_vforkchild->p_vforklwp = NULL;
 			l->l_vforkchild = NULL;
 		}
+	KASSERT(l->l_vforkchild == NULL);
 	mutex_unlock(&proc_lock);
 	mutex_lock(&p->p_lock);
 	single_rest_end(p);
@@ -115,6 +121,7 @@ fork_process(const struct clone_args *ca)
 	int64_t error = -ENOMEM;
 	pid_t pid;
 
+	KASSERT(parent->p_stat == PS_ACTIVE && self->l_vforkchild == NULL);
 	if (atomic_load_relaxed(&proc_count) >= parent->p_rlimit[RLIMIT_NPROC].cur)
 		return -EAGAIN;
 	if ((p = proc_alloc()) == NULL)
@@ -156,17 +163,16 @@ fork_process(const struct clone_args *ca)
 	}
 	/* Signals are posted and exits begun under p_lock; groups are signalled under proc_lock too. */
 	mutex_lock(&parent->p_lock);
-	if ((atomic_load_relaxed(&self->l_flag) & (LW_PENDSIG | LW_WEXIT | LW_WBOUNDARY)) ||
-	    (parent->p_flag & (PK_KILLED | PK_EXITING)) ||
-	    (parent->p_sigpend.sp_set & SIGBIT(SIGKILL))) {
+	if ((atomic_load_relaxed(&self->l_flag) & (LW_WEXIT | LW_WBOUNDARY)) ||
+	    (parent->p_flag & (PK_KILLED | PK_EXITING)) || sig_deliverable(self)) {
 		mutex_unlock(&parent->p_lock);
 		error = -ERESTARTNOINTR;
 		goto unlock;
 	}
 	mutex_unlock(&parent->p_lock);
-	pid = p->p_pid = l->l_lid = idt_alloc(&idtable, NULL, l);
+	pid = p->p_pid = id_alloc_lwp(l);
 	proc_count++;
-	p->p_pptr = parent;
+	proc_set_parent(p, parent);
 	list_insert_tail(&parent->p_children, &p->p_sibling);
 	list_insert_tail(&allproc, &p->p_list);
 	pgrp_enter(p, parent->p_pgrp);
@@ -175,7 +181,7 @@ fork_process(const struct clone_args *ca)
 		self->l_vforkchild = p;
 	}
 	mutex_lock(&p->p_lock);
-	p->p_stat = PS_ACTIVE;
+	proc_setstat(p, PS_ACTIVE);
 	lwp_link(p, l);
 	if (ca->flags & CLONE_PARENT_SETTID) {
 		mutex_unlock(&p->p_lock);

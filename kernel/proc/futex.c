@@ -32,7 +32,9 @@
 #include <kernel/vm.h>
 
 #define BUCKET_BITS 9
-#define WAKE_BATCH  32u /* woken in one hold of a bucket's lock */
+#ifndef WAKE_BATCH
+#define WAKE_BATCH 32u /* woken or moved in one hold of a bucket's lock; fewer in the host's test */
+#endif
 
 /* struct futex_bucket, field locks: (b) fb_lock (a) atomic */
 struct futex_bucket {
@@ -226,14 +228,49 @@ move_locked(
 	}
 }
 
+/*
+ * One hold's share of a requeue, at most WAKE_BATCH of its *nwake and *nmove waiters: they and *total are
+ * brought up to date. Returns true if another hold is needed.
+ * => both locks held
+ */
+static bool
+requeue_batch(struct futex_bucket *from, struct futex_bucket *to, const struct futex_key *k,
+    const struct futex_key *k2, unsigned *nwake, unsigned *nmove, unsigned *total)
+{
+	bool same = k->fk_obj == k2->fk_obj && k->fk_off == k2->fk_off;
+	unsigned woken = wake_locked(from, k, min(*nwake, WAKE_BATCH), FUTEX_BITSET_ANY), moved = 0;
+	unsigned room =
+	    same ? *nmove : min(*nmove, WAKE_BATCH - woken); /* to be counted costs little */
+	struct list *e = from->fb_queue.next;
+
+	*nwake -= woken;
+	*total += woken;
+	if (woken == WAKE_BATCH)
+		return true;
+	/* Inside one bucket, who is moved comes to stand at the end, with another key. */
+	while (e != &from->fb_queue && moved < room) {
+		struct lwp *l = list_entry(e, struct lwp, l_sleepchain);
+
+		e = e->next;
+		if (!key_matches(l, k))
+			continue;
+		if (!same)
+			move_locked(l, from, to, k2);
+		moved++;
+	}
+	*nmove -= moved;
+	*total += moved;
+	return !same && *nmove != 0 && moved == room;
+}
+
+/* In batches like a wake, and like that it ends. The word is compared in the first hold: then the call takes effect. */
 int
 futex_requeue(uintptr_t addr, uintptr_t addr2, bool shared, unsigned nwake, unsigned nmove,
     const uint32_t *cmp)
 {
 	struct futex_bucket *from, *to;
 	struct futex_key k, k2;
-	unsigned total, moved = 0;
-	struct list *e, *last;
+	unsigned total = 0, waiters;
 	uint32_t now;
 	int error;
 
@@ -258,21 +295,13 @@ again:
 			goto again;
 		}
 	}
-	total = wake_locked(from, &k, nwake, FUTEX_BITSET_ANY);
-	last = from->fb_queue.prev; /* who is moved inside one bucket is not looked at again */
-	for (e = from->fb_queue.next; e != &from->fb_queue && moved < nmove;) {
-		struct lwp *l = list_entry(e, struct lwp, l_sleepchain);
-		bool end = e == last;
-
-		e = e->next;
-		if (key_matches(l, &k)) {
-			if (!key_matches(l, &k2))
-				move_locked(l, from, to, &k2);
-			moved++;
-		}
-		if (end)
-			break;
+	waiters = atomic_load_relaxed(&from->fb_waiters);
+	nwake = min(nwake, waiters);
+	nmove = min(nmove, waiters);
+	while (requeue_batch(from, to, &k, &k2, &nwake, &nmove, &total)) {
+		spin_unlock_pair(&from->fb_lock, &to->fb_lock);
+		spin_lock_pair(&from->fb_lock, &to->fb_lock);
 	}
 	spin_unlock_pair(&from->fb_lock, &to->fb_lock);
-	return (int)(total + moved);
+	return (int)total;
 }

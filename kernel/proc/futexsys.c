@@ -36,20 +36,21 @@ static int
 fetch_deadline(uintptr_t addr, bool span, bool wall, nsec_t *deadline)
 {
 	struct lwp *l = curlwp();
-	nsec_t t, ahead;
+	nsec_t restart, t, ahead;
 	int error;
 
 	if (addr == 0) {
 		*deadline = NSEC_FOREVER;
 		return 0;
 	}
+	restart = l->l_restart_deadline;
+	l->l_restart_deadline = 0;
 	error = fetch_time(addr, &t);
 	if (error != 0)
 		return error;
 	if (span) {
 		/* A call that goes on after an interruption keeps the deadline that it had. */
-		*deadline = l->l_restart_deadline != 0 ? l->l_restart_deadline : time_now() + t;
-		l->l_restart_deadline = 0;
+		*deadline = restart != 0 ? restart : time_now() + t;
 	} else if (wall) {
 		ahead = time_wall() - time_now();
 		*deadline = t > ahead ? t - ahead : 0;

@@ -18,11 +18,8 @@ sys_gettid(const uint64_t *a __unused)
 	return curlwp()->l_lid;
 }
 
-/* The parent pointer changes only when the parent exits; processes are type-stable, so a racing read is of a parent that was. */
 int64_t
 sys_getppid(const uint64_t *a __unused)
 {
-	const struct proc *parent = atomic_load_relaxed(&curproc()->p_pptr);
-
-	return parent->p_pid;
+	return atomic_load_relaxed(&curproc()->p_ppid);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Memory and linkage of processes and LWPs; proc0, idle LWPs and kernel threads.
+ * Memory and linkage of LWPs; proc0, idle LWPs and kernel threads.
  *
  * Birth of an LWP: lwp_alloc (IDL, invisible), an id (proc_lock), lwp_link (p_lock), lwp_start.
- * Death: exit.c; the structures come back here through lwp_reap_dead().
+ * Death: exit.c; the structures come back here through lwp_reap_dead(). What is of one life is cleared at its
+ * end, so that a free LWP can be told from one that somebody still uses (fsck).
  */
 #include <kernel/process.h>
 
@@ -21,12 +22,6 @@
 #include <kernel/turnstile.h>
 #include <kernel/vm.h>
 
-const char *const proc_state_name[] = {
-#define X(name) #name,
-	PROC_STATES(X)
-#undef X
-};
-
 struct lwp lwp0 = { .l_magic = LWP_MAGIC };
 struct proc proc0 = { .p_comm = "kernel" };
 struct proc *initproc;
@@ -34,7 +29,7 @@ struct list allproc = LIST_INIT(allproc);
 struct list zombproc = LIST_INIT(zombproc);
 
 static struct schedstate spc0;
-static struct kmem_cache *lwp_cache, *proc_cache;
+static struct kmem_cache *lwp_cache;
 struct lwp *lwp_all; /* (a) every struct lwp ever made, linked by l_allnext */
 
 /* Once per allocation of memory, not per reuse. */
@@ -51,25 +46,12 @@ lwp_ctor(void *obj)
 	l->l_proc = &proc0;
 	l->l_inheritedprio = -1;
 	list_init(&l->l_pi_lenders);
+	sigpend_init(&l->l_sigpend);
 	sleepq_lwp_ctor(l);
 	arch_lwp_ctor(l);
 	do
 		l->l_allnext = atomic_load_relaxed(&lwp_all);
 	while (!atomic_cas(&lwp_all, &l->l_allnext, l));
-}
-
-static void
-proc_init(struct proc *p)
-{
-	mutex_init(&p->p_lock, "p_lock", RANK_PROC);
-	list_init(&p->p_children);
-	list_init(&p->p_lwps);
-	list_init(&p->p_deadlwps);
-	cv_init(&p->p_waitcv, "wait");
-	cv_init(&p->p_lwpcv, "lwpwait");
-	cv_init(&p->p_vforkcv, "vfork");
-	cv_init(&p->p_boundarycv, "boundary");
-	sigpend_init(&p->p_sigpend);
 }
 
 /* Before anything else that looks at curlwp's locks: lwp0 is the idle LWP of the boot CPU. */
@@ -91,12 +73,12 @@ procs_init_early(void)
 	l->l_proc = &proc0;
 	l->l_nopreempt = 1;
 	list_init(&l->l_pi_lenders);
+	sigpend_init(&l->l_sigpend);
 	strlcpy(l->l_name, "idle0", sizeof(l->l_name));
 	spc0.spc_curlwp = l;
-	proc0.p_vmspace = &vmspace_kernel;
-	proc0.p_stat = PS_ACTIVE;
-	proc0.p_flag = PK_SYSTEM;
 	proc_init(&proc0);
+	proc0.p_vmspace = &vmspace_kernel;
+	proc0.p_flag = PK_SYSTEM;
 	list_insert_tail(&allproc, &proc0.p_list);
 }
 
@@ -107,8 +89,7 @@ procs_init(void)
 
 	lwp_cache = kmem_cache_create(
 	    "lwp", sizeof(struct lwp) + arch_lwp_extra_size(), CACHE_LINE, KC_TYPESTABLE, lwp_ctor);
-	proc_cache =
-	    kmem_cache_create("proc", sizeof(struct proc), CACHE_LINE, KC_TYPESTABLE, NULL);
+	proc_cache_init();
 	if (a == NULL)
 		panic("procs_init: no memory");
 	idtable_init(&idtable, a, &lwp0);
@@ -117,36 +98,31 @@ procs_init(void)
 		panic("procs_init: no memory");
 	lwp0.l_allnext = lwp_all;
 	lwp_all = &lwp0;
+	mutex_lock(&proc_lock);
 	mutex_lock(&proc0.p_lock);
+	proc_setstat(&proc0, PS_ACTIVE);
 	list_insert_tail(&proc0.p_lwps, &lwp0.l_sibling);
 	proc0.p_nlwps = proc0.p_nlive = proc0.p_nrlwps = 1;
 	mutex_unlock(&proc0.p_lock);
+	mutex_unlock(&proc_lock);
 }
 
-struct proc *
-proc_alloc(void)
+/* The end of a life. => l is IDL, or was never linked */
+static void
+lwp_clear(struct lwp *l)
 {
-	struct proc *p = kmem_cache_alloc(proc_cache);
-
-	if (p == NULL)
-		return NULL;
-	memset(p, 0, sizeof(*p));
-	proc_init(p);
-	p->p_stat = PS_IDL;
-	return p;
+	memset(&l->l_life_begin, 0,
+	    offsetof(struct lwp, l_life_end) - offsetof(struct lwp, l_life_begin));
 }
 
-void
-proc_free(struct proc *p)
+bool
+lwp_is_clear(const struct lwp *l)
 {
-	KASSERT(list_empty(&p->p_lwps) && list_empty(&p->p_children) && p->p_pgrp == NULL);
-	mutex_destroy(&p->p_lock);
-	cv_destroy(&p->p_waitcv);
-	cv_destroy(&p->p_lwpcv);
-	cv_destroy(&p->p_vforkcv);
-	cv_destroy(&p->p_boundarycv);
-	DEBUG_ONLY(p->p_pptr = (struct proc *)(uintptr_t)0xdead4ead;)
-	kmem_cache_free(proc_cache, p);
+	const uint32_t *w = &l->l_life_begin, *end = &l->l_life_end;
+
+	while (w < end && *w == 0)
+		w++;
+	return w == end && l->l_sigpend.sp_set == 0;
 }
 
 struct lwp *
@@ -167,15 +143,13 @@ lwp_alloc(struct proc *p)
 		return NULL;
 	}
 	KASSERTMSG(l->l_stat == LS_IDL && !l->l_running && l->l_wchan == NULL &&
-		l->l_ts->ts_obj == NULL && list_empty(&l->l_pi_lenders) && l->l_kstack == NULL,
-	    "lid %d", l->l_lid);
+		l->l_ts->ts_obj == NULL && list_empty(&l->l_pi_lenders) && l->l_kstack == NULL &&
+		l->l_lid == 0 && lwp_is_clear(l),
+	    "lwp %p", (void *)l);
 	/* A stale lookup may lock it meanwhile: it sees IDL and a lock that is for ever. */
 	l->l_kstack = stack;
-	l->l_lid = 0;
 	l->l_proc = p;
 	l->l_flag = 0;
-	l->l_pflag = 0;
-	l->l_prflag = 0;
 	l->l_kpribase = false;
 	l->l_priority = PRI_DEFAULT;
 	l->l_inheritedprio = -1;
@@ -183,18 +157,6 @@ lwp_alloc(struct proc *p)
 	l->l_target_cpu = NULL;
 	l->l_dopreempt = 0;
 	l->l_ast = 0;
-	l->l_nopreempt = 0;
-	l->l_nlocks = 0;
-	l->l_locks = NULL;
-	l->l_refcnt = 0;
-	l->l_sigmask = 0;
-	l->l_sigstk = (stack_t){ .ss_flags = SS_DISABLE };
-	sigpend_init(&l->l_sigpend);
-	l->l_set_tid = l->l_clear_tid = l->l_robust_head = 0;
-	l->l_sysrestart = 0;
-	l->l_rtime = l->l_uticks = l->l_sticks = 0;
-	l->l_nvcsw = l->l_nivcsw = l->l_minflt = 0;
-	l->l_name[0] = '\0';
 	return l;
 }
 
@@ -203,7 +165,8 @@ lwp_unalloc(struct lwp *l)
 {
 	void *stack = l->l_kstack;
 
-	KASSERT(l->l_stat == LS_IDL && !l->l_running);
+	KASSERT(l->l_stat == LS_IDL && !l->l_running && l->l_lid == 0);
+	lwp_clear(l);
 	l->l_kstack = NULL;
 	kstack_free(stack);
 	kmem_cache_free(lwp_cache, l);
@@ -233,6 +196,8 @@ lwp_link(struct proc *p, struct lwp *l)
 void
 lwp_start(struct lwp *l)
 {
+	KASSERT(mutex_owned(&l->l_proc->p_lock));
+	KASSERT(l->l_restart_deadline == 0 && l->l_sysrestart == 0 && l->l_lid != 0);
 	fp(id_published_not_started);
 	lwp_lock(l);
 	setrunnable(l);
@@ -259,21 +224,16 @@ lwp_reap_dead(struct proc *p)
 		list_remove(&l->l_sibling);
 		p->p_nlwps--;
 		p->p_nzlwps--;
-		p->p_ru.ru_rtime += l->l_rtime;
-		p->p_ru.ru_uticks += l->l_uticks;
-		p->p_ru.ru_sticks += l->l_sticks;
-		p->p_ru.ru_nvcsw += l->l_nvcsw;
-		p->p_ru.ru_nivcsw += l->l_nivcsw;
-		p->p_ru.ru_minflt += l->l_minflt;
+		proc_account(p, l, l->l_rtime);
 	}
 	mutex_unlock(&p->p_lock);
 	fp(free_after_idl_before_id);
 	mutex_lock(&proc_lock);
 	list_foreach (l, &dead, l_free)
 		if (l->l_lid == p->p_pid)
-			idt_set_proc(&idtable, l->l_lid, p);
+			id_revert(p);
 		else
-			idt_free(&idtable, l->l_lid);
+			id_free(l->l_lid);
 	mutex_unlock(&proc_lock);
 	list_foreach_safe (l, next, &dead, l_free)
 		lwp_free(l);
@@ -287,6 +247,8 @@ lwp_free(struct lwp *l)
 {
 	KASSERT(l->l_stat == LS_IDL && l->l_kstack == NULL && l->l_locks == NULL);
 	TRACE(FREE, 0, l->l_lid, l->l_proc->p_pid);
+	lwp_clear(l);
+	compiler_barrier(); /* fsck takes who has neither id nor stack for free */
 	l->l_lid = 0;
 	kmem_cache_free(lwp_cache, l);
 }
@@ -376,10 +338,4 @@ size_t
 lwps_inuse(void)
 {
 	return kmem_cache_inuse(lwp_cache);
-}
-
-size_t
-procs_inuse(void)
-{
-	return kmem_cache_inuse(proc_cache);
 }

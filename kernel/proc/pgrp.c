@@ -34,7 +34,7 @@ pgrp_publish(struct pgrp *pg, pid_t id, struct session *s)
 static void
 pgrp_remove(struct pgrp *pg)
 {
-	KASSERT(list_empty(&pg->pg_members));
+	KASSERT(mutex_owned(&proc_lock) && list_empty(&pg->pg_members));
 	idt_clear_pgrp(&idtable, pg->pg_id);
 	kmem_free(pg, sizeof(*pg));
 }
@@ -59,8 +59,6 @@ pgrp_leave(struct proc *p)
 	list_remove(&p->p_pglist);
 	p->p_pgrp = NULL;
 	s = pg->pg_session;
-	if (s->s_leader == p)
-		s->s_leader = NULL;
 	if (!list_empty(&pg->pg_members))
 		return;
 	/* The group whose id is the session's stays, empty, until the session's last group goes. */
@@ -93,7 +91,6 @@ session_create(struct proc *p)
 		goto out;
 	}
 	s->s_sid = p->p_pid;
-	s->s_leader = p;
 	pgrp_leave(p);
 	pgrp_publish(pg, p->p_pid, s);
 	pgrp_enter(p, pg);

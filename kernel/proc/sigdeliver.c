@@ -10,6 +10,7 @@
 
 #include <abi/errno.h>
 #include <arch/arch_if.h>
+#include <kernel/failpoint.h>
 #include <kernel/panic.h>
 #include <kernel/process.h>
 #include <kernel/sched.h>
@@ -54,7 +55,6 @@ static void
 sig_call_handler(struct trapframe *tf, struct lwp *l, int sig, const struct k_sigaction *act,
     const siginfo_t *info)
 {
-	static const struct k_sigaction dfl = { .sa_handler = SIG_DFL };
 	struct proc *p = l->l_proc;
 	stack_t ss = l->l_sigstk;
 	sigset_t mask;
@@ -65,7 +65,7 @@ sig_call_handler(struct trapframe *tf, struct lwp *l, int sig, const struct k_si
 		&ss) != 0) {
 		if (sig == SIGSEGV) {
 			mutex_lock(&p->p_lock);
-			sigacts_set(p, SIGSEGV, &dfl);
+			sigacts_default(p, SIGSEGV);
 			mutex_unlock(&p->p_lock);
 		}
 		sig_fault(SIGSEGV, NULL);
@@ -88,7 +88,9 @@ sig_deliver(struct trapframe *tf)
 	uint32_t restart = l->l_sysrestart;
 	int sig;
 
+	KASSERT(l->l_nlocks == 0 && (p->p_flag & PK_SYSTEM) == 0);
 	l->l_sysrestart = 0;
+	fp(signal_not_taken);
 	mutex_lock(&p->p_lock);
 	for (;;) {
 		struct k_sigaction act;
@@ -103,7 +105,10 @@ sig_deliver(struct trapframe *tf)
 		if (act.sa_handler == SIG_DFL) {
 			if (sigs_stop & SIGBIT(sig))
 				continue; /* it became the default while the signal was pending; no stopping yet */
-			/* In the same hold: no sibling may fork a survivor before the exit has begun (B59). */
+			/*
+			 * It was blocked, or had another action, when it was sent. In the same hold: no sibling may fork
+			 * a survivor before the exit has begun (B59).
+			 */
 			if ((p->p_flag & PK_KILLED) == 0) {
 				p->p_flag |= PK_KILLED;
 				p->p_xsig = sig;

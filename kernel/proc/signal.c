@@ -122,6 +122,14 @@ sigacts_set(struct proc *p, int sig, const struct k_sigaction *act)
 }
 
 void
+sigacts_default(struct proc *p, int sig)
+{
+	static const struct k_sigaction dfl = { .sa_handler = SIG_DFL };
+
+	sigacts_set(p, sig, &dfl);
+}
+
+void
 sigacts_exec(struct proc *p)
 {
 	struct sigacts *sa = p->p_sigacts;

@@ -60,30 +60,62 @@ sig_choose(struct proc *p, int sig, const struct lwp *except)
 	return any;
 }
 
-/* A kill that nobody can take soon ends even a wait for a vfork child. */
-static void
-sig_arm_any(struct proc *p, int sig, const struct lwp *except)
+/* Is the end of the process the action of sig? */
+static bool
+sig_is_fatal(const struct proc *p, int sig)
 {
-	struct lwp *l = sig_choose(p, sig, except);
+	return p->p_sigacts->sa_act[sig].sa_handler == SIG_DFL &&
+	    (SIGBIT(sig) & (sigs_ignored | sigs_stop)) == 0;
+}
 
-	if (l == NULL)
+/*
+ * A fatal signal that some LWP takes is the end of all, so all are told now: whoever would take it may be in a
+ * wait that only a kill ends (vfork), or on its way into one, and a sibling may be about to fork (B59). Who comes
+ * to its user boundary first begins the exit. While one execs, the others are parked for it or dying: it is
+ * the one that will come.
+ */
+static void
+sig_kill(struct proc *p, int sig)
+{
+	struct lwp *l;
+
+	KASSERT((p->p_flag & (PK_KILLED | PK_EXITING)) == 0);
+	p->p_flag |= PK_KILLED;
+	p->p_xsig = sig;
+	if (p->p_single != NULL) {
+		lwp_interrupt(p->p_single, LW_PENDSIG);
 		return;
-	if (sig == SIGKILL && p->p_single == NULL && !lwp_is_prompt(l)) {
-		p->p_flag |= PK_KILLED;
-		p->p_xsig = SIGKILL;
-		lwp_interrupt(l, LW_PENDSIG | LW_WEXIT);
-	} else
+	}
+	list_foreach (l, &p->p_lwps, l_sibling)
+		if (l->l_stat != LS_ZOMB)
+			lwp_interrupt(l, LW_WEXIT);
+}
+
+/* Arms l for a signal that is pending and that it does not block. */
+static void
+sig_arm(struct proc *p, struct lwp *l, int sig)
+{
+	if (!sig_is_fatal(p, sig))
 		lwp_interrupt(l, LW_PENDSIG);
+	else if ((p->p_flag & PK_KILLED) == 0)
+		sig_kill(p, sig);
 }
 
 void
 sig_retarget(struct proc *p, struct lwp *except, sigset_t set)
 {
+	struct lwp *l;
+	int sig;
+
 	KASSERT(mutex_owned(&p->p_lock));
 	if (p->p_flag & PK_EXITING)
 		return;
-	for (; set != 0; set &= set - 1)
-		sig_arm_any(p, __builtin_ctzll(set) + 1, except);
+	for (; set != 0; set &= set - 1) {
+		sig = __builtin_ctzll(set) + 1;
+		l = sig_choose(p, sig, except);
+		if (l != NULL)
+			sig_arm(p, l, sig);
+	}
 }
 
 void
@@ -97,19 +129,14 @@ sig_discard(struct proc *p, sigset_t set)
 		sigpend_discard(&l->l_sigpend, set);
 }
 
-/* Ignored, and not blocked by who would take it: a blocked signal waits, for its action may change meanwhile. */
-static bool
-sig_is_moot(struct proc *p, const struct lwp *l, int sig)
-{
-	if ((p->p_sigacts->sa_ignored & SIGBIT(sig)) == 0)
-		return false;
-	return l != NULL ? (l->l_sigmask & SIGBIT(sig)) == 0 : sig_choose(p, sig, NULL) != NULL;
-}
-
-/* To one LWP, or with l == NULL to the process. */
+/*
+ * To one LWP, or with l == NULL to the process. What is ignored is dropped unless it is blocked by who would take
+ * it: then it waits, for its action may change meanwhile.
+ */
 static int
 sig_post(struct proc *p, struct lwp *l, int sig, const siginfo_t *info)
 {
+	struct lwp *taker;
 	int error;
 
 	KASSERT(mutex_owned(&p->p_lock) && sig >= 1 && sig <= NSIG);
@@ -121,16 +148,15 @@ sig_post(struct proc *p, struct lwp *l, int sig, const siginfo_t *info)
 		sig_discard(p, sigs_stop);
 	else if (sigs_stop & SIGBIT(sig))
 		sig_discard(p, SIGBIT(SIGCONT));
-	if (sig_is_moot(p, l, sig))
+	taker = l == NULL ? sig_choose(p, sig, NULL) : (l->l_sigmask & SIGBIT(sig)) == 0 ? l : NULL;
+	if (taker != NULL && (p->p_sigacts->sa_ignored & SIGBIT(sig)))
 		return 0;
 	TRACE(POST, sig, p->p_pid, l != NULL ? l->l_lid : 0);
 	error = sigpend_put(l != NULL ? &l->l_sigpend : &p->p_sigpend, sig, info);
 	if (error != 0)
 		return error;
-	if (l == NULL)
-		sig_arm_any(p, sig, NULL);
-	else if ((l->l_sigmask & SIGBIT(sig)) == 0)
-		lwp_interrupt(l, LW_PENDSIG);
+	if (taker != NULL)
+		sig_arm(p, taker, sig);
 	return 0;
 }
 
@@ -162,7 +188,6 @@ sig_post_pgrp(struct pgrp *pg, int sig, const siginfo_t *info)
 void
 sig_fault(int sig, const siginfo_t *info)
 {
-	static const struct k_sigaction dfl = { .sa_handler = SIG_DFL };
 	struct lwp *l = curlwp();
 	struct proc *p = l->l_proc;
 	sigset_t bit = SIGBIT(sig);
@@ -170,7 +195,7 @@ sig_fault(int sig, const siginfo_t *info)
 	mutex_lock(&p->p_lock);
 	if (p->p_sigacts != NULL && (p->p_flag & PK_EXITING) == 0) {
 		if ((l->l_sigmask & bit) || p->p_sigacts->sa_act[sig].sa_handler == SIG_IGN) {
-			sigacts_set(p, sig, &dfl);
+			sigacts_default(p, sig);
 			l->l_sigmask &= ~bit;
 		}
 		sig_post_lwp(l, sig, info);

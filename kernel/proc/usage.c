@@ -5,6 +5,7 @@
 #include <kernel/process.h>
 
 #include <abi/resource.h>
+#include <kernel/panic.h>
 #include <kernel/sched.h>
 #include <kernel/string.h>
 #include <kernel/vm.h>
@@ -17,13 +18,25 @@ proc_times(struct proc *p, nsec_t *user, nsec_t *sys)
 	nsec_t rtime = p->p_ru.ru_rtime;
 	uint64_t ut = p->p_ru.ru_uticks, st = p->p_ru.ru_sticks;
 
-	if (p->p_stat != PS_ZOMB)
+	if (p->p_stat < PS_DEAD) /* from then on p_ru has all */
 		list_foreach (l, &p->p_lwps, l_sibling) {
 			rtime += lwp_cputime(l);
 			ut += l->l_uticks;
 			st += l->l_sticks;
 		}
 	ticks_split(rtime, ut, st, user, sys);
+}
+
+void
+proc_account(struct proc *p, const struct lwp *l, nsec_t rtime)
+{
+	KASSERT(mutex_owned(&p->p_lock) && l->l_proc == p);
+	p->p_ru.ru_rtime += rtime;
+	p->p_ru.ru_uticks += l->l_uticks;
+	p->p_ru.ru_sticks += l->l_sticks;
+	p->p_ru.ru_nvcsw += l->l_nvcsw;
+	p->p_ru.ru_nivcsw += l->l_nivcsw;
+	p->p_ru.ru_minflt += l->l_minflt;
 }
 
 /* What p has used so far. => p_lock held */
@@ -44,7 +57,7 @@ proc_usage(struct proc *p, struct rusage_acc *ru)
 
 /* What one LWP has used. => l is curlwp */
 void
-lwp_usage(const struct lwp *l, struct rusage_acc *ru)
+lwp_usage(struct lwp *l, struct rusage_acc *ru)
 {
 	memset(ru, 0, sizeof(*ru));
 	lwp_times(l, &ru->ru_utime, &ru->ru_stime);

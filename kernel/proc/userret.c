@@ -18,6 +18,7 @@ user_return(struct trapframe *tf)
 	struct proc *p = l->l_proc;
 	uint32_t flags;
 
+	KASSERT(l->l_nlocks == 0 && l->l_nopreempt == 0 && (p->p_flag & PK_SYSTEM) == 0);
 	/* Cleared before we look: who sets a flag after this sets it again. */
 	atomic_store_relaxed(&l->l_ast, 0);
 	atomic_fence_full();

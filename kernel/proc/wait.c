@@ -73,14 +73,17 @@ collect(struct proc *parent, struct proc *p, const struct rusage_acc *usage)
 {
 	struct lwp *l = list_first(&p->p_lwps, struct lwp, l_sibling);
 
-	KASSERTMSG(p->p_stat == PS_ZOMB && p->p_nlwps == 1 && p->p_nlive == 0, "pid %d", p->p_pid);
+	KASSERT(mutex_owned(&proc_lock) && parent->p_nstopchild > 0);
+	KASSERTMSG(p->p_stat == PS_ZOMB && p->p_nlwps == 1 && p->p_nlive == 0 &&
+		p->p_pptr == parent && p->p_vforklwp == NULL && list_empty(&p->p_children),
+	    "pid %d", p->p_pid);
 	TRACE(COLLECT, 0, p->p_pid, proc_wait_status(p));
 	add_usage(&parent->p_cru, usage);
 	list_remove(&p->p_sibling);
 	list_remove(&p->p_list);
 	parent->p_nstopchild--;
 	pgrp_leave(p);
-	idt_free(&idtable, p->p_pid);
+	id_free(p->p_pid);
 	proc_count--;
 	mutex_unlock(&proc_lock);
 
@@ -107,6 +110,7 @@ do_wait(struct proc *self, int idtype, pid_t id, int options, struct wait_result
 	struct proc *p;
 	int error;
 
+	KASSERT(self == curproc());
 	TRACE(WAIT, 0, id, options);
 	memset(r, 0, sizeof(*r));
 	mutex_lock(&proc_lock);
@@ -264,17 +268,36 @@ proc_collect_all(struct proc *self)
 	mutex_unlock(&proc_lock);
 }
 
+/* ---- the adopter ---- */
+
+static bool adopter_busy; /* (x) it is freeing what it has taken off proc0's list */
+static struct condvar adopter_idle = CV_INIT(adopter_idle, "adopter");
+
 /* Kernel thread, for ever: collects the children that proc0 adopts because their parent wants no zombies. */
 void
 proc_adopter(void)
 {
 	struct wait_result r;
 
+	mutex_lock(&proc_lock);
 	for (;;) {
-		mutex_lock(&proc_lock);
-		while (proc0.p_nstopchild == 0)
+		while (proc0.p_nstopchild == 0) {
+			adopter_busy = false;
+			cv_broadcast(&adopter_idle);
 			cv_wait(&proc0.p_waitcv, &proc_lock);
+		}
+		adopter_busy = true;
 		mutex_unlock(&proc_lock);
 		(void)do_wait(&proc0, P_ALL, 0, WEXITED | WALL | WNOHANG, &r);
+		mutex_lock(&proc_lock);
 	}
+}
+
+void
+proc_adopter_drain(void)
+{
+	mutex_lock(&proc_lock);
+	while (proc0.p_nstopchild != 0 || adopter_busy)
+		cv_wait(&adopter_idle, &proc_lock);
+	mutex_unlock(&proc_lock);
 }

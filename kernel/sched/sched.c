@@ -224,18 +224,30 @@ ticks_split(nsec_t rtime, uint64_t uticks, uint64_t sticks, nsec_t *user, nsec_t
 	*user = rtime - *sys;
 }
 
+/*
+ * l's lock is held from before a switch adds the run that ends until RUNNING is clear, and lent to a new run
+ * only after its start is noted: under it, RUNNING says that a run is not yet in l_rtime.
+ */
 nsec_t
-lwp_cputime(const struct lwp *l)
+lwp_cputime_locked(const struct lwp *l)
 {
-	nsec_t t = l->l_rtime;
+	KASSERT(lwp_locked(l, NULL));
+	return l->l_running ? l->l_rtime + (time_now() - l->l_rstart) : l->l_rtime;
+}
 
-	if (l->l_running && l->l_stat == LS_ONPROC)
-		t += time_now() - l->l_rstart;
+nsec_t
+lwp_cputime(struct lwp *l)
+{
+	nsec_t t;
+
+	lwp_lock(l);
+	t = lwp_cputime_locked(l);
+	lwp_unlock(l);
 	return t;
 }
 
 void
-lwp_times(const struct lwp *l, nsec_t *user, nsec_t *sys)
+lwp_times(struct lwp *l, nsec_t *user, nsec_t *sys)
 {
 	ticks_split(lwp_cputime(l), l->l_uticks, l->l_sticks, user, sys);
 }

@@ -40,8 +40,10 @@ switch_finish(struct lwp *prev, bool intr)
 		runq_migrate(prev);
 	else
 		spin_unlock(m);
-	if (stack != NULL)
+	if (stack != NULL) {
+		fp(stack_not_freed);
 		kstack_free(stack);
+	}
 	if (intr)
 		arch_intr_enable();
 }
@@ -92,17 +94,18 @@ mi_switch(struct lwp *l)
 		new->l_kpribase = false;
 		atomic_store_relaxed(&spc->spc_curpriority, lwp_eprio(new));
 		new->l_running = 1;
+		new->l_rstart = now; /* before the lock is lent: see lwp_cputime_locked() */
 		lwp_setlock(new, &spc->spc_lwplock);
 	} else {
 		new = ci->ci_idlelwp;
 		atomic_store_relaxed(&spc->spc_curpriority, PRI_IDLE);
 		new->l_running = 1;
+		new->l_rstart = now;
 	}
 	spc->spc_curlwp = new;
 	fp(picked_before_clear_resched);
 	atomic_store_relaxed(&ci->ci_want_resched, 0);
 	atomic_store_relaxed(&l->l_dopreempt, 0);
-	new->l_rstart = now;
 
 	if (new == l) {
 		KASSERT(l->l_mutex == &spc->spc_lwplock);

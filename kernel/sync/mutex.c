@@ -176,6 +176,11 @@ mutex_unlock(struct mutex *m)
 	if (!atomic_cas(&m->mtx_word, &mine, 0))
 		mutex_unlock_slow(m);
 }
+
+/* Of the rank of the first: the order is checked there. */
+#define mutex_lock_second(m) mutex_acquire(m, (uintptr_t)__builtin_return_address(0), false)
+#else
+#define mutex_lock_second(m) mutex_lock(m)
 #endif
 
 void
@@ -185,9 +190,5 @@ mutex_lock_pair(struct mutex *a, struct mutex *b)
 
 	KASSERT(a != b);
 	mutex_lock(first);
-#ifdef DEBUG
-	mutex_acquire(second, (uintptr_t)__builtin_return_address(0), false);
-#else
-	mutex_lock(second);
-#endif
+	mutex_lock_second(second);
 }

@@ -116,22 +116,29 @@ sleepq_lwp_ctor(struct lwp *l)
 	callout_init(&l->l_timeout, sleepq_timeout, l);
 }
 
+#ifdef DEBUG
+/* The window of the fail point, which a sleeper whose lock is never let go does not have. */
+static void
+linger_queued(struct lwp *l)
+{
+	if (likely(fp_usec[FP_sleep_queued_not_switched] == 0))
+		return;
+	lwp_unlock(l);
+	fp_hit(FP_sleep_queued_not_switched);
+	lwp_lock(l);
+}
+#endif
+
 int
 sleepq_block(nsec_t deadline, bool intr)
 {
 	struct lwp *l = curlwp();
-	struct spinlock *m = l->l_mutex;
+	struct spinlock *m;
 	bool timed = deadline != NSEC_FOREVER;
 	uint32_t flags;
 
-#ifdef DEBUG
-	if (unlikely(fp_usec[FP_sleep_queued_not_switched] != 0)) {
-		spin_unlock(m);
-		fp_hit(FP_sleep_queued_not_switched);
-		lwp_lock(l);
-		m = l->l_mutex;
-	}
-#endif
+	DEBUG_ONLY(linger_queued(l);)
+	m = l->l_mutex;
 	if (l->l_wchan == NULL) {
 		/* Woken while the lock was let go: no switch. */
 		spin_unlock(m);

@@ -61,7 +61,10 @@ sys_sched_setaffinity(const uint64_t *a)
 	l = find_lwp((lwpid_t)a[0]);
 	if (l == NULL)
 		return -ESRCH;
-	error = set == 0 ? -EINVAL : sched_setaffinity(l, set); /* there, 0 means all */
+	if (l->l_proc->p_flag & PK_SYSTEM)
+		error = -EPERM;
+	else
+		error = set == 0 ? -EINVAL : sched_setaffinity(l, set); /* there, 0 means all */
 	mutex_unlock(&l->l_proc->p_lock);
 	return error;
 }

@@ -4,8 +4,8 @@
  * clock_nanosleep.
  *
  * A sleep of a relative time that is restarted must not begin anew: when it is interrupted it
- * leaves its deadline in l_restart_deadline. The restarted call takes it from there; if a handler
- * runs instead, signal delivery clears it.
+ * leaves its deadline in l_restart_deadline. The restarted call takes it from there, before it can fail; if a
+ * handler runs instead, signal delivery clears it.
  */
 #include <kernel/syscall.h>
 
@@ -64,7 +64,7 @@ cpu_clock(int32_t clock, nsec_t *t)
 		l = lwp_find_locked(self, id);
 		if (l == NULL)
 			return -EINVAL;
-		*t = lwp_cputime(l);
+		*t = lwp_cputime_locked(l);
 		lwp_unlock(l);
 		return 0;
 	}
@@ -216,27 +216,30 @@ sleep_relative(nsec_t deadline, uintptr_t urem)
 	return -ERESTARTNOHAND;
 }
 
+/* The deadline of the call that this one restarts, or 0. */
 static nsec_t
-relative_deadline(nsec_t t)
+restart_deadline(void)
 {
 	struct lwp *l = curlwp();
 	nsec_t deadline = l->l_restart_deadline;
 
 	l->l_restart_deadline = 0;
-	return deadline != 0 ? deadline : time_now() + t;
+	return deadline;
 }
 
 int64_t
 sys_nanosleep(const uint64_t *a)
 {
+	nsec_t deadline = restart_deadline(), t;
 	struct abi_timespec ts;
-	nsec_t t;
 	int error;
 
 	if (arch_copyin(&ts, a[0], sizeof(ts)) != 0)
 		return -EFAULT;
 	error = from_timespec(&ts, &t);
-	return error != 0 ? error : sleep_relative(relative_deadline(t), a[1]);
+	if (error != 0)
+		return error;
+	return sleep_relative(deadline != 0 ? deadline : time_now() + t, a[1]);
 }
 
 /* The monotonic time at which the wall clock shows t. */
@@ -251,9 +254,9 @@ wall_deadline(nsec_t t)
 int64_t
 sys_clock_nanosleep(const uint64_t *a)
 {
+	nsec_t deadline = restart_deadline(), t, now;
 	int32_t clock = (int32_t)a[0];
 	struct abi_timespec ts;
-	nsec_t t, now;
 	int error;
 
 	switch (clock) {
@@ -273,7 +276,7 @@ sys_clock_nanosleep(const uint64_t *a)
 	if (error != 0)
 		return error;
 	if ((a[1] & TIMER_ABSTIME) == 0)
-		return sleep_relative(relative_deadline(t), a[3]);
+		return sleep_relative(deadline != 0 ? deadline : time_now() + t, a[3]);
 	if (clock == CLOCK_REALTIME || clock == CLOCK_TAI)
 		t = wall_deadline(t);
 	error = kpause("nanoslp", true, t);

@@ -21,6 +21,16 @@ panic_setstat(void)
 }
 KTEST(panic_setstat, "panic-setstat", panic_setstat);
 
+static int
+panic_procstat(void)
+{
+	mutex_lock(&proc_lock);
+	mutex_lock(&curproc()->p_lock);
+	proc_setstat(curproc(), PS_ZOMB);
+	return -EIO;
+}
+KTEST(panic_procstat, "panic-procstat", panic_procstat);
+
 static struct mutex low = MUTEX_INIT("low", RANK_FILE), high = MUTEX_INIT("high", RANK_PROC);
 
 static int
@@ -125,3 +135,43 @@ panic_fsck_state(void)
 	return -EIO;
 }
 KTEST(panic_fsck_state, "panic-fsck-state", panic_fsck_state);
+
+static int
+panic_fsck_session(void)
+{
+	mutex_lock(&proc_lock);
+	curproc()->p_pgrp->pg_session->s_refs++;
+	mutex_unlock(&proc_lock);
+	fsck();
+	return -EIO;
+}
+KTEST(panic_fsck_session, "panic-fsck-session", panic_fsck_session);
+
+static int
+panic_fsck_single(void)
+{
+	struct proc *p = curproc();
+
+	mutex_lock(&p->p_lock);
+	p->p_single = &lwp0;
+	p->p_singlemode = SINGLE_BOUNDARY;
+	mutex_unlock(&p->p_lock);
+	fsck();
+	return -EIO;
+}
+KTEST(panic_fsck_single, "panic-fsck-single", panic_fsck_single);
+
+/* A free LWP that somebody still writes to. */
+static int
+panic_fsck_free(void)
+{
+	struct lwp *l = lwp_alloc(curproc());
+
+	if (l == NULL)
+		return -ENOMEM;
+	lwp_unalloc(l);
+	l->l_restart_deadline = 1;
+	fsck();
+	return -EIO;
+}
+KTEST(panic_fsck_free, "panic-fsck-free", panic_fsck_free);

@@ -9,6 +9,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -208,6 +209,38 @@ test_errors(void)
 	is_exit(exec_with(name, argv, environ), 100 + ENOTDIR, "a file as a folder: ENOTDIR");
 }
 
+/* Opens a descriptor after an exec that fails when the image is built. */
+static void
+test_shared_fds(void)
+{
+	char *argv[] = { (char *)"x", NULL };
+	int fd = dup(1), st;
+	pid_t pid;
+
+	close(fd);
+	pid = (pid_t)syscall(SYS_clone, (long)(CLONE_FILES | SIGCHLD), 0L, 0L, 0L, 0L);
+	if (pid == 0) {
+		execve(data_path("badphdr"), argv, environ);
+		st = errno;
+		dup2(1, fd);
+		_exit(st);
+	}
+	st = reap(pid);
+	is_exit(st, ENOEXEC, "a process that shares its descriptors fails to exec: ENOEXEC");
+	is_ok(fcntl(fd, F_GETFD), "it shares them still");
+	close(fd);
+	pid = (pid_t)syscall(SYS_clone, (long)(CLONE_FILES | SIGCHLD), 0L, 0L, 0L, 0L);
+	if (pid == 0) {
+		fcntl(1, F_DUPFD_CLOEXEC, fd);
+		argv[0] = (char *)self_path();
+		execve(self_path(), (char *[]){ argv[0], (char *)"role-noenv", NULL }, argv + 1);
+		_exit(1);
+	}
+	is_exit(reap(pid), 0, "one that execs");
+	is_ok(fcntl(fd, F_GETFD), "closes its own copies on exec");
+	close(fd);
+}
+
 static void
 on_sig(int sig)
 {
@@ -279,6 +312,7 @@ main(int argc, char **argv)
 	test_args();
 	test_big();
 	test_errors();
+	test_shared_fds();
 	test_state();
 	return tap_done();
 }

@@ -5,6 +5,7 @@
  * Linux does not hold root to this limit.
  *
  * test: timeout=60 host=no
+ * test: name=stack smp=2,4 append="fp=stack-not-freed:500" args="100" host=no
  */
 #define _GNU_SOURCE
 #include <errno.h>

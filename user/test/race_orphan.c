@@ -132,6 +132,48 @@ subtree(void *arg)
 	return 0;
 }
 
+/* --- getppid while the parent ends, is collected, and its memory is somebody else's --- */
+
+static int
+ask_parent(void *arg)
+{
+	pid_t parent = (pid_t)(long)arg, p;
+
+	atomic_fetch_add(&rd->r_met, 1);
+	while ((p = getppid()) != reaper)
+		if (p != parent)
+			atomic_fetch_add(&rd->r_wrong, 1);
+	return 0;
+}
+
+static int
+leave_asking(void *arg)
+{
+	long k;
+
+	for (k = 0; k < KIDS; k++)
+		spawn(ask_parent, (void *)(long)getpid());
+	while (atomic_load(&rd->r_met) < KIDS)
+		raw0(RAW_YIELD);
+	return arg != NULL;
+}
+
+static void
+test_getppid(long n)
+{
+	long i, k;
+
+	atomic_store(&rd->r_wrong, 0);
+	for (i = 0; i < n; i++) {
+		atomic_store(&rd->r_met, 0);
+		reap(spawn(leave_asking, NULL));
+		for (k = 0; k < KIDS; k++)
+			run_child(subtree, (void *)0L);
+		reap_all();
+	}
+	is_int(atomic_load(&rd->r_wrong), 0, "getppid names the parent or the reaper, nobody else");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -146,6 +188,7 @@ main(int argc, char **argv)
 	test_rounds(KIDS_FIRST, n, &r, "B62: children dead before the parent ends");
 	test_rounds(PARENT_FIRST, n, &r, "children that outlive the parent");
 	is_int(atomic_load(&rd->r_wrong), 0, "their parent is the reaper then");
+	test_getppid(n / 12 + 1);
 	for (i = 0; i < trees; i++)
 		spawn(subtree, (void *)3L);
 	is_int(reap_all(), trees * 15, "trees of fifteen that never wait: all come to the reaper");

@@ -4,6 +4,7 @@
  * across yields and sleeps, and while threads that may go anywhere are stolen.
  *
  * test: timeout=60
+ * test: name=kernel args="kernel" host=no
  * test: name=b16 smp=2,4 append="fp=steal-between-count-and-lock:300" args="20" host=no
  * test: name=wake smp=2,4 append="fp=sleep-queued-not-switched:200,woken-while-RUNNING:200,lend-restart:50" args="20" host=no
  */
@@ -13,6 +14,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -95,6 +97,28 @@ child_stays(void *arg)
 	return 0;
 }
 
+/* Threads of the kernel, idle ones among them, have low ids; Linux lets root move some of them. */
+static int
+kernel_threads(void)
+{
+	int refused = 0, other = 0;
+	cpu_set_t set;
+	pid_t id;
+
+	CPU_ZERO(&set);
+	CPU_SET(0, &set);
+	for (id = 2; id < 20; id++)
+		if (sched_setaffinity(id, sizeof(set), &set) == 0)
+			other++;
+		else if (errno == EPERM)
+			refused++;
+		else if (errno != ESRCH)
+			other++;
+	ok(refused > 0, "threads of the kernel cannot be moved: EPERM");
+	is_int(other, 0, "or are not found");
+	return tap_done();
+}
+
 int
 main(int argc, char **argv)
 {
@@ -104,6 +128,8 @@ main(int argc, char **argv)
 	cpu_set_t set;
 	void *ret;
 
+	if (argc > 1 && strcmp(argv[1], "kernel") == 0)
+		return kernel_threads();
 	rounds = arg_long(argc, argv, 1, 50);
 	rng_seed(&r, rng_arg(argc, argv));
 	ncpus = cpu_list(cpu, CPU_MAX);

@@ -175,6 +175,58 @@ test_signal(void)
 	reap(pid);
 }
 
+static int
+sleep_long(void *arg)
+{
+	struct timespec ts = { 6, 0 };
+	int word = 0;
+
+	if (arg != NULL)
+		futex(&word, FUT_WAIT, 0, &ts, NULL, 0);
+	else
+		nanosleep(&ts, NULL);
+	return 0;
+}
+
+/* 0 if a sleep of 10 ms is about that long. */
+static int
+sleep_short(void *arg)
+{
+	long long end = now_ns() + 3000 * MS;
+	struct timespec ts = { 0, 10 * MS };
+	int word = 0;
+
+	if (arg != NULL)
+		futex(&word, FUT_WAIT, 0, &ts, NULL, 0);
+	else
+		nanosleep(&ts, NULL);
+	return now_ns() > end;
+}
+
+/* On one CPU, so that the next process gets the kernel's memory of the one before. */
+static void
+test_after_kill(void)
+{
+	int cpu, i, late = 0, kind;
+	pid_t pid;
+
+	cpu_list(&cpu, 1);
+	pin_cpu(cpu);
+	for (kind = 0; kind < 2; kind++) {
+		for (i = 0; i < 3; i++) {
+			pid = spawn(sleep_long, kind != 0 ? &late : NULL);
+			sleep_ms(20);
+			if (pid > 0)
+				kill(pid, SIGTERM);
+			reap(pid);
+			late += run_child(sleep_short, NULL) != 0;
+			late += run_child(sleep_short, &late) != 0;
+		}
+	}
+	unpin_cpu();
+	is_int(late, 0, "a sleep's deadline ends with the process that is killed in it");
+}
+
 static void *
 sleep_often(void *arg)
 {
@@ -196,6 +248,7 @@ main(void)
 	test_cpus();
 	test_sleep();
 	test_signal();
+	test_after_kill();
 	for (i = 0; i < 16; i++)
 		pthread_create(&t[i], NULL, sleep_often, (void *)i);
 	for (i = 0; i < 16; i++) {

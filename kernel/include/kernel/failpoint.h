@@ -23,6 +23,9 @@
 	X(exit_after_wake_before_switch, "exit-after-wake-before-switch") \
 	X(wait_scan_to_sleep, "wait-scan-to-sleep") \
 	X(vfork_release, "vfork-release") \
+	X(vfork_child_started, "vfork-child-started") \
+	X(signal_not_taken, "signal-not-taken") \
+	X(stack_not_freed, "stack-not-freed") \
 	X(exec_commit, "exec-commit") \
 	X(lend_restart, "lend-restart") \
 	X(mutex_waiters_set, "mutex-waiters-set") \

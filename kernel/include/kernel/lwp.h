@@ -79,10 +79,8 @@ enum lwp_state {
 #define LW_KILL      LW_WEXIT
 
 /* l_prflag: guarded by p_lock. */
-#define LPR_DETACHED  0x00000001 /* no one waits for it */
-#define LPR_BOUNDARY  0x00000002 /* parked at the user boundary by single-threading */
-#define LPR_EXITING   0x00000004 /* counted in p_nzlwps or about to be */
-#define LPR_VFORKWAIT 0x00000008 /* waits for its vfork child */
+#define LPR_DETACHED 0x00000001 /* no one waits for it */
+#define LPR_EXITING  0x00000004 /* counted in p_nzlwps or about to be */
 
 /* l_pflag: owner only, or anyone once the LWP is provably off CPU. */
 #define LP_INTR       0x00000001 /* switch is involuntary */
@@ -128,13 +126,7 @@ struct lwp {
 	cpuset_t l_affinity;      /* (l) allowed CPUs; 0 = all */
 	struct arch_lwp l_md;     /* (o) saved stack pointer, TLS base ... */
 
-	/* Owner. */
-	uint32_t l_pflag;         /* (o) LP_* */
-	uint32_t l_nopreempt;     /* (o) preemption disabled, nested */
-	void *l_kstack;           /* (o) base of the kernel stack; taken by the successor at exit */
-	uint32_t l_nlocks;        /* (o) adaptive locks held (DEBUG) */
-	struct mutex *l_locks;    /* (o) the adaptive mutexes held, newest first (DEBUG) */
-	struct mutex *l_lockwait; /* (o) the one that it spins or sleeps for, or NULL (DEBUG) */
+	void *l_kstack; /* (o) base of the kernel stack; taken by the successor at exit */
 
 	/* Sleep queues and turnstiles. */
 	const void *l_wchan;             /* (l) what it waits for, or NULL */
@@ -146,24 +138,34 @@ struct lwp {
 	struct callout l_timeout;        /* (o) time limit of the sleep */
 	struct turnstile *l_ts;          /* (l) its own or a borrowed turnstile */
 	struct list l_pi_lenders; /* (l) turnstiles that lend it priority; guarded by its lock */
-	const void *l_futex_obj;  /* (b) key: address space or object; NULL once woken */
-	uint64_t l_futex_off;     /* (b) key: address or offset */
-	uint32_t l_futex_bits;    /* (b) FUTEX_WAIT_BITSET's set */
 
 	/* Process. */
-	struct proc *l_proc;       /* (c) */
-	lwpid_t l_lid;             /* (c) changes only in exec, under proc_lock, p_lock and (l) */
+	struct proc *l_proc;      /* (c) */
+	lwpid_t l_lid;            /* (c) changes only in exec, under proc_lock, p_lock and (l) */
+	struct list l_sibling;    /* (p) p_lwps */
+	struct list l_free;       /* (p) on p_deadlwps; then of the LWP that reaps them */
+	struct sigpend l_sigpend; /* (p) empty outside of a life */
+
+	/*
+	 * From l_life_begin to l_life_end: of one life. All zero in a free LWP and a new one (lwp_clear());
+	 * who finds an LWP without knowing that it lives reads nothing here.
+	 */
+#define l_life_begin l_pflag
+	uint32_t l_pflag;          /* (o) LP_* */
+	uint32_t l_nopreempt;      /* (o) preemption disabled, nested */
 	uint32_t l_prflag;         /* (p) LPR_* */
-	struct list l_sibling;     /* (p) p_lwps */
-	struct list l_free;        /* (p) on p_deadlwps; then of the LWP that reaps them */
-	uint32_t l_refcnt;         /* (p) references that block the exit */
+	uint32_t l_nlocks;         /* (o) adaptive locks held (DEBUG) */
+	struct mutex *l_locks;     /* (o) the adaptive mutexes held, newest first (DEBUG) */
+	struct mutex *l_lockwait;  /* (o) the one that it spins or sleeps for, or NULL (DEBUG) */
 	struct proc *l_vforkchild; /* (x) the vfork child that it waits for */
+	const void *l_futex_obj;   /* (b) key: address space or object; NULL once woken */
+	uint64_t l_futex_off;      /* (b) key: address or offset */
+	uint32_t l_futex_bits;     /* (b) FUTEX_WAIT_BITSET's set */
 
 	/* Signals. */
-	sigset_t l_sigmask;       /* (p) written by the owner only; the owner may read it without */
-	sigset_t l_sigoldmask;    /* (o) */
-	struct sigpend l_sigpend; /* (p) */
-	stack_t l_sigstk;         /* (o) */
+	sigset_t l_sigmask;    /* (p) written by the owner only; the owner may read it without */
+	sigset_t l_sigoldmask; /* (o) */
+	stack_t l_sigstk;      /* (o) disabled if its size is 0 */
 
 	/* Linux thread state. */
 	uintptr_t l_set_tid;       /* (o) user address that receives the id at first return, or 0 */
@@ -175,13 +177,14 @@ struct lwp {
 	char l_name[LWP_NAMELEN]; /* (p) */
 
 	/* Accounting. */
-	nsec_t l_rstart;   /* (o) when the present run began */
-	nsec_t l_rtime;    /* (o) time on a CPU, the present run excluded */
+	nsec_t l_rstart;   /* (l) when the present run began */
+	nsec_t l_rtime;    /* (l) time on a CPU, the present run excluded */
 	uint64_t l_uticks; /* (o) clock ticks that found it in user mode */
 	uint64_t l_sticks; /* (o) ... in the kernel; together they split l_rtime */
 	uint64_t l_nvcsw;  /* (o) voluntary switches */
 	uint64_t l_nivcsw; /* (o) involuntary switches */
 	uint64_t l_minflt; /* (o) page faults without I/O */
+#define l_life_end l_magic
 
 	uint32_t l_magic;      /* (s) LWP_MAGIC */
 	struct lwp *l_allnext; /* (s) every struct lwp ever made, for fsck and gdb */

@@ -21,7 +21,7 @@ struct inode;
 #define PROC_STATES(X) \
 	X(IDL) /* being made */ \
 	X(ACTIVE) \
-	X(STOP) \
+	X(STOP)  /* for job control; nothing enters it yet */ \
 	X(DYING) /* exit has begun: not found by proc_find() */ \
 	X(DEAD)  /* announced to the parent, not yet collectable */ \
 	X(ZOMB)
@@ -40,7 +40,8 @@ enum single_mode { SINGLE_NONE, SINGLE_BOUNDARY, SINGLE_EXIT };
 #define PK_SYSTEM  0x0001 /* kernel process */
 #define PK_EXEC    0x0002 /* has exec'ed */
 #define PK_EXITING 0x0008 /* process exit has begun */
-#define PK_KILLED  0x0020 /* fatal signal p_xsig came while another LWP owned BOUNDARY */
+#define PK_KILLED \
+	0x0020 /* must die of signal p_xsig: who comes to the user boundary first sees to it */
 
 #define PROC_NAMELEN 16
 
@@ -53,9 +54,9 @@ struct rusage_acc { /* accumulated usage */
 };
 
 struct session {
-	uint32_t s_refs;       /* (x) groups in it */
-	pid_t s_sid;           /* (c) */
-	struct proc *s_leader; /* (x) */
+	uint32_t s_refs; /* (x) groups in it that have members */
+	pid_t s_sid;     /* (c) */
+	uint32_t s_seen; /* (x) of fsck: s_refs counted again */
 };
 
 struct pgrp {
@@ -75,10 +76,11 @@ struct proc {
 	struct list p_sibling;   /* (x) parent's p_children */
 	struct list p_children;  /* (x) dead ones in front */
 	struct list p_pglist;    /* (x) */
-	struct proc *p_pptr;     /* (x) parent */
+	struct proc *p_pptr;     /* (x) parent: proc_set_parent() */
+	pid_t p_ppid;            /* (x) its PID; read without by getppid */
 	struct pgrp *p_pgrp;     /* (x) */
 	pid_t p_pid;             /* (c) */
-	uint8_t p_stat;          /* (x) and (p) to change; either to read */
+	uint8_t p_stat;          /* (x) and (p) to change, by proc_setstat(); either to read */
 	uint32_t p_flag;         /* (p) PK_* */
 	uint32_t p_nstopchild;   /* (x) children worth a look by wait */
 	struct condvar p_waitcv; /* with proc_lock: wait4 sleeps here */

@@ -6,7 +6,9 @@
 #ifndef KERNEL_PROCESS_H
 #define KERNEL_PROCESS_H
 
+#include <kernel/idtable.h>
 #include <kernel/lwp.h>
+#include <kernel/panic.h>
 #include <kernel/proc.h>
 
 /* ---- lookups, docs/protocol.md 1.5 ---- */
@@ -27,11 +29,35 @@ int id_enter(void);
 pid_t id_alloc_lwp(struct lwp *);
 extern struct idtable idtable; /* (x), lookups lock-free */
 
+static inline void
+id_free(pid_t id) /* => proc_lock held */
+{
+	KASSERT(mutex_owned(&proc_lock));
+	idt_free(&idtable, id);
+}
+
+static inline void
+id_usurp(const struct proc *p, struct lwp *l) /* p's PID is l's id. => proc_lock held */
+{
+	KASSERT(mutex_owned(&proc_lock));
+	idt_set_lwp(&idtable, p->p_pid, l);
+}
+
+static inline void
+id_revert(struct proc *p) /* p's PID is no LWP's id any more. => proc_lock held */
+{
+	KASSERT(mutex_owned(&proc_lock));
+	idt_set_proc(&idtable, p->p_pid, p);
+}
+
 /* ---- birth ---- */
-struct proc *proc_alloc(void);        /* NULL = no memory */
-void proc_free(struct proc *);        /* back to the cache; nothing may refer to it */
-struct lwp *lwp_alloc(struct proc *); /* IDL, with a kernel stack, no id; NULL = no memory */
-void lwp_unalloc(struct lwp *);       /* one that was never linked */
+void proc_cache_init(void);
+void proc_init(struct proc *);         /* of zeroed memory: IDL, with locks and empty lists */
+struct proc *proc_alloc(void);         /* the same, allocated; NULL = no memory */
+void proc_free(struct proc *);         /* back to the cache; nothing may refer to it */
+struct lwp *lwp_alloc(struct proc *);  /* IDL, with a kernel stack, no id; NULL = no memory */
+void lwp_unalloc(struct lwp *);        /* one that was never linked */
+bool lwp_is_clear(const struct lwp *); /* nothing is left of an earlier life (fsck, assertions) */
 void lwp_link(struct proc *,
     struct lwp *);            /* => p_lock held; inherits pending exit or boundary from curlwp */
 void lwp_start(struct lwp *); /* => p_lock held; IDL -> RUN */
@@ -46,9 +72,12 @@ struct clone_args {
 /* Process or thread; the child's id or -errno. => no lock held; sleeps */
 int64_t do_clone(const struct clone_args *);
 
+/* ---- state and family ---- */
+/* The only writer of p_stat: checks the transition. => proc_lock and p_lock held */
+void proc_setstat(struct proc *, enum proc_state);
+void proc_set_parent(struct proc *, struct proc *parent); /* lists aside. => proc_lock held */
+
 /* ---- groups and sessions ---- */
-struct pgrp *pgrp_create(
-    pid_t, struct session *); /* => proc_lock held; memory preallocated: see pgrp.c */
 void pgrp_enter(struct proc *, struct pgrp *); /* => proc_lock held */
 void pgrp_leave(struct proc *);                /* => proc_lock held */
 
@@ -83,9 +112,13 @@ void init_exited(struct proc *) __noreturn;
 void vfork_release(struct proc *);                         /* => proc_lock held */
 void proc_times(struct proc *, nsec_t *user, nsec_t *sys); /* => p_lock held or p dead */
 void proc_adopter(void) __noreturn;
+/* Waits until the adopter has freed all that is dead and its to collect. => no lock held; sleeps */
+void proc_adopter_drain(void);
 void proc_collect_all(struct proc *);
-void proc_usage(struct proc *, struct rusage_acc *);     /* => p_lock held */
-void lwp_usage(const struct lwp *, struct rusage_acc *); /* => curlwp */
+/* Adds to p_ru what an LWP that leaves has used; `rtime` is its CPU time. => p_lock held */
+void proc_account(struct proc *, const struct lwp *, nsec_t rtime);
+void proc_usage(struct proc *, struct rusage_acc *); /* => p_lock held */
+void lwp_usage(struct lwp *, struct rusage_acc *);   /* => curlwp */
 struct abi_rusage;
 void rusage_to_abi(const struct rusage_acc *, struct abi_rusage *);
 extern uint32_t proc_count; /* (x) processes, zombies included */

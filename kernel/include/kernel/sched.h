@@ -146,9 +146,10 @@ assert_may_sleep(void)
 
 extern bool cold; /* booting: one CPU, one LWP, nothing can sleep */
 
-/* CPU time of l up to now, nanoseconds, and its split. => l is curlwp or locked */
-nsec_t lwp_cputime(const struct lwp *);
-void lwp_times(const struct lwp *, nsec_t *user, nsec_t *sys);
+/* CPU time of l up to now, nanoseconds, and its split. => l is no idle LWP, and not locked */
+nsec_t lwp_cputime(struct lwp *);
+nsec_t lwp_cputime_locked(const struct lwp *);
+void lwp_times(struct lwp *, nsec_t *user, nsec_t *sys);
 /* Splits `rtime` in proportion to the ticks. */
 void ticks_split(nsec_t rtime, uint64_t uticks, uint64_t sticks, nsec_t *user, nsec_t *sys);
 

@@ -29,6 +29,7 @@ struct sigacts *sigacts_create(void); /* all SIG_DFL; NULL = no memory */
 struct sigacts *sigacts_copy(
     const struct sigacts *); /* => p_lock of the source held, or source stable */
 void sigacts_free(struct sigacts *);
+void sigacts_default(struct proc *, int sig); /* SIG_DFL, no flags. => p_lock held */
 /* Caught -> default, flags and masks forgotten. => p_lock held */
 void sigacts_exec(struct proc *);
 
@@ -42,8 +43,8 @@ void sigpend_drop(
 void sig_lwp_exit(struct lwp *);
 
 /*
- * Post to a process / to one LWP. Ignored signals are dropped; a fatal one is handled by the LWP that
- * takes it at its user boundary (SIGKILL goes to the process whichever is called). `info` may be NULL (SI_KERNEL).
+ * Post to a process / to one LWP. Ignored signals are dropped; a fatal one that is not blocked ends the process
+ * whatever its LWPs wait for (SIGKILL goes to the process whichever is called). `info` may be NULL (SI_KERNEL).
  * 0, also when dropped; -EAGAIN: a real-time signal with information that no queue space is left for.
  * => p_lock held; never sleeps
  */

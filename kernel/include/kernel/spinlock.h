@@ -104,4 +104,17 @@ spin_held(const struct spinlock *m)
 void spin_lock_pair(struct spinlock *, struct spinlock *);
 void spin_unlock_pair(struct spinlock *, struct spinlock *);
 
+/*
+ * The last release turns interrupts on if `on`: for who turned them off before it took the lock.
+ * => exactly one spin lock held
+ */
+static inline void
+spin_restore_intr(bool on)
+{
+	struct cpu *ci = arch_curcpu();
+
+	KASSERT(ci->ci_mtx_count == 1);
+	ci->ci_mtx_intr = on;
+}
+
 #endif

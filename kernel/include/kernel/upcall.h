@@ -30,8 +30,9 @@ void oom_fault(void);
 struct filedesc *fd_copy(struct filedesc *); /* fork; NULL = no memory */
 struct filedesc *fd_ref(struct filedesc *);  /* CLONE_FILES */
 void fd_unref(struct filedesc *);            /* last one closes all; may sleep */
-int fd_unshare(struct filedesc **);          /* exec: own table. => one LWP runs. -ENOMEM */
-void fd_close_on_exec(struct filedesc *);    /* => not shared */
+/* exec: the table itself if nobody shares it, else a copy. NULL = no memory. => one LWP runs */
+struct filedesc *fd_unshared(struct filedesc *);
+void fd_close_on_exec(struct filedesc *); /* => not shared */
 
 /* ---- proc calls fs: the program of execve; see inode.c and lookup.c ---- */
 

@@ -10,7 +10,8 @@
  */
 #include <hosttest.h>
 
-/* The file itself, for its buckets. */
+/* The file itself, for its buckets; of two at a time, so that there are many holds. */
+#define WAKE_BATCH 2u
 #include "../../proc/futex.c"
 
 #include <kernel/failpoint.h>
@@ -53,12 +54,26 @@ spin_init(struct spinlock *m, const char *name, enum lock_rank rank)
 	*m = (struct spinlock){ .sl_rank = (uint16_t)rank, .sl_name = name };
 }
 
+/* How many waiters leave a bucket in one hold of its lock. */
+static uint32_t at_lock[1u << BUCKET_BITS];
+static int longest;
+
+static struct futex_bucket *
+bucket_with(struct spinlock *m)
+{
+	struct futex_bucket *fb = container_of(m, struct futex_bucket, fb_lock);
+
+	return fb >= buckets && fb < buckets + ARRAY_SIZE(buckets) ? fb : NULL;
+}
+
 void
 spin_lock(struct spinlock *m)
 {
 	KASSERT(m->sl_word == 0);
 	m->sl_word = 1;
 	the_cpu.ci_mtx_count++;
+	if (bucket_with(m) != NULL)
+		at_lock[bucket_with(m) - buckets] = bucket_with(m)->fb_waiters;
 }
 
 bool
@@ -73,7 +88,11 @@ spin_trylock(struct spinlock *m)
 void
 spin_unlock(struct spinlock *m)
 {
+	struct futex_bucket *fb = bucket_with(m);
+
 	KASSERT(m->sl_word == 1);
+	if (fb != NULL && (int)(at_lock[fb - buckets] - fb->fb_waiters) > longest)
+		longest = (int)(at_lock[fb - buckets] - fb->fb_waiters);
 	m->sl_word = 0;
 	the_cpu.ci_mtx_count--;
 }
@@ -492,6 +511,8 @@ main(void)
 			agree = agree && counts_agree();
 	}
 	CHECK_NAMED(agree, "each bucket counts its waiters");
+	CHECK_NAMED(
+	    longest == (int)WAKE_BATCH, "no hold of its lock lets more than a batch of them go");
 	printf("# woken %u, moved %u, interrupted %u, timed out %u, other value %u\n", nwoken,
 	    nmoved, nintr, ntimo, nagain);
 	CHECK(nwoken > 1000 && nmoved > 1000 && nintr > 1000 && ntimo > 100 && nagain > 1000);

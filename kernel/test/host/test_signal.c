@@ -12,6 +12,7 @@
 
 #include <abi/errno.h>
 #include <arch/arch_if.h>
+#include <kernel/failpoint.h>
 #include <kernel/kmem.h>
 #include <kernel/process.h>
 #include <kernel/sched.h>
@@ -24,6 +25,8 @@
 struct cpu *host_cpu;
 struct lwp *host_lwp;
 struct mutex proc_lock;
+
+uint32_t fp_usec[FP_COUNT];
 
 static struct proc proc;
 static struct lwp lwp[NLWPS];
@@ -82,6 +85,11 @@ kmem_cache_free(struct kmem_cache *kc, void *o)
 	free(kc->free);
 	kc->free = o;
 	live--;
+}
+
+void
+fp_hit(enum failpoint f __unused)
+{
 }
 
 void
@@ -365,13 +373,16 @@ test_takers(void)
 	lwp[0].l_flag = lwp[2].l_flag = 0;
 	lwp[0].l_stat = LS_SLEEP;
 	host_lwp = &lwp[1];
-	post(-1, SIGTERM, 0);
+	post(-1, SIGUSR1, 0);
 	CHECK_NAMED(!armed(0) && armed(2), "one that cannot be interrupted is passed over");
 	lwp[2].l_stat = LS_ZOMB;
+	lwp[0].l_sigmask = SIGBIT(SIGTERM);
+	post(-1, SIGTERM, 0);
+	CHECK_NAMED((proc.p_flag & PK_KILLED) == 0, "a fatal signal that all block waits");
 	post(-1, SIGKILL, 0);
-	CHECK_NAMED(
-	    (lwp[0].l_flag & LW_WEXIT) && proc.p_xsig == SIGKILL && (proc.p_flag & PK_KILLED),
-	    "if there is no other, SIGKILL is not to wait for it");
+	CHECK_NAMED((lwp[0].l_flag & LW_WEXIT) && !(lwp[2].l_flag & LW_WEXIT) &&
+		proc.p_xsig == SIGKILL && (proc.p_flag & PK_KILLED),
+	    "one that somebody takes ends all at once, whatever they wait for");
 	proc.p_flag |= PK_EXITING;
 	sigpend_drop(&proc.p_sigpend);
 	post(-1, SIGTERM, 0);
