@@ -25,14 +25,14 @@ sig_first(sigset_t set)
 	return __builtin_ctzll(set) + 1;
 }
 
-/* Takes the next signal that l does not block; 0 = none. SIGKILL first, then l's own, then the process's. */
-static int
-sig_take(struct lwp *l, siginfo_t *info)
+int
+sig_take(struct lwp *l, sigset_t wanted, siginfo_t *info)
 {
 	struct sigpend *sp = &l->l_proc->p_sigpend;
-	sigset_t set = sp->sp_set & ~l->l_sigmask, own = l->l_sigpend.sp_set & ~l->l_sigmask;
+	sigset_t set = sp->sp_set & wanted, own = l->l_sigpend.sp_set & wanted;
 	int sig;
 
+	KASSERT(l == curlwp() && mutex_owned(&l->l_proc->p_lock));
 	if (set & SIGBIT(SIGKILL))
 		set = SIGBIT(SIGKILL);
 	else if (own != 0) {
@@ -96,7 +96,7 @@ sig_deliver(struct trapframe *tf)
 		struct k_sigaction act;
 		siginfo_t info;
 
-		if ((p->p_flag & PK_EXITING) || (sig = sig_take(l, &info)) == 0)
+		if ((p->p_flag & PK_EXITING) || (sig = sig_take(l, ~l->l_sigmask, &info)) == 0)
 			break;
 		act = p->p_sigacts->sa_act[sig];
 		TRACE(DELIVER, sig, 0, act.sa_handler);

@@ -24,6 +24,12 @@ int sigpend_put(struct sigpend *, int sig, const siginfo_t *info);
 void sigpend_take(struct sigpend *, int sig, siginfo_t *info);
 void sigpend_discard(struct sigpend *, sigset_t); /* all instances of these signals */
 
+/*
+ * curlwp takes the next signal of `wanted` that is pending for it or its process; 0 = none. SIGKILL first, then
+ * its own, then the process's.
+ */
+int sig_take(struct lwp *, sigset_t wanted, siginfo_t *info);
+
 void sigacts_set(struct proc *, int sig, const struct k_sigaction *);
 void sig_setmask(struct lwp *, sigset_t); /* curlwp only */
 

@@ -17,7 +17,14 @@ static bool
 lwp_takes(const struct lwp *l, int sig)
 {
 	return (l->l_prflag & LPR_EXITING) == 0 && l->l_stat != LS_ZOMB &&
-	    (l->l_sigmask & SIGBIT(sig)) == 0;
+	    (l->l_sigmask & ~l->l_sigwait & SIGBIT(sig)) == 0;
+}
+
+/* Does l, which takes sig, take it as the result of a wait? Then the action has no part in it. */
+static bool
+lwp_awaits(const struct lwp *l, int sig)
+{
+	return (l->l_sigmask & l->l_sigwait & SIGBIT(sig)) != 0;
 }
 
 /* Will l be at its user boundary soon? A guess: its lock is not held. */
@@ -95,7 +102,7 @@ sig_kill(struct proc *p, int sig)
 static void
 sig_arm(struct proc *p, struct lwp *l, int sig)
 {
-	if (!sig_is_fatal(p, sig))
+	if (lwp_awaits(l, sig) || !sig_is_fatal(p, sig))
 		lwp_interrupt(l, LW_PENDSIG);
 	else if ((p->p_flag & PK_KILLED) == 0)
 		sig_kill(p, sig);
@@ -148,8 +155,8 @@ sig_post(struct proc *p, struct lwp *l, int sig, const siginfo_t *info)
 		sig_discard(p, sigs_stop);
 	else if (sigs_stop & SIGBIT(sig))
 		sig_discard(p, SIGBIT(SIGCONT));
-	taker = l == NULL ? sig_choose(p, sig, NULL) : (l->l_sigmask & SIGBIT(sig)) == 0 ? l : NULL;
-	if (taker != NULL && (p->p_sigacts->sa_ignored & SIGBIT(sig)))
+	taker = l == NULL ? sig_choose(p, sig, NULL) : lwp_takes(l, sig) ? l : NULL;
+	if (taker != NULL && (p->p_sigacts->sa_ignored & SIGBIT(sig)) && !lwp_awaits(taker, sig))
 		return 0;
 	TRACE(POST, sig, p->p_pid, l != NULL ? l->l_lid : 0);
 	error = sigpend_put(l != NULL ? &l->l_sigpend : &p->p_sigpend, sig, info);

@@ -304,9 +304,8 @@ sys_kill(const uint64_t *a)
 
 /* To one thread; `pid` = 0: of any process. */
 static int
-kill_lwp(pid_t pid, lwpid_t lid, int sig)
+kill_lwp(pid_t pid, lwpid_t lid, int sig, const siginfo_t *info)
 {
-	siginfo_t info;
 	struct proc *p;
 	struct lwp *l;
 	int error;
@@ -318,10 +317,8 @@ kill_lwp(pid_t pid, lwpid_t lid, int sig)
 		error = -ESRCH;
 	else
 		error = may_send(p, sig);
-	if (error == 0 && sig != 0) {
-		sender_info(&info, sig, SI_TKILL);
-		error = sig_post_lwp(l, sig, &info);
-	}
+	if (error == 0 && sig != 0)
+		error = sig_post_lwp(l, sig, info);
 	mutex_unlock(&p->p_lock);
 	return error;
 }
@@ -332,8 +329,10 @@ sys_tgkill(const uint64_t *a)
 {
 	pid_t pid = (pid_t)a[0];
 	lwpid_t lid = (lwpid_t)a[1];
+	siginfo_t info;
 
-	return pid > 0 && lid > 0 ? kill_lwp(pid, lid, (int)a[2]) : -EINVAL;
+	sender_info(&info, (int)a[2], SI_TKILL);
+	return pid > 0 && lid > 0 ? kill_lwp(pid, lid, (int)a[2], &info) : -EINVAL;
 }
 
 /* (tid, sig) */
@@ -341,6 +340,55 @@ int64_t
 sys_tkill(const uint64_t *a)
 {
 	lwpid_t lid = (lwpid_t)a[0];
+	siginfo_t info;
 
-	return lid > 0 ? kill_lwp(0, lid, (int)a[1]) : -EINVAL;
+	sender_info(&info, (int)a[1], SI_TKILL);
+	return lid > 0 ? kill_lwp(0, lid, (int)a[1], &info) : -EINVAL;
+}
+
+/* What the sender wrote himself; nobody may pose as the kernel or as kill() towards another. */
+static int
+copyin_info(siginfo_t *info, uintptr_t uinfo, int sig, lwpid_t to)
+{
+	if (arch_copyin(info, uinfo, sizeof(*info)) != 0)
+		return -EFAULT;
+	info->si_signo = sig;
+	if ((info->si_code >= 0 || info->si_code == SI_TKILL) && curlwp()->l_lid != to)
+		return -EPERM;
+	return 0;
+}
+
+/* (pid, sig, const siginfo_t *info) */
+int64_t
+sys_rt_sigqueueinfo(const uint64_t *a)
+{
+	pid_t pid = (pid_t)a[0];
+	struct proc *p;
+	siginfo_t info;
+	int error = copyin_info(&info, a[2], (int)a[1], pid);
+
+	if (error != 0)
+		return error;
+	mutex_lock(&proc_lock);
+	p = proc_find_any(pid);
+	error = p != NULL ? kill_proc(p, (int)a[1], &info) : -ESRCH;
+	mutex_unlock(&proc_lock);
+	return error;
+}
+
+/* (tgid, tid, sig, const siginfo_t *info) */
+int64_t
+sys_rt_tgsigqueueinfo(const uint64_t *a)
+{
+	pid_t pid = (pid_t)a[0];
+	lwpid_t lid = (lwpid_t)a[1];
+	siginfo_t info;
+	int error;
+
+	if (arch_copyin(&info, a[3], sizeof(info)) != 0)
+		return -EFAULT;
+	if (pid <= 0 || lid <= 0)
+		return -EINVAL;
+	error = copyin_info(&info, a[3], (int)a[2], lid);
+	return error != 0 ? error : kill_lwp(pid, lid, (int)a[2], &info);
 }

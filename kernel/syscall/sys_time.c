@@ -16,25 +16,7 @@
 #include <kernel/cv.h>
 #include <kernel/process.h>
 #include <kernel/sched.h>
-
-#define SEC_MAX (INT64_MAX / NSEC_PER_SEC) /* longer times count as for ever */
-
-static struct abi_timespec
-to_timespec(nsec_t t)
-{
-	return (struct abi_timespec){ (int64_t)(t / NSEC_PER_SEC), (int64_t)(t % NSEC_PER_SEC) };
-}
-
-/* Nanoseconds of a valid timespec, INT64_MAX at most; -EINVAL */
-static int
-from_timespec(const struct abi_timespec *ts, nsec_t *t)
-{
-	if (ts->tv_sec < 0 || ts->tv_nsec < 0 || ts->tv_nsec >= NSEC_PER_SEC)
-		return -EINVAL;
-	*t = ts->tv_sec >= SEC_MAX ? INT64_MAX
-				   : (nsec_t)ts->tv_sec * NSEC_PER_SEC + (nsec_t)ts->tv_nsec;
-	return 0;
-}
+#include <kernel/timespec.h>
 
 /* ---- clocks ---- */
 
@@ -216,21 +198,10 @@ sleep_relative(nsec_t deadline, uintptr_t urem)
 	return -ERESTARTNOHAND;
 }
 
-/* The deadline of the call that this one restarts, or 0. */
-static nsec_t
-restart_deadline(void)
-{
-	struct lwp *l = curlwp();
-	nsec_t deadline = l->l_restart_deadline;
-
-	l->l_restart_deadline = 0;
-	return deadline;
-}
-
 int64_t
 sys_nanosleep(const uint64_t *a)
 {
-	nsec_t deadline = restart_deadline(), t;
+	nsec_t deadline = restart_deadline(curlwp()), t;
 	struct abi_timespec ts;
 	int error;
 
@@ -254,7 +225,7 @@ wall_deadline(nsec_t t)
 int64_t
 sys_clock_nanosleep(const uint64_t *a)
 {
-	nsec_t deadline = restart_deadline(), t, now;
+	nsec_t deadline = restart_deadline(curlwp()), t, now;
 	int32_t clock = (int32_t)a[0];
 	struct abi_timespec ts;
 	int error;

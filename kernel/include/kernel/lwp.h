@@ -164,6 +164,7 @@ struct lwp {
 
 	/* Signals. */
 	sigset_t l_sigmask;    /* (p) written by the owner only; the owner may read it without */
+	sigset_t l_sigwait;    /* (p) rt_sigtimedwait: what it takes though it blocks it, or 0 */
 	sigset_t l_sigoldmask; /* (o) */
 	stack_t l_sigstk;      /* (o) disabled if its size is 0 */
 
