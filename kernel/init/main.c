@@ -21,6 +21,7 @@
 #include <kernel/random.h>
 #include <kernel/sched.h>
 #include <kernel/signal.h>
+#include <kernel/timers.h>
 #include <kernel/sleepq.h>
 #include <kernel/string.h>
 #include <kernel/trace.h>
@@ -271,6 +272,7 @@ start_thread(void *arg)
 {
 	load_ramdisks(arg);
 	console_init();
+	timers_init();
 	start_init();
 	proc_adopter();
 }

@@ -23,6 +23,7 @@
 #include <kernel/signal.h>
 #include <kernel/string.h>
 #include <kernel/syscall.h>
+#include <kernel/timers.h>
 #include <kernel/trace.h>
 #include <kernel/upcall.h>
 #include <kernel/vm.h>
@@ -181,6 +182,7 @@ commit(const char *path, struct vmspace *vm, struct filedesc *fd, uintptr_t entr
 	take_pid(p, l);
 
 	mutex_lock(&p->p_lock);
+	timers_exec(p);
 	sigacts_exec(p);
 	p->p_flag |= PK_EXEC;
 	strlcpy(p->p_comm, name != NULL ? name + 1 : path, sizeof(p->p_comm));

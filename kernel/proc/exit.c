@@ -17,6 +17,7 @@
 #include <kernel/printf.h>
 #include <kernel/sched.h>
 #include <kernel/signal.h>
+#include <kernel/timers.h>
 #include <kernel/trace.h>
 #include <kernel/upcall.h>
 #include <kernel/vm.h>
@@ -169,6 +170,7 @@ exit_process(struct proc *p, struct lwp *l)
 
 	KASSERT(l == curlwp() && l->l_proc == p && (p->p_flag & PK_EXITING));
 	KASSERT(p->p_single == l && p->p_singlemode == SINGLE_EXIT && p->p_nlwps == 1);
+	timers_exit(p); /* before proc_lock is taken: see timers.c */
 	if (p == initproc)
 		init_exited(p); /* does not return */
 

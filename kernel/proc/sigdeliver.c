@@ -15,6 +15,7 @@
 #include <kernel/process.h>
 #include <kernel/sched.h>
 #include <kernel/string.h>
+#include <kernel/timers.h>
 #include <kernel/trace.h>
 
 static int
@@ -43,6 +44,8 @@ sig_take(struct lwp *l, sigset_t wanted, siginfo_t *info)
 		return 0;
 	sig = sig_first(set);
 	sigpend_take(sp, sig, info);
+	if (unlikely(info->si_code == SI_TIMER))
+		timers_taken(l->l_proc, info);
 	return sig;
 }
 

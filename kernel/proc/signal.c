@@ -22,6 +22,7 @@
 #include <kernel/process.h>
 #include <kernel/sched.h>
 #include <kernel/string.h>
+#include <kernel/timers.h>
 
 #define KSIGINFO_MAX 8192 /* queued in the whole system */
 
@@ -196,12 +197,42 @@ sigpend_drop(struct sigpend *sp)
 	sigpend_discard(sp, ~(sigset_t)0);
 }
 
+/* Is it of the kernel's timers, not one that a program made up? */
+static inline bool
+is_timer(const siginfo_t *info)
+{
+	return info->si_code == SI_TIMER && info->u.timer.seq != 0;
+}
+
+bool
+sigpend_discard_timer(struct sigpend *sp, int32_t id)
+{
+	struct ksiginfo *ks, *found = NULL;
+	int sig;
+	bool others = false;
+
+	list_foreach (ks, &sp->sp_queue, ks_link)
+		if (is_timer(&ks->ks_info) && ks->ks_info.u.timer.tid == id)
+			found = ks;
+	if (found == NULL)
+		return false;
+	sig = found->ks_info.si_signo;
+	list_remove(&found->ks_link);
+	ksiginfo_free(found);
+	list_foreach (ks, &sp->sp_queue, ks_link)
+		others |= ks->ks_info.si_signo == sig;
+	if (!others)
+		sp->sp_set &= ~SIGBIT(sig);
+	return true;
+}
+
 int
 sigpend_put(struct sigpend *sp, int sig, const siginfo_t *info)
 {
+	bool timer = info != NULL && is_timer(info);
 	struct ksiginfo *ks;
 
-	if (sig < SIGRTMIN && (sp->sp_set & SIGBIT(sig)))
+	if (sig < SIGRTMIN && (sp->sp_set & SIGBIT(sig)) && !timer)
 		return 0;
 	ks = sig == SIGKILL ? NULL : ksiginfo_alloc(); /* nobody sees what comes with SIGKILL */
 	if (ks != NULL) {
@@ -213,8 +244,10 @@ sigpend_put(struct sigpend *sp, int sig, const siginfo_t *info)
 		}
 		ks->ks_info.si_signo = sig;
 		list_insert_tail(&sp->sp_queue, &ks->ks_link);
-	} else if (sig >= SIGRTMIN && info != NULL && info->si_code != SI_USER &&
-	    info->si_code != SI_KERNEL)
+	} else if (sig != SIGKILL &&
+	    (timer ||
+		(sig >= SIGRTMIN && info != NULL && info->si_code != SI_USER &&
+		    info->si_code != SI_KERNEL)))
 		return -EAGAIN;
 	sp->sp_set |= SIGBIT(sig);
 	return 0;
@@ -298,6 +331,8 @@ sig_lwp_exit(struct lwp *l)
 
 	KASSERT(mutex_owned(&p->p_lock));
 	sigpend_drop(&l->l_sigpend);
+	if (unlikely(p->p_timers != NULL))
+		timers_lwp_exit(p, l->l_lid);
 	if (p->p_sigpend.sp_set & ~l->l_sigmask)
 		sig_retarget(p, l, p->p_sigpend.sp_set & ~l->l_sigmask);
 }

@@ -23,6 +23,8 @@ int sigpend_put(struct sigpend *, int sig, const siginfo_t *info);
 /* Takes the oldest instance of `sig`, which is pending. */
 void sigpend_take(struct sigpend *, int sig, siginfo_t *info);
 void sigpend_discard(struct sigpend *, sigset_t); /* all instances of these signals */
+/* The one that a timer has sent; true if it was there. */
+bool sigpend_discard_timer(struct sigpend *, int32_t id);
 
 /*
  * curlwp takes the next signal of `wanted` that is pending for it or its process; 0 = none. SIGKILL first, then
@@ -34,6 +36,12 @@ void sigacts_set(struct proc *, int sig, const struct k_sigaction *);
 void sig_setmask(struct lwp *, sigset_t); /* curlwp only */
 
 void sig_discard(struct proc *, sigset_t); /* pending anywhere in the process */
+void sig_discard_timer(struct proc *, int32_t id); /* what this timer has pending */
+/*
+ * To l, or with NULL to the process: a timer's signal, which counts beside others of its number, and is never
+ * without its information. 0; 1 = dropped; -EAGAIN
+ */
+int sig_post_timer(struct proc *, struct lwp *l, int sig, const siginfo_t *);
 void sig_retarget(
     struct proc *, struct lwp *except, sigset_t); /* finds other takers for process signals */
 

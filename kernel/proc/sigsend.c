@@ -11,6 +11,7 @@
 #include <kernel/process.h>
 #include <kernel/sched.h>
 #include <kernel/string.h>
+#include <kernel/timers.h>
 #include <kernel/trace.h>
 
 static bool
@@ -134,11 +135,27 @@ sig_discard(struct proc *p, sigset_t set)
 	sigpend_discard(&p->p_sigpend, set);
 	list_foreach (l, &p->p_lwps, l_sibling)
 		sigpend_discard(&l->l_sigpend, set);
+	if (unlikely(p->p_timers != NULL))
+		timers_discarded(p, set);
+}
+
+void
+sig_discard_timer(struct proc *p, int32_t id)
+{
+	struct lwp *l;
+
+	KASSERT(mutex_owned(&p->p_lock));
+	if (sigpend_discard_timer(&p->p_sigpend, id))
+		return;
+	list_foreach (l, &p->p_lwps, l_sibling)
+		if (sigpend_discard_timer(&l->l_sigpend, id))
+			return;
 }
 
 /*
  * To one LWP, or with l == NULL to the process. What is ignored is dropped unless it is blocked by who would take
  * it: then it waits, for its action may change meanwhile.
+ * 0, 1 = dropped, -EAGAIN
  */
 static int
 sig_post(struct proc *p, struct lwp *l, int sig, const siginfo_t *info)
@@ -148,16 +165,16 @@ sig_post(struct proc *p, struct lwp *l, int sig, const siginfo_t *info)
 
 	KASSERT(mutex_owned(&p->p_lock) && sig >= 1 && sig <= NSIG);
 	if (p->p_sigacts == NULL || p->p_stat >= PS_DYING || (p->p_flag & PK_EXITING))
-		return 0;
+		return 1;
 	if (l != NULL && (l->l_prflag & LPR_EXITING))
-		return 0;
+		return 1;
 	if (sig == SIGCONT)
 		sig_discard(p, sigs_stop);
 	else if (sigs_stop & SIGBIT(sig))
 		sig_discard(p, SIGBIT(SIGCONT));
 	taker = l == NULL ? sig_choose(p, sig, NULL) : lwp_takes(l, sig) ? l : NULL;
 	if (taker != NULL && (p->p_sigacts->sa_ignored & SIGBIT(sig)) && !lwp_awaits(taker, sig))
-		return 0;
+		return 1;
 	TRACE(POST, sig, p->p_pid, l != NULL ? l->l_lid : 0);
 	error = sigpend_put(l != NULL ? &l->l_sigpend : &p->p_sigpend, sig, info);
 	if (error != 0)
@@ -170,13 +187,20 @@ sig_post(struct proc *p, struct lwp *l, int sig, const siginfo_t *info)
 int
 sig_post_proc(struct proc *p, int sig, const siginfo_t *info)
 {
-	return sig_post(p, NULL, sig, info);
+	return min(sig_post(p, NULL, sig, info), 0);
 }
 
 int
 sig_post_lwp(struct lwp *l, int sig, const siginfo_t *info)
 {
-	return sig_post(l->l_proc, sig == SIGKILL ? NULL : l, sig, info);
+	return min(sig_post(l->l_proc, sig == SIGKILL ? NULL : l, sig, info), 0);
+}
+
+int
+sig_post_timer(struct proc *p, struct lwp *l, int sig, const siginfo_t *info)
+{
+	KASSERT(info->si_code == SI_TIMER && info->u.timer.seq != 0);
+	return sig_post(p, sig == SIGKILL ? NULL : l, sig, info);
 }
 
 void

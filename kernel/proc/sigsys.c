@@ -353,6 +353,8 @@ copyin_info(siginfo_t *info, uintptr_t uinfo, int sig, lwpid_t to)
 	if (arch_copyin(info, uinfo, sizeof(*info)) != 0)
 		return -EFAULT;
 	info->si_signo = sig;
+	if (info->si_code == SI_TIMER)
+		info->u.timer.seq = 0;
 	if ((info->si_code >= 0 || info->si_code == SI_TKILL) && curlwp()->l_lid != to)
 		return -EPERM;
 	return 0;

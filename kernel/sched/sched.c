@@ -207,6 +207,8 @@ sched_tick(nsec_t now, bool user)
 		l->l_uticks++;
 	else
 		l->l_sticks++;
+	if (unlikely(atomic_load_relaxed(&l->l_proc->p_cputick) != 0))
+		timers_tick(l->l_proc);
 	spc->spc_nexttick = now + SCHED_QUANTUM;
 	if (spc->spc_tickpick == ci->ci_nswitch && atomic_load_relaxed(&spc->spc_count) != 0) {
 		atomic_or(&ci->ci_want_resched, RESCHED_UPREEMPT);

@@ -18,6 +18,7 @@
 #define RLIMIT_NOFILE  7
 #define RLIMIT_MEMLOCK 8
 #define RLIMIT_AS      9
+#define RLIMIT_SIGPENDING 11
 #define RLIM_NLIMITS   16
 #define RLIM_INFINITY  (~(uint64_t)0)
 

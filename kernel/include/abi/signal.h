@@ -74,6 +74,7 @@ enum signal_number {
 #define SI_USER     0
 #define SI_KERNEL   0x80
 #define SI_QUEUE    (-1)
+#define SI_TIMER    (-2)
 #define SI_TKILL    (-6)
 #define CLD_EXITED  1
 #define CLD_KILLED  2
@@ -111,6 +112,11 @@ typedef struct { /* 128 bytes, Linux's layout */
 			uint64_t value;
 		} rt; /* kill, tgkill, sigqueue */
 		struct {
+			int32_t tid, overrun;
+			uint64_t value;
+			uint32_t seq; /* the kernel's mark while it is pending: not 0 */
+		} timer;
+		struct {
 			int32_t pid;
 			uint32_t uid;
 			int32_t status;
@@ -123,6 +129,20 @@ typedef struct { /* 128 bytes, Linux's layout */
 	} u;
 } siginfo_t;
 _Static_assert(sizeof(siginfo_t) == 128, "siginfo_t");
+
+#define SIGEV_SIGNAL    0
+#define SIGEV_NONE      1
+#define SIGEV_THREAD    2
+#define SIGEV_THREAD_ID 4
+
+struct abi_sigevent {
+	uint64_t sigev_value;
+	int32_t sigev_signo;
+	int32_t sigev_notify;
+	int32_t sigev_tid; /* SIGEV_THREAD_ID */
+	int32_t sigev_pad[11];
+};
+_Static_assert(sizeof(struct abi_sigevent) == 64, "sigevent");
 
 /* Signals that are pending; the queue holds a struct ksiginfo for those that carry information. */
 struct sigpend {

@@ -30,6 +30,10 @@
 
 #define TIMER_ABSTIME 1
 
+#define ITIMER_REAL    0
+#define ITIMER_VIRTUAL 1
+#define ITIMER_PROF    2
+
 struct abi_timespec {
 	int64_t tv_sec;
 	int64_t tv_nsec;

@@ -31,6 +31,7 @@
 	X(mutex_waiters_set, "mutex-waiters-set") \
 	X(migrate_between_locks, "migrate-between-locks") \
 	X(timer_fired_not_run, "timer-fired-not-run") \
+	X(timer_found_not_posted, "timer-found-not-posted") \
 	X(steal_between_count_and_lock, "steal-between-count-and-lock")
 
 enum failpoint {

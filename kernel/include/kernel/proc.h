@@ -17,6 +17,7 @@ struct lwp;
 struct vmspace;
 struct filedesc;
 struct inode;
+struct ptimers;
 
 #define PROC_STATES(X) \
 	X(IDL) /* being made */ \
@@ -109,6 +110,8 @@ struct proc {
 	/* Signals. */
 	struct sigacts *p_sigacts; /* (p) */
 	struct sigpend p_sigpend;  /* (p) */
+	struct ptimers *p_timers;  /* (p) to set; NULL = none was ever used; see timers.c */
+	uint32_t p_cputick;        /* (a) there are timers by CPU time: changed under p_lock */
 
 	/* Exit. */
 	int p_xexit; /* (p) exit code */

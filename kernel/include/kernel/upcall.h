@@ -11,6 +11,7 @@
 struct filedesc;
 struct inode;
 struct lwp;
+struct proc;
 struct vmobj;
 
 /* ---- sched calls sync; see sleepq.c ---- */
@@ -19,6 +20,11 @@ struct vmobj;
 void sleepq_unsleep(struct lwp *l);
 /* Re-sorts l's queue after a change of its effective priority. => l locked */
 void sleepq_changepri(struct lwp *l);
+
+/* ---- sched calls proc; see timers.c ---- */
+
+/* The tick found an LWP of a process with timers by CPU time. => in the timer interrupt */
+void timers_tick(struct proc *);
 
 /* ---- mem calls proc: a page fault of user mode found no memory; see oom.c ---- */
 

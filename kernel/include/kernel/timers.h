@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Timers of processes: interval timers and POSIX timers, which send signals. p_timers is NULL until one is used.
+ * layer: proc
+ */
+#ifndef KERNEL_TIMERS_H
+#define KERNEL_TIMERS_H
+
+#include <abi/signal.h>
+#include <kernel/lwp.h>
+#include <kernel/proc.h>
+
+void timers_init(void); /* the thread that posts; once, before init starts */
+
+/* Exec deletes POSIX timers and keeps interval timers. => p_lock held, one LWP */
+void timers_exec(struct proc *);
+/* Deletes all. => one LWP, exit has begun, not yet DYING; no lock held */
+void timers_exit(struct proc *);
+/* An LWP leaves: timers that signal it or measure it go silent. => p_lock held */
+void timers_lwp_exit(struct proc *, lwpid_t);
+
+/*
+ * A timer's signal has been taken: fills in the overruns and starts the next period. => p_lock held
+ * Those pending of `set` were discarded: the periods go on without. => p_lock held
+ */
+void timers_taken(struct proc *, siginfo_t *);
+void timers_discarded(struct proc *, sigset_t set);
+
+#endif
