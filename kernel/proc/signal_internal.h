@@ -35,7 +35,7 @@ int sig_take(struct lwp *, sigset_t wanted, siginfo_t *info);
 void sigacts_set(struct proc *, int sig, const struct k_sigaction *);
 void sig_setmask(struct lwp *, sigset_t); /* curlwp only */
 
-void sig_discard(struct proc *, sigset_t); /* pending anywhere in the process */
+void sig_discard(struct proc *, sigset_t);         /* pending anywhere in the process */
 void sig_discard_timer(struct proc *, int32_t id); /* what this timer has pending */
 /*
  * To l, or with NULL to the process: a timer's signal, which counts beside others of its number, and is never

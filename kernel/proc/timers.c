@@ -36,7 +36,7 @@
 #define RETRY       ((nsec_t)10000000) /* no memory for a signal: again then */
 #define PTIMERS_MAX 8192               /* POSIX timers in the whole system */
 
-static struct list fired_procs = LIST_INIT(fired_procs); /* (f) pts_link */
+static struct list fired_procs = LIST_INIT(fired_procs);     /* (f) pts_link */
 static struct list fired_waiters = LIST_INIT(fired_waiters); /* the thread sleeps here */
 static uint32_t ptimer_count;                                /* (a) */
 
@@ -390,7 +390,8 @@ timers_taken(struct proc *p, siginfo_t *info)
 
 #define foreach_posix(pt, n, pts) \
 	for ((n) = rb_first(&(pts)->pts_tree); \
-	     (n) != NULL && ((pt) = container_of((n), struct ptimer, pt_node), true); (n) = rb_next(n))
+	     (n) != NULL && ((pt) = container_of((n), struct ptimer, pt_node), true); \
+	     (n) = rb_next(n))
 
 void
 timers_discarded(struct proc *p, sigset_t set)
@@ -401,11 +402,11 @@ timers_discarded(struct proc *p, sigset_t set)
 	KASSERT(mutex_owned(&p->p_lock));
 	if (p->p_timers == NULL || (p->p_flag & PK_EXITING))
 		return;
-	foreach_posix(pt, n, p->p_timers)
-		if (pt->pt_pending && (SIGBIT(pt->pt_sig) & set)) {
-			pt->pt_pending = false;
-			next_period(pt);
-		}
+	foreach_posix(pt, n, p->p_timers) if (pt->pt_pending && (SIGBIT(pt->pt_sig) & set))
+	{
+		pt->pt_pending = false;
+		next_period(pt);
+	}
 }
 
 void
@@ -417,7 +418,8 @@ timers_lwp_exit(struct proc *p, lwpid_t lid)
 	KASSERT(mutex_owned(&p->p_lock));
 	if (p->p_timers == NULL)
 		return;
-	foreach_posix(pt, n, p->p_timers) {
+	foreach_posix(pt, n, p->p_timers)
+	{
 		if (pt->pt_clocklid == lid)
 			pt->pt_clocklid = LID_GONE;
 		if (pt->pt_lid == lid) {

@@ -40,14 +40,14 @@ struct ptimer {
 
 /* struct ptimers, field locks: (p) p_lock (f) the fired lock (i) set once */
 struct ptimers {
-	struct list pts_link;           /* (f) fired_procs */
-	struct list pts_fired;          /* (f) pt_fired */
-	bool pts_tick;                  /* (f) the CPU timers are to be looked at */
-	struct proc *pts_proc;          /* (i) */
-	struct list pts_cpu;            /* (p) pt_cpulink; p_cputick says whether there are any */
-	struct rb_tree pts_tree;        /* (p) POSIX timers by pt_id */
-	int32_t pts_nextid;             /* (p) */
-	struct ptimer pts_itimer[3];    /* (p) by ITIMER_* */
+	struct list pts_link;        /* (f) fired_procs */
+	struct list pts_fired;       /* (f) pt_fired */
+	bool pts_tick;               /* (f) the CPU timers are to be looked at */
+	struct proc *pts_proc;       /* (i) */
+	struct list pts_cpu;         /* (p) pt_cpulink; p_cputick says whether there are any */
+	struct rb_tree pts_tree;     /* (p) POSIX timers by pt_id */
+	int32_t pts_nextid;          /* (p) */
+	struct ptimer pts_itimer[3]; /* (p) by ITIMER_* */
 };
 
 /* All of these: => p_lock held */
@@ -55,9 +55,9 @@ struct ptimers {
 struct ptimers *ptimers_create(struct proc *); /* without p_lock; NULL = no memory */
 void ptimer_init(struct ptimer *, struct ptimers *);
 struct ptimer *ptimer_find(struct ptimers *, int32_t id);
-void ptimer_arm(struct ptimer *);  /* for pt_when. => not armed */
-void ptimer_stop(struct ptimer *); /* neither armed, fired nor pending after this */
-nsec_t ptimer_now(const struct ptimer *); /* of its base */
+void ptimer_arm(struct ptimer *);          /* for pt_when. => not armed */
+void ptimer_stop(struct ptimer *);         /* neither armed, fired nor pending after this */
+nsec_t ptimer_now(const struct ptimer *);  /* of its base */
 nsec_t ptimer_left(const struct ptimer *); /* to the next expiry, 0 = none to come */
 /* Ends and frees a POSIX timer. */
 void ptimer_delete(struct ptimer *);

@@ -167,7 +167,7 @@ cpu_base(struct proc *p, int32_t clock, struct ptimer *pt)
 {
 	pid_t id = CPUCLOCK_ID(clock);
 
-	if (clock >= 0 || CPUCLOCK_TYPE(clock) != CPUCLOCK_SCHED)
+	if (CPUCLOCK_TYPE(clock) != CPUCLOCK_SCHED)
 		return -EINVAL;
 	if ((clock & CPUCLOCK_PERTHREAD) == 0) {
 		pt->pt_base = PTB_PROC;
@@ -202,7 +202,7 @@ set_base(struct proc *p, int32_t clock, struct ptimer *pt)
 	case CLOCK_REALTIME_COARSE:
 		return -EOPNOTSUPP;
 	default:
-		return cpu_base(p, clock, pt);
+		return clock < 0 ? cpu_base(p, clock, pt) : -EINVAL;
 	}
 }
 
@@ -350,8 +350,7 @@ sys_timer_settime(const uint64_t *a)
 	pt->pt_overrun = 0;
 	pt->pt_interval = value != 0 ? interval : 0;
 	if (value != 0 && (p->p_flag & PK_EXITING) == 0) {
-		pt->pt_when =
-		    a[1] & TIMER_ABSTIME ? absolute(pt, value) : ptimer_now(pt) + value;
+		pt->pt_when = a[1] & TIMER_ABSTIME ? absolute(pt, value) : ptimer_now(pt) + value;
 		ptimer_arm(pt);
 	}
 	mutex_unlock(&p->p_lock);

@@ -129,7 +129,8 @@ test_real(void)
 	it = usecs(0, 7000);
 	setitimer(ITIMER_REAL, &it, NULL);
 	getitimer(ITIMER_REAL, &it);
-	ok(!timerisset(&it.it_value) && !timerisset(&it.it_interval), "value 0 stops, whatever interval");
+	ok(!timerisset(&it.it_value) && !timerisset(&it.it_interval),
+	    "value 0 stops, whatever interval");
 	t = now_ns();
 	set(ITIMER_REAL, 20000, 0);
 	pause();
@@ -209,7 +210,7 @@ child_alarm(void *arg)
 static int
 child_exec(void *arg)
 {
-	char *argv[] = { (char *)(uintptr_t)self_path(), (char *)(uintptr_t)"after-exec", NULL };
+	char *argv[] = { (char *)(uintptr_t)self_path(), (char *)(uintptr_t) "after-exec", NULL };
 
 	(void)arg;
 	set(ITIMER_REAL, 100000, 0);
@@ -259,7 +260,8 @@ test_errors(void)
 	is_err(setitimer(ITIMER_REAL, &bad, NULL), EINVAL, "-1 seconds: EINVAL");
 	is_err(syscall(SYS_setitimer, ITIMER_REAL, hide(8), NULL), EFAULT, "setitimer: EFAULT");
 	it = usecs(0, 0);
-	is_err(syscall(SYS_setitimer, ITIMER_REAL, &it, hide(8)), EFAULT, "no room for the old: EFAULT");
+	is_err(syscall(SYS_setitimer, ITIMER_REAL, &it, hide(8)), EFAULT,
+	    "no room for the old: EFAULT");
 }
 
 int

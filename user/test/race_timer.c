@@ -72,7 +72,8 @@ toggle(void *arg)
 
 	rng_seed(&r, (uint64_t)(uintptr_t)arg);
 	for (i = 0; i < ROUNDS; i++) {
-		int id = start_timer(i % 2 != 0 ? 4 : 0, (int)raw0(RAW_GETTID), 1 + rng_below(&r, 60000));
+		int id = start_timer(
+		    i % 2 != 0 ? 4 : 0, (int)raw0(RAW_GETTID), 1 + rng_below(&r, 60000));
 
 		bad += id < 0;
 		thr_spin(rng_below(&r, 3000));
@@ -87,8 +88,10 @@ test_delete(void)
 	int i;
 
 	for (i = 0; i < THREADS; i++)
-		thr_start(stacks[i] + sizeof(stacks[i]), toggle, (void *)(uintptr_t)(i + 1), &tids[i]);
-	is_int(toggle((void *)9), 0, "timers are set and deleted by four threads while they expire");
+		thr_start(
+		    stacks[i] + sizeof(stacks[i]), toggle, (void *)(uintptr_t)(i + 1), &tids[i]);
+	is_int(
+	    toggle((void *)9), 0, "timers are set and deleted by four threads while they expire");
 	for (i = 0; i < THREADS; i++)
 		thr_join(&tids[i]);
 	ok(count > 0, "some did");
@@ -107,7 +110,7 @@ leave(void *arg)
 static int
 busy_child(void *arg)
 {
-	char *argv[] = { (char *)(uintptr_t)self_path(), (char *)(uintptr_t)"after-exec", NULL };
+	char *argv[] = { (char *)(uintptr_t)self_path(), (char *)(uintptr_t) "after-exec", NULL };
 	struct itimerval it = { { 0, 200 }, { 0, 100 } };
 	int how = *(int *)arg, i;
 

@@ -184,7 +184,8 @@ test_sleep(void)
 	reap(pid);
 	count = 0;
 	pid = spawn(send_later, usr2);
-	is_int(await(set_of(SIGUSR2, 0), &si, 5000), SIGUSR2, "a signal with a handler, not blocked");
+	is_int(
+	    await(set_of(SIGUSR2, 0), &si, 5000), SIGUSR2, "a signal with a handler, not blocked");
 	is_int(count, 0, "is the result, and the handler does not run");
 	reap(pid);
 	sigprocmask(SIG_BLOCK, NULL, &set);
@@ -263,6 +264,48 @@ test_threads(void)
 	is_int(wrong, 0, "and nothing else");
 }
 
+static atomic_int once_got, once_ready;
+
+static void *
+wait_once(void *arg)
+{
+	long long end = now_ns() + 3000 * MS;
+	long r;
+
+	(void)arg;
+	atomic_fetch_add(&once_ready, 1);
+	do
+		r = await(set_of(RT, 0), NULL, 3000);
+	while (r == -1 && errno == EINTR && now_ns() < end);
+	if (r == RT)
+		atomic_fetch_add(&once_got, 1);
+	return NULL;
+}
+
+/* Both may be meant for the same thread, which takes one only and leaves. */
+static void
+test_hand_on(void)
+{
+	union sigval v = { .sival_int = 0 };
+	pthread_t t[2];
+	int i, good = 1;
+
+	for (i = 0; i < 20 && good; i++) {
+		once_got = once_ready = 0;
+		pthread_create(&t[0], NULL, wait_once, NULL);
+		pthread_create(&t[1], NULL, wait_once, NULL);
+		while (atomic_load(&once_ready) < 2)
+			sleep_ms(1);
+		sleep_ms(5);
+		sigqueue(getpid(), RT, v);
+		sigqueue(getpid(), RT, v);
+		pthread_join(t[0], NULL);
+		pthread_join(t[1], NULL);
+		good = once_got == 2;
+	}
+	is_int(good, 1, "two signals for two threads that take one each");
+}
+
 static void
 test_errors(void)
 {
@@ -317,6 +360,7 @@ main(void)
 	test_sleep();
 	test_fatal();
 	test_threads();
+	test_hand_on();
 	test_errors();
 	return tap_done();
 }

@@ -67,8 +67,7 @@ left(int id)
 	return it.it_value.tv_sec * 1000000000LL + it.it_value.tv_nsec;
 }
 
-static long
-delete(int id)
+static long delete (int id)
 {
 	return syscall(SYS_timer_delete, id);
 }
@@ -109,7 +108,8 @@ test_clocks(void)
 	for (i = 0; i < NELEM(clocks); i++) {
 		const char *name = clocks[i].name;
 
-		is_int(create(clocks[i].clock, SIGEV_SIGNAL, RT, 100, 0, &id), 0, "%s: create", name);
+		is_int(
+		    create(clocks[i].clock, SIGEV_SIGNAL, RT, 100, 0, &id), 0, "%s: create", name);
 		ok(left(id) == 0 && await(RT, &si, 0) == -1, "%s: not set", name);
 		t = now_ns();
 		is_int(set(id, 0, 20 * MS, 0), 0, "%s: in 20 ms", name);
@@ -126,8 +126,8 @@ test_clocks(void)
 		ok(clock_ns(clocks[i].clock) >= t + 20 * MS, "%s: absolute, not early", name);
 		set(id, TIMER_ABSTIME, t / 2, 0);
 		is_int(await(RT, &si, 5000), RT, "%s: in the past, at once", name);
-		is_int(delete(id), 0, "%s: delete", name);
-		is_err(delete(id), EINVAL, "%s: twice: EINVAL", name);
+		is_int(delete (id), 0, "%s: delete", name);
+		is_err(delete (id), EINVAL, "%s: twice: EINVAL", name);
 	}
 }
 
@@ -158,7 +158,7 @@ test_cpu(clockid_t clock, const char *name)
 	set(id, 0, 10 * MS, 10 * MS);
 	burn(RT, &si);
 	burn(RT, &si);
-	is_int(delete(id), 0, "%s: delete while it runs", name);
+	is_int(delete (id), 0, "%s: delete while it runs", name);
 }
 
 static void
@@ -190,7 +190,7 @@ test_overrun(void)
 	sleep_ms(20);
 	set(id, 0, 0, 0);
 	ok(await(RT, &si, 0) == -1, "what was pending is gone");
-	delete(id);
+	delete (id);
 }
 
 static void
@@ -215,9 +215,9 @@ test_many(void)
 			good++;
 	is_int(good, 50, "come in the order of their times, each with its value");
 	for (i = good = 0; i < 50; i += 2)
-		good += delete(ids[i]) == 0;
+		good += delete (ids[i]) == 0;
 	for (i = 1; i < 50; i += 2)
-		good += delete(ids[i]) == 0;
+		good += delete (ids[i]) == 0;
 	is_int(good, 50, "are deleted");
 	create(CLOCK_MONOTONIC, SIGEV_SIGNAL, SIGUSR1, 1, 0, &ids[0]);
 	create(CLOCK_MONOTONIC, SIGEV_SIGNAL, SIGUSR1, 2, 0, &ids[1]);
@@ -228,8 +228,8 @@ test_many(void)
 	ok(await(SIGUSR1, &si, 0) == SIGUSR1 && si.si_value.sival_int == 1 &&
 		await(SIGUSR1, &si, 0) == SIGUSR1 && si.si_value.sival_int == 2,
 	    "two with one standard signal: both count");
-	delete(ids[0]);
-	delete(ids[1]);
+	delete (ids[0]);
+	delete (ids[1]);
 }
 
 static volatile int count;
@@ -257,12 +257,12 @@ test_events(void)
 	set(id, 0, 20 * MS, 10 * MS);
 	sleep_ms(30);
 	ok(left(id) > 0 && left(id) <= 10 * MS, "or goes on");
-	delete(id);
+	delete (id);
 	is_int(syscall(SYS_timer_create, CLOCK_MONOTONIC, NULL, &id), 0, "no event");
 	set(id, 0, 1, 0);
 	is_int(await(SIGALRM, &si, 5000), SIGALRM, "is SIGALRM");
 	is_int(si.si_value.sival_int, id, "with the id as its value");
-	delete(id);
+	delete (id);
 	sigemptyset(&sa.sa_mask);
 	sigaction(SIGUSR2, &sa, NULL);
 	create(CLOCK_MONOTONIC, SIGEV_SIGNAL, SIGUSR2, 0, 0, &id);
@@ -280,7 +280,7 @@ test_events(void)
 	while (count < 3)
 		sleep_ms(1);
 	ok(count >= 3, "and again after the signal was ignored for a while");
-	delete(id);
+	delete (id);
 }
 
 static atomic_int tid, stop, thread_got;
@@ -316,7 +316,7 @@ test_thread(void)
 	atomic_store(&stop, 1);
 	pthread_join(t, NULL);
 	ok(await(RT + 1, &si, 30) == -1, "when it is gone nobody does");
-	is_int(delete(id), 0, "delete");
+	is_int(delete (id), 0, "delete");
 	is_err(create(CLOCK_MONOTONIC, SIGEV_THREAD_ID, RT, 0, 99999, &id), EINVAL,
 	    "a thread that is not there: EINVAL");
 }
@@ -330,7 +330,7 @@ child_none(void *arg)
 static int
 child_exec(void *arg)
 {
-	char *argv[] = { (char *)(uintptr_t)self_path(), (char *)(uintptr_t)"after-exec", NULL };
+	char *argv[] = { (char *)(uintptr_t)self_path(), (char *)(uintptr_t) "after-exec", NULL };
 	int id;
 
 	(void)arg;
@@ -363,7 +363,7 @@ test_family(void)
 	is_exit(run_child(child_none, &id), 0, "fork: the child has no timers");
 	is_exit(run_child(child_exec, NULL), 0, "exec deletes them and what they sent");
 	ok(left(id) > 50000 * MS, "the parent has its own");
-	delete(id);
+	delete (id);
 }
 
 static int
@@ -409,7 +409,7 @@ test_errors(void)
 	is_err(syscall(SYS_timer_gettime, id + 1, &it), EINVAL, "gettime: EINVAL");
 	is_err(syscall(SYS_timer_gettime, id, hide(8)), EFAULT, "gettime: EFAULT");
 	is_err(syscall(SYS_timer_getoverrun, -1), EINVAL, "getoverrun: EINVAL");
-	is_int(delete(id), 0, "delete");
+	is_int(delete (id), 0, "delete");
 	is_exit(run_child(child_limit, NULL), 0, "RLIMIT_SIGPENDING: EAGAIN");
 }
 

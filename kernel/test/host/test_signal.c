@@ -17,6 +17,7 @@
 #include <kernel/process.h>
 #include <kernel/sched.h>
 #include <kernel/string.h>
+#include <kernel/timers.h>
 
 #define NLWPS   3
 #define HANDLER 0x1000
@@ -43,6 +44,27 @@ static int nsent, restarts, exit_sig;
 static jmp_buf exited;
 
 /* ---- what the code calls ---- */
+
+static int taken_id, taken_seq;
+static sigset_t discarded;
+
+void
+timers_taken(struct proc *p __unused, siginfo_t *info)
+{
+	taken_id = info->u.timer.tid;
+	taken_seq = (int)info->u.timer.seq;
+}
+
+void
+timers_discarded(struct proc *p __unused, sigset_t set)
+{
+	discarded |= set;
+}
+
+void
+timers_lwp_exit(struct proc *p __unused, lwpid_t lid __unused)
+{
+}
 
 struct kmem_cache {
 	size_t size;
@@ -502,6 +524,71 @@ test_actions(void)
 	teardown();
 }
 
+/* As the timer thread posts it. */
+static int
+post_timer(struct lwp *l, int sig, int32_t id)
+{
+	siginfo_t info = { .si_signo = sig, .si_code = SI_TIMER };
+	int r;
+
+	info.u.timer.tid = id;
+	info.u.timer.seq = 7;
+	mutex_lock(&proc.p_lock);
+	r = sig_post_timer(&proc, l, sig, &info);
+	mutex_unlock(&proc.p_lock);
+	return r;
+}
+
+static void
+test_timers(void)
+{
+	siginfo_t info;
+
+	setup();
+	for (int i = 0; i < NLWPS; i++)
+		setmask(i, SIGBIT(SIGUSR1));
+	CHECK_NAMED(post_timer(NULL, SIGUSR1, 1) == 0 && post_timer(NULL, SIGUSR1, 2) == 0,
+	    "two timers send one standard signal");
+	mutex_lock(&proc.p_lock);
+	CHECK_NAMED(
+	    sig_take(&lwp[0], SIGBIT(SIGUSR1), &info) == SIGUSR1 && taken_id == 1 && taken_seq == 7,
+	    "the first is taken, and its timer told");
+	sig_discard_timer(&proc, 2);
+	CHECK_NAMED(proc.p_sigpend.sp_set == 0, "that of a deleted timer is discarded");
+	mutex_unlock(&proc.p_lock);
+	no_memory = true;
+	CHECK_NAMED(post_timer(NULL, SIGUSR1, 1) == -EAGAIN && proc.p_sigpend.sp_set == 0,
+	    "no memory: a timer's signal is not sent at all");
+	no_memory = false;
+	setmask(0, 0);
+	action(SIGUSR1, SIG_IGN, 0, 0);
+	CHECK_NAMED(post_timer(NULL, SIGUSR1, 1) == 1, "ignored: the timer is told so");
+	teardown();
+}
+
+static void
+test_waiter(void)
+{
+	siginfo_t info;
+
+	setup();
+	for (int i = 0; i < NLWPS; i++)
+		setmask(i, SIGBIT(SIGUSR1) | SIGBIT(SIGCHLD));
+	lwp[1].l_sigwait = SIGBIT(SIGUSR1) | SIGBIT(SIGCHLD);
+	post(-1, SIGUSR1, 0);
+	CHECK_NAMED(armed(1) && !armed(0) && !armed(2) && (proc.p_flag & PK_KILLED) == 0,
+	    "who waits for a fatal signal that he blocks is armed, and nobody is killed");
+	post(-1, SIGCHLD, 0);
+	host_lwp = &lwp[1];
+	mutex_lock(&proc.p_lock);
+	CHECK_NAMED(sig_take(&lwp[1], lwp[1].l_sigwait, &info) == SIGUSR1 &&
+		sig_take(&lwp[1], lwp[1].l_sigwait, &info) == SIGCHLD,
+	    "he gets it, and an ignored one too");
+	mutex_unlock(&proc.p_lock);
+	host_lwp = &lwp[0];
+	teardown();
+}
+
 int
 main(void)
 {
@@ -515,5 +602,7 @@ main(void)
 	test_restart();
 	test_fault();
 	test_actions();
+	test_timers();
+	test_waiter();
 	return host_done();
 }
