@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Timers that expire while they are set, deleted, left to an exec or an exit, or while the thread that they
- * signal ends: nothing that was freed may be used, and no timer outlives its process.
+ * signal ends: nothing that was freed may be used (B43), and no timer outlives its process.
  *
  * test: timeout=120
  * test: name=fp flavour=debug smp=2,4 timeout=120 append="fp=timer-fired-not-run:100,timer-found-not-posted:200"
