@@ -26,8 +26,8 @@ sig_first(sigset_t set)
 	return __builtin_ctzll(set) + 1;
 }
 
-int
-sig_take(struct lwp *l, sigset_t wanted, siginfo_t *info)
+static inline int
+take(struct lwp *l, sigset_t wanted, siginfo_t *info)
 {
 	struct sigpend *sp = &l->l_proc->p_sigpend;
 	sigset_t set = sp->sp_set & wanted, own = l->l_sigpend.sp_set & wanted;
@@ -47,6 +47,12 @@ sig_take(struct lwp *l, sigset_t wanted, siginfo_t *info)
 	if (unlikely(info->si_code == SI_TIMER))
 		timers_taken(l->l_proc, info);
 	return sig;
+}
+
+int
+sig_take(struct lwp *l, sigset_t wanted, siginfo_t *info)
+{
+	return take(l, wanted, info);
 }
 
 /*
@@ -99,7 +105,7 @@ sig_deliver(struct trapframe *tf)
 		struct k_sigaction act;
 		siginfo_t info;
 
-		if ((p->p_flag & PK_EXITING) || (sig = sig_take(l, ~l->l_sigmask, &info)) == 0)
+		if ((p->p_flag & PK_EXITING) || (sig = take(l, ~l->l_sigmask, &info)) == 0)
 			break;
 		act = p->p_sigacts->sa_act[sig];
 		TRACE(DELIVER, sig, 0, act.sa_handler);
