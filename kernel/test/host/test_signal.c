@@ -555,6 +555,7 @@ test_timers(void)
 	no_memory = true;
 	CHECK_NAMED(post_timer(NULL, SIGUSR1, 1) == -EAGAIN && proc.p_sigpend.sp_set == 0,
 	    "no memory: a timer's signal is not sent at all");
+	no_memory = false;
 	teardown();
 }
 
