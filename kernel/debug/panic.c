@@ -12,6 +12,7 @@
 #include <arch/arch_if.h>
 #include <kernel/atomic.h>
 #include <kernel/cpu.h>
+#include <kernel/gdbstub.h>
 #include <kernel/ksyms.h>
 #include <kernel/lwp.h>
 #include <kernel/mutex.h>
@@ -158,6 +159,7 @@ panic(const char *fmt, ...)
 	if (atomic_cas(&panic_owner, &owner, ci->ci_index + 1)) {
 		atomic_store_release(&panicking, true);
 		report(ci, fmt, ap);
+		debug_panic();
 	} else if (owner != ci->ci_index + 1) {
 		arch_halt();
 	} else if (panic_depth++ == 0) {

@@ -22,7 +22,7 @@ struct lwp;
 #define SEL_TSS     0x40 /* two entries */
 #define GDT_ENTRIES 10
 
-enum ist { IST_NONE, IST_NMI, IST_DF, IST_MC, IST_COUNT };
+enum ist { IST_NONE, IST_NMI, IST_DF, IST_MC, IST_DB, IST_COUNT };
 
 struct tss {
 	uint32_t tss_pad0;
