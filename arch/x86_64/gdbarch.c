@@ -53,6 +53,30 @@ arch_debug_load(void)
 	gdb_load_debug_registers();
 }
 
+/*
+ * The NMI stack has two halves. The handler is in the one that the TSS has named, and makes it name the other; that
+ * stays, so another NMI finds a free half until the very end of this one.
+ */
+void
+arch_debug_nmi_begin(void)
+{
+	struct cpu *ci = arch_curcpu();
+	uint64_t top = ci->ci_md.md_tss.tss_ist[IST_NMI - 1];
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+
+	if (here >= top || here < top - KSTACK_SIZE / 2)
+		return; /* in the other half already */
+	ci->ci_md.md_tss.tss_ist[IST_NMI - 1] = ci->ci_md.md_nmi_tops - top;
+	gdb_unblock_nmi();
+}
+
+void
+arch_debug_woken(struct trapframe *tf)
+{
+	if (tf->tf_rip >= (uintptr_t)arch_debug_halt && tf->tf_rip < (uintptr_t)debug_halt_end)
+		tf->tf_rip = (uintptr_t)debug_halt_end;
+}
+
 /* ---- where the registers are ---- */
 
 static struct switch_frame *

@@ -127,12 +127,12 @@ place(struct swbreak *b)
 }
 
 void
-gdb_break_plant(void)
+gdb_break_plant(uintptr_t skip)
 {
 	for (struct swbreak *b = breaks; b < breaks + NBREAKS; b++) {
 		uint8_t *byte;
 
-		if (!b->b_used || !place(b))
+		if (!b->b_used || (b->b_proc == NULL && b->b_addr == skip) || !place(b))
 			continue;
 		byte = arch_phys_to_virt(b->b_pa);
 		b->b_saved = *byte;

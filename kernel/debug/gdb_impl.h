@@ -77,6 +77,10 @@ pid_t gdb_pid(const struct proc *);
 lwpid_t gdb_tid(const struct lwp *);
 /* Calls fn for every LWP until it returns false. */
 void gdb_each_lwp(bool (*fn)(void *, struct lwp *), void *arg);
+/* Is it in the lists that gdb gets? */
+bool gdb_listed(const struct lwp *);
+/* From now on all processes that there are now, and those of LWPs that stop. */
+void gdb_show_all(void);
 struct lwp *gdb_find_lwp(const struct gdb_id *);
 struct proc *gdb_find_proc(int64_t pid);
 const char *gdb_lwp_name(const struct lwp *);
@@ -104,7 +108,7 @@ int gdb_break_insert(const struct proc *p, vaddr_t);
 int gdb_break_remove(const struct proc *p, vaddr_t);
 void gdb_break_clear(void); /* all, gdb's debug registers too */
 /* Into memory when the world goes on, out of it when it has stopped: a stopped kernel is as it was. */
-void gdb_break_plant(void);
+void gdb_break_plant(uintptr_t skip); /* but for one in kernel text at `skip` */
 void gdb_break_lift(void);
 
 /* ---- gdbstub.c ---- */
@@ -122,6 +126,7 @@ extern struct gdb_session {
 	bool ss_running;    /* gdb waits for a stop reply */
 	bool ss_swbreak, ss_hwbreak; /* gdb knows these stop reasons */
 	bool ss_fresh;      /* nothing ran since gdb came: `?` shows the kernel first */
+	bool ss_select;     /* only processes that gdb has asked for are listed */
 	bool ss_noack;      /* it wants no more acks */
 	bool ss_wait;       /* option gdb=wait */
 } gdb_session;

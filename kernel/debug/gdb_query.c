@@ -62,6 +62,8 @@ thread_entry(void *arg, struct lwp *l)
 	const struct cpu *ci = debug_cpu_of(l);
 	char text[96];
 
+	if (!gdb_listed(l))
+		return true;
 	snprintf(text, sizeof(text), "<thread id=\"p%x.%x\" core=\"%u\" name=\"",
 	    (unsigned)gdb_pid(l->l_proc), (unsigned)gdb_tid(l),
 	    ci != NULL ? ci->ci_index : l->l_cpu->ci_index);
@@ -148,6 +150,8 @@ list_entry_of(void *arg, struct lwp *l)
 {
 	struct lister *s = arg;
 
+	if (!gdb_listed(l))
+		return true;
 	if (s->skip > 0) {
 		s->skip--;
 		return true;
@@ -280,6 +284,9 @@ gdb_query(const char *p, size_t len)
 			: gdb_session.ss_lwp);
 	} else if (after(p, "qAttached") != NULL) {
 		gdb_put_char(&gdb_tx, '1'); /* to leave is to detach, not to kill */
+	} else if (strcmp(p, "QThreadbare.Show") == 0) {
+		gdb_show_all();
+		gdb_reply_ok();
 	} else if (strcmp(p, "QStartNoAckMode") == 0) {
 		gdb_reply_ok();
 		gdb_session.ss_noack = true; /* from behind this reply on */

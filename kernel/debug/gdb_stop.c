@@ -53,6 +53,20 @@ static void serve_world(struct cpu *, enum debug_cause, uintptr_t arg);
 
 /* ---- parked ---- */
 
+/* Ends the halt of parked CPUs, who look at hold_set and watcher then. => they have been changed */
+static void
+wake(cpuset_t set)
+{
+	for (; set != 0; set &= set - 1) {
+		struct cpu *ci = cpus[__builtin_ctzll(set)];
+
+		if (atomic_load_acquire(&debug_cpus[ci->ci_index].dc_parked) == 0)
+			continue;
+		atomic_store_release(&debug_cpus[ci->ci_index].dc_nmi, 1);
+		arch_ipi_nmi(ci);
+	}
+}
+
 /* The watcher's turn. True: gdb wants attention, and this CPU is now the owner. */
 static bool
 watch(struct cpu *ci)
@@ -62,8 +76,10 @@ watch(struct cpu *ci)
 	world_lock();
 	if (owner == 0) {
 		if (hold_until != 0 && arch_time_ns() > hold_until) {
-			atomic_store_release(&hold_set, 0);
+			cpuset_t all = atomic_swap(&hold_set, 0);
+
 			watcher = 0;
+			wake(all & ~CPU_BIT(ci));
 		} else if (gdb_poll() != GDB_NOTHING) {
 			owner = ci->ci_index + 1;
 			mine = true;
@@ -81,8 +97,9 @@ park(struct cpu *ci)
 
 	atomic_store_release(&dc->dc_parked, 1);
 	while ((atomic_load_acquire(&hold_set) & CPU_BIT(ci)) != 0) {
-		arch_cpu_relax();
-		if (atomic_load_relaxed(&watcher) == ci->ci_index + 1 && watch(ci))
+		if (atomic_load_relaxed(&watcher) != ci->ci_index + 1)
+			arch_debug_halt(&hold_set, CPU_BIT(ci));
+		else if (watch(ci))
 			serve_world(ci, DEBUG_INTR, 0);
 	}
 	atomic_store_release(&dc->dc_parked, 0);
@@ -122,8 +139,11 @@ debug_nmi(struct trapframe *tf)
 
 	if (!debug_on || atomic_swap(&dc->dc_nmi, 0) == 0)
 		return false;
-	if (atomic_load_relaxed(&dc->dc_busy) == 0) {
+	if (atomic_load_relaxed(&dc->dc_busy) != 0) {
+		arch_debug_woken(tf);
+	} else {
 		enter(dc, tf);
+		arch_debug_nmi_begin();
 		park(ci);
 		leave(ci, dc, tf);
 	}
@@ -205,6 +225,7 @@ let_go(struct cpu *self, const struct debug_resume *r)
 {
 	cpuset_t others = atomic_load_relaxed(&cpu_online_set) & ~CPU_BIT(self) & ~lost_set;
 	cpuset_t held = (others | CPU_BIT(self)) & ~r->dr_run;
+	cpuset_t late;
 	uint32_t left[MAXCPUS];
 
 	for (cpuset_t s = others & ~held; s != 0; s &= s - 1) {
@@ -215,6 +236,7 @@ let_go(struct cpu *self, const struct debug_resume *r)
 	world_lock();
 	atomic_store_release(&hold_set, held);
 	world_unlock();
+	wake(others & ~held);
 	for (cpuset_t s = others & ~held; s != 0; s &= s - 1) {
 		unsigned i = (unsigned)__builtin_ctzll(s);
 
@@ -225,9 +247,11 @@ let_go(struct cpu *self, const struct debug_resume *r)
 	world_lock();
 	owner = 0;
 	/* Who came since has parked itself for us; he may try again. */
-	atomic_store_release(&hold_set, held);
+	late = atomic_swap(&hold_set, held) & ~held;
 	watcher = held != 0 ? (uint32_t)__builtin_ctzll(held) + 1 : 0;
 	hold_until = held != 0 && r->dr_timed ? arch_time_ns() + STEP_PATIENCE : 0;
+	/* The watcher may be one that halts. */
+	wake((late | (held & -held)) & ~CPU_BIT(self));
 	world_unlock();
 }
 
@@ -236,6 +260,7 @@ static void
 serve_world(struct cpu *ci, enum debug_cause cause, uintptr_t arg)
 {
 	struct debug_resume r = { .dr_run = ~(cpuset_t)0 };
+	uintptr_t skip = 0;
 
 	stop_others(ci);
 	gdb_break_lift();
@@ -246,11 +271,20 @@ serve_world(struct cpu *ci, enum debug_cause cause, uintptr_t arg)
 	gdb_serve(cause, arg, &r);
 	if (panicking)
 		return; /* the others stay where they are, the world remains ours */
+	if (r.dr_step != NULL && r.dr_run != ~(cpuset_t)0) {
+		const struct cpu *on = debug_cpu_of(r.dr_step);
+
+		/*
+		 * gdb has removed the breakpoint that the step is to pass over, but may have set it again in the
+		 * name of another process.
+		 */
+		skip = on != NULL ? arch_frame_pc(debug_frame(on)) : 0;
+	}
 	if (r.dr_step != NULL) {
 		atomic_store_relaxed(&debug_step_lwp, r.dr_step);
 		arch_debug_step_begin(r.dr_step, debug_cpu_of(r.dr_step), r.dr_run != ~(cpuset_t)0);
 	}
-	gdb_break_plant();
+	gdb_break_plant(skip);
 	if (gdb_memory_wants())
 		arch_debug_self_ipi();
 	let_go(ci, &r);

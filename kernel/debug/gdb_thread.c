@@ -54,6 +54,28 @@ gdb_each_lwp(bool (*fn)(void *, struct lwp *), void *arg)
 	}
 }
 
+bool
+gdb_listed(const struct lwp *l)
+{
+	return !gdb_session.ss_select || l->l_proc == NULL || l->l_proc == &proc0 ||
+	    l->l_proc->p_shown;
+}
+
+static bool
+show(void *arg __unused, struct lwp *l)
+{
+	if (l->l_proc != NULL)
+		l->l_proc->p_shown = true;
+	return true;
+}
+
+void
+gdb_show_all(void)
+{
+	gdb_session.ss_select = true;
+	gdb_each_lwp(show, NULL);
+}
+
 struct find {
 	const struct gdb_id *id;
 	struct lwp *found;

@@ -137,6 +137,9 @@ stop_reply(void)
 		l = &lwp0;
 		sig = GDB_SIGTRAP;
 	}
+	gdb_session.ss_general = (struct gdb_id){ gdb_pid(l->l_proc), gdb_tid(l) };
+	if (l->l_proc != NULL)
+		l->l_proc->p_shown = true;
 	ci = debug_cpu_of(l);
 	gdb_tx_clear(&gdb_tx);
 	gdb_put_char(&gdb_tx, 'T');
@@ -597,7 +600,7 @@ open_session(void)
 	gdb_session.ss_running = false;
 	gdb_session.ss_fresh = true;
 	gdb_session.ss_swbreak = gdb_session.ss_hwbreak = gdb_session.ss_noack = false;
-	gdb_noack = false;
+	gdb_session.ss_select = gdb_noack = false;
 }
 
 void

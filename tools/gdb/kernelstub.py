@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What gdb needs to know of the kernel's own stub (docs/gdbstub.md).
 
-Loaded before `target remote`. Each process is an inferior with the kernel's
-symbols; gdb never drops those that are gone, so it is done here, whenever gdb
-stops.
+Loaded before `target remote`. Each process is an inferior, and gdb is not made
+for inferiors that come and go by themselves: one that it discovers while it
+reports a stop takes the place of the thread that stopped, and one that is gone
+stays for ever. So the stub is asked to tell of new processes only on request,
+and that is done, as is the clearing away, before each prompt.
 """
 
 import gdb
+
+KERNEL_PID = 1000000
 
 for setting in ("sysroot /", "schedule-multiple on", "pagination off", "confirm off",
                 "print inferior-events off", "print thread-events off",
@@ -14,31 +18,53 @@ for setting in ("sysroot /", "schedule-multiple on", "pagination off", "confirm 
     gdb.execute("set " + setting)
 
 
-def live_threads():
-    """Return the threads of all inferiors, without those that ended."""
-    gdb.execute("info threads -gid", to_string=True)   # asks the stub
-    return [t for i in gdb.inferiors() for t in i.threads() if t.is_valid()]
+def _packet(text):
+    return gdb.execute("maint packet " + text, to_string=True)
 
 
-def _alive(pid, tid):
-    answer = gdb.execute("maint packet Tp%x.%x" % (pid, tid), to_string=True)
-    return 'received: "OK"' in answer
+def _alive(ptid):
+    return 'received: "OK"' in _packet("Tp%x.%x" % (ptid[0], ptid[1]))
 
 
-def prune(_=None):
-    """Forget processes that are gone: those of whose threads none is alive."""
-    dead = []
+def _connected():
+    return any(i.pid for i in gdb.inferiors())
+
+
+_described = set()
+
+
+def _describe(_=None):
+    """Have gdb read the registers' description for a new inferior, too."""
+    inferior = gdb.selected_inferior()
+    key = (inferior.num, inferior.pid)
+    if inferior.num != 1 and inferior.pid and key not in _described:
+        _described.add(key)
+        gdb.execute("unset tdesc filename", to_string=True)
+
+
+def refresh():
+    """Learn of processes that have come, forget those that are gone."""
+    if not _connected() or gdb.selected_thread() is None:
+        return
+    chosen = gdb.selected_thread()
+    frame = gdb.selected_frame().level() if chosen.is_stopped() else 0
+    _packet("QThreadbare.Show")
+    gdb.execute("info threads -gid", to_string=True)
+    for inferior in gdb.inferiors():
+        if inferior.pid and inferior.num != 1 and inferior.threads():
+            inferior.threads()[0].switch()
+            _describe()
+    if chosen.is_valid():
+        chosen.switch()
+        if frame:
+            gdb.execute("frame %d" % frame, to_string=True)
     for inferior in gdb.inferiors():
         threads = inferior.threads()
-        if inferior.pid and len(threads) <= 1 and not any(
-                _alive(t.ptid[0], t.ptid[1]) for t in threads):
-            dead.append(inferior.num)
-    current = gdb.selected_inferior().num
-    for number in dead:
-        if number != current:
-            gdb.execute("detach inferiors %d" % number, to_string=True)
-            if number != 1:
-                gdb.execute("remove-inferiors %d" % number, to_string=True)
+        if (inferior.pid and inferior.num != gdb.selected_inferior().num
+                and len(threads) <= 1 and not any(_alive(t.ptid) for t in threads)):
+            gdb.execute("detach inferiors %d" % inferior.num, to_string=True)
+            if inferior.num != 1:
+                gdb.execute("remove-inferiors %d" % inferior.num, to_string=True)
 
 
 class DetachKernel(gdb.Command):
@@ -48,12 +74,18 @@ class DetachKernel(gdb.Command):
         super().__init__("kdetach", gdb.COMMAND_RUNNING)
 
     def invoke(self, argument, from_tty):
-        prune()
-        numbers = [i.num for i in gdb.inferiors() if i.pid]
-        kernel = [i.num for i in gdb.inferiors() if i.pid == 1000000]
-        for number in [n for n in numbers if n not in kernel] + kernel:
+        inferiors = sorted((i.pid == KERNEL_PID, i.num) for i in gdb.inferiors() if i.pid)
+        for _, number in inferiors:         # the kernel last: it goes on then
             gdb.execute("detach inferiors %d" % number, to_string=True)
 
 
+def _before_prompt():
+    try:
+        refresh()
+    except gdb.error:
+        pass                    # it runs, or is gone
+
+
 DetachKernel()
-gdb.events.before_prompt.connect(prune)
+gdb.events.stop.connect(_describe)
+gdb.events.before_prompt.connect(_before_prompt)
