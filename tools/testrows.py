@@ -116,7 +116,7 @@ def _tool_tests():
         name = "tools-" + os.path.basename(path)[5:-3]
         row = Row("tool", name, path, ["smp=0"], os.path.relpath(path, TOP))
         row.timeout = 600.0
-        row.groups = ["tools"]
+        row.groups = ["tools", "gdb"] if name.startswith("gdb") else ["tools"]
         yield row
 
 

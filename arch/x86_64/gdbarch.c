@@ -55,19 +55,20 @@ arch_debug_load(void)
 
 /*
  * The NMI stack has two halves. The handler is in the one that the TSS has named, and makes it name the other; that
- * stays, so another NMI finds a free half until the very end of this one.
+ * stays, so another NMI finds a free half until the very end of this one. If it then is one that parks the CPU, both
+ * are in use, and a third must wait.
  */
-void
-arch_debug_nmi_begin(void)
+bool
+arch_debug_nmi_begin(const struct trapframe *tf)
 {
 	struct cpu *ci = arch_curcpu();
-	uint64_t top = ci->ci_md.md_tss.tss_ist[IST_NMI - 1];
-	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+	uint64_t top = ci->ci_md.md_tss.tss_ist[IST_NMI - 1], other = ci->ci_md.md_nmi_tops - top;
 
-	if (here >= top || here < top - KSTACK_SIZE / 2)
-		return; /* in the other half already */
-	ci->ci_md.md_tss.tss_ist[IST_NMI - 1] = ci->ci_md.md_nmi_tops - top;
+	if (tf->tf_rsp <= other && tf->tf_rsp > other - KSTACK_SIZE / 2)
+		return false;
+	ci->ci_md.md_tss.tss_ist[IST_NMI - 1] = other;
 	gdb_unblock_nmi();
+	return true;
 }
 
 void
@@ -275,8 +276,10 @@ arch_debug_getreg(const struct lwp *l, const struct cpu *ci, unsigned n, void *b
 			v = (uintptr_t)(switch_frame(l) + 1);
 		else if ((p = gpr(l, tf, n)) != NULL)
 			v = *p;
-		else
+		else if (n != REG_RIP && n != REG_RSP)
 			return -8;
+		else
+			v = 0; /* gdb wants to see some place for every thread */
 		memcpy(buf, &v, sizeof(v));
 		return sizeof(v);
 	}

@@ -48,9 +48,11 @@ void gdb_console(const char *, size_t);
 /* struct debug_cpu, field locks: (a) atomic (o) its CPU */
 struct debug_cpu {
 	struct trapframe *dc_frame; /* (a) where the CPU was stopped; NULL = it runs */
+	struct trapframe *dc_last;  /* (o) the frame through which it leaves the stub */
 	uint32_t dc_busy;           /* (a) it is in the stub: an NMI must not park it again */
 	uint32_t dc_parked;         /* (a) it waits to be let go */
 	uint32_t dc_nmi;            /* (a) an NMI of ours is under way */
+	bool dc_nohalt;             /* (o) no NMI could wake it */
 	uint32_t dc_left;           /* (a) counts how often it was let go */
 };
 

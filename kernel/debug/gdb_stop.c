@@ -26,6 +26,8 @@
 #define STOP_PATIENCE ((nsec_t)5000000000) /* for a CPU to obey the NMI */
 #define STEP_PATIENCE ((nsec_t)200000000)
 
+extern const char __stub_start[], __nobreak_end[]; /* linker script */
+
 struct debug_cpu debug_cpus[MAXCPUS];
 struct lwp *debug_step_lwp;
 
@@ -97,10 +99,14 @@ park(struct cpu *ci)
 
 	atomic_store_release(&dc->dc_parked, 1);
 	while ((atomic_load_acquire(&hold_set) & CPU_BIT(ci)) != 0) {
-		if (atomic_load_relaxed(&watcher) != ci->ci_index + 1)
+		if (atomic_load_relaxed(&watcher) == ci->ci_index + 1) {
+			if (watch(ci))
+				serve_world(ci, DEBUG_INTR, 0);
+		} else if (dc->dc_nohalt) {
+			arch_cpu_relax();
+		} else {
 			arch_debug_halt(&hold_set, CPU_BIT(ci));
-		else if (watch(ci))
-			serve_world(ci, DEBUG_INTR, 0);
+		}
 	}
 	atomic_store_release(&dc->dc_parked, 0);
 	atomic_add(&dc->dc_left, 1);
@@ -112,6 +118,10 @@ enter(struct debug_cpu *dc, struct trapframe *tf)
 	atomic_store_relaxed(&dc->dc_busy, 1);
 	compiler_barrier();
 	arch_debug_save();
+	/* On its way out of the stub it was not yet anywhere else. */
+	if (arch_frame_pc(tf) >= (uintptr_t)__stub_start && arch_frame_pc(tf) < (uintptr_t)__nobreak_end)
+		tf = dc->dc_last;
+	dc->dc_last = tf;
 	atomic_store_release(&dc->dc_frame, tf);
 }
 
@@ -143,9 +153,10 @@ debug_nmi(struct trapframe *tf)
 		arch_debug_woken(tf);
 	} else {
 		enter(dc, tf);
-		arch_debug_nmi_begin();
+		dc->dc_nohalt = !arch_debug_nmi_begin(tf);
 		park(ci);
 		leave(ci, dc, tf);
+		dc->dc_nohalt = false;
 	}
 	return true;
 }

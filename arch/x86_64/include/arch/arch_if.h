@@ -205,8 +205,11 @@ void arch_debug_putc(char);
 /* A breakpoint instruction: enters the stub. */
 void arch_breakpoint(void);
 void arch_debug_self_ipi(void); /* upcall: debug_self_ipi(), when interrupts are on again */
-/* In the NMI handler: from here on another NMI may come. It returns at once, and ends arch_debug_halt(). */
-void arch_debug_nmi_begin(void);
+/*
+ * In the NMI handler: from here on another NMI may come. It returns at once, and ends arch_debug_halt(). False: it may
+ * not, this one came at the very end of one before.
+ */
+bool arch_debug_nmi_begin(const struct trapframe *);
 void arch_debug_halt(const cpuset_t *set, cpuset_t bit); /* unless the bit is clear */
 void arch_debug_woken(struct trapframe *);
 /* Kernel stop and go, on the CPU itself: saves what lies in registers only; puts it, and gdb's changes, into force. */
