@@ -144,6 +144,12 @@ arch_debug_hw_remove(unsigned type, uintptr_t addr, uint64_t len, const struct v
 }
 
 void
+arch_debug_pass(struct trapframe *tf)
+{
+	tf->tf_rflags |= RFLAGS_RF;
+}
+
+void
 arch_debug_clear(void)
 {
 	memset(regs, 0, sizeof(regs));

@@ -280,6 +280,8 @@ serve_world(struct cpu *ci, enum debug_cause cause, uintptr_t arg)
 		atomic_store_relaxed(&debug_step_lwp, NULL);
 	}
 	gdb_serve(cause, arg, &r);
+	if (cause == DEBUG_HWBREAK)
+		arch_debug_pass(debug_frame(ci));
 	if (panicking)
 		return; /* the others stay where they are, the world remains ours */
 	if (r.dr_step != NULL && r.dr_run != ~(cpuset_t)0) {

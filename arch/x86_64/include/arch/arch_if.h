@@ -228,6 +228,8 @@ void arch_debug_step_end(struct lwp *l, const struct cpu *ci);
 /* Debug registers, on all CPUs from the next arch_debug_load() on. type: as in gdb's Z packets, 1 to 4. */
 int arch_debug_hw_insert(unsigned type, uintptr_t addr, uint64_t len, const struct vmspace *);
 int arch_debug_hw_remove(unsigned type, uintptr_t addr, uint64_t len, const struct vmspace *);
+/* The frame goes on over a debug register that matches its first instruction: gdb has been told. */
+void arch_debug_pass(struct trapframe *);
 bool arch_debug_watching(uintptr_t addr);
 unsigned arch_debug_watch_type(uintptr_t addr); /* 0: none there */
 void arch_debug_clear(void);
