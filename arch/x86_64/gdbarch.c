@@ -362,7 +362,7 @@ arch_debug_setreg(struct lwp *l, const struct cpu *ci, unsigned n, const void *b
 #define GPR(name)             REG(name, 64, "int64")
 #define SEG(name)             REG(name, 32, "int32")
 #define ST(name)              REG(name, 80, "i387_ext")
-#define FPC(name) "<reg name=\"" name "\" bitsize=\"32\" type=\"int\" group=\"float\"/>"
+#define FPC(name)             "<reg name=\"" name "\" bitsize=\"32\" type=\"int\" group=\"float\"/>"
 #define XMM(name)             REG(name, 128, "vec128")
 
 const char arch_debug_target[] =
@@ -374,29 +374,29 @@ const char arch_debug_target[] =
     "<field name=\"TF\" start=\"8\" end=\"8\"/><field name=\"IF\" start=\"9\" end=\"9\"/>"
     "<field name=\"DF\" start=\"10\" end=\"10\"/><field name=\"OF\" start=\"11\" end=\"11\"/>"
     "<field name=\"NT\" start=\"14\" end=\"14\"/><field name=\"RF\" start=\"16\" end=\"16\"/>"
-    "<field name=\"AC\" start=\"18\" end=\"18\"/></flags>" GPR("rax") GPR("rbx") GPR("rcx")
-	GPR("rdx") GPR("rsi") GPR("rdi") REG("rbp", 64, "data_ptr") REG("rsp", 64, "data_ptr")
-	    GPR("r8") GPR("r9") GPR("r10") GPR("r11") GPR("r12") GPR("r13") GPR("r14") GPR("r15")
-		REG("rip", 64, "code_ptr") REG("eflags", 32, "i386_eflags") SEG("cs") SEG("ss")
-		    SEG("ds") SEG("es") SEG("fs") SEG("gs") ST("st0") ST("st1") ST("st2") ST("st3")
-			ST("st4") ST("st5") ST("st6") ST("st7") FPC("fctrl") FPC("fstat") FPC("ftag")
-			    FPC("fiseg") FPC("fioff") FPC("foseg") FPC("fooff") FPC("fop")
-    "</feature><feature name=\"org.gnu.gdb.i386.sse\">"
-    "<vector id=\"v4f\" type=\"ieee_single\" count=\"4\"/>"
-    "<vector id=\"v2d\" type=\"ieee_double\" count=\"2\"/>"
-    "<vector id=\"v16i8\" type=\"int8\" count=\"16\"/>"
-    "<vector id=\"v8i16\" type=\"int16\" count=\"8\"/>"
-    "<vector id=\"v4i32\" type=\"int32\" count=\"4\"/>"
-    "<vector id=\"v2i64\" type=\"int64\" count=\"2\"/>"
-    "<union id=\"vec128\"><field name=\"v4_float\" type=\"v4f\"/>"
-    "<field name=\"v2_double\" type=\"v2d\"/><field name=\"v16_int8\" type=\"v16i8\"/>"
-    "<field name=\"v8_int16\" type=\"v8i16\"/><field name=\"v4_int32\" type=\"v4i32\"/>"
-    "<field name=\"v2_int64\" type=\"v2i64\"/><field name=\"uint128\" type=\"uint128\"/></union>"
-    XMM("xmm0") XMM("xmm1") XMM("xmm2") XMM("xmm3") XMM("xmm4") XMM("xmm5") XMM("xmm6")
-	XMM("xmm7") XMM("xmm8") XMM("xmm9") XMM("xmm10") XMM("xmm11") XMM("xmm12") XMM("xmm13")
-	    XMM("xmm14") XMM("xmm15")
-    "<reg name=\"mxcsr\" bitsize=\"32\" type=\"int32\" group=\"vector\"/>"
-    "</feature><feature name=\"org.gnu.gdb.i386.segments\">" REG("fs_base", 64, "int")
-	REG("gs_base", 64, "int")
-    "</feature><feature name=\"threadbare.user\">" REG("user_gs_base", 64, "int")
-    "</feature></target>";
+    "<field name=\"AC\" start=\"18\" end=\"18\"/></flags>" GPR("rax") GPR("rbx") GPR("rcx") GPR(
+	"rdx") GPR("rsi") GPR("rdi") REG("rbp", 64, "data_ptr") REG("rsp", 64, "data_ptr") GPR("r8")
+	GPR("r9") GPR("r10") GPR("r11") GPR("r12") GPR("r13") GPR("r14") GPR("r15") REG(
+	    "rip", 64, "code_ptr") REG("eflags", 32, "i386_eflags") SEG("cs") SEG("ss") SEG("ds")
+	    SEG("es") SEG("fs") SEG("gs") ST("st0") ST("st1") ST("st2") ST("st3") ST("st4") ST(
+		"st5") ST("st6") ST("st7") FPC("fctrl") FPC("fstat") FPC("ftag") FPC("fiseg")
+		FPC("fioff") FPC("foseg") FPC("fooff") FPC(
+		    "fop") "</feature><feature name=\"org.gnu.gdb.i386.sse\">"
+			   "<vector id=\"v4f\" type=\"ieee_single\" count=\"4\"/>"
+			   "<vector id=\"v2d\" type=\"ieee_double\" count=\"2\"/>"
+			   "<vector id=\"v16i8\" type=\"int8\" count=\"16\"/>"
+			   "<vector id=\"v8i16\" type=\"int16\" count=\"8\"/>"
+			   "<vector id=\"v4i32\" type=\"int32\" count=\"4\"/>"
+			   "<vector id=\"v2i64\" type=\"int64\" count=\"2\"/>"
+			   "<union id=\"vec128\"><field name=\"v4_float\" type=\"v4f\"/>"
+			   "<field name=\"v2_double\" type=\"v2d\"/><field name=\"v16_int8\" type=\"v16i8\"/>"
+			   "<field name=\"v8_int16\" type=\"v8i16\"/><field name=\"v4_int32\" type=\"v4i32\"/>"
+			   "<field name=\"v2_int64\" type=\"v2i64\"/><field name=\"uint128\" type=\"uint128\"/></union>" XMM(
+			       "xmm0") XMM("xmm1") XMM("xmm2") XMM("xmm3") XMM("xmm4") XMM("xmm5")
+			       XMM("xmm6") XMM("xmm7") XMM("xmm8") XMM("xmm9") XMM("xmm10")
+				   XMM("xmm11") XMM("xmm12") XMM("xmm13") XMM("xmm14") XMM(
+				       "xmm15") "<reg name=\"mxcsr\" bitsize=\"32\" type=\"int32\" group=\"vector\"/>"
+						"</feature><feature name=\"org.gnu.gdb.i386.segments\">" REG(
+						    "fs_base", 64, "int") REG("gs_base", 64,
+						    "int") "</feature><feature name=\"threadbare.user\">" REG("user_gs_base",
+						    64, "int") "</feature></target>";

@@ -35,9 +35,9 @@ _Static_assert(REG_COUNT == ARCH_DEBUG_REGS, "registers");
 
 /* struct gdb_cpu, field locks: (o) the CPU itself when it stops and goes, the world's owner between */
 struct gdb_cpu {
-	uint64_t gc_fsbase;      /* (o) */
-	uint64_t gc_user_gsbase; /* (o) the one that SWAPGS brings */
-	bool gc_changed;         /* (o) gdb has written to them */
+	uint64_t gc_fsbase;                     /* (o) */
+	uint64_t gc_user_gsbase;                /* (o) the one that SWAPGS brings */
+	bool gc_changed;                        /* (o) gdb has written to them */
 	uint8_t gc_fpu[FPU_AREA] __aligned(64); /* (o) */
 };
 extern struct gdb_cpu gdb_cpus[MAXCPUS];

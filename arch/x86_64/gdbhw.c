@@ -122,7 +122,8 @@ arch_debug_hw_insert(unsigned type, uintptr_t addr, uint64_t len, const struct v
 	for (uint64_t at = 0, i = 0; at < len; i++) {
 		if (regs[i].h_type != 0)
 			continue;
-		regs[i] = (struct hwbreak){ type, piece(addr + at, len - at), addr + at, addr, len, vm };
+		regs[i] =
+		    (struct hwbreak){ type, piece(addr + at, len - at), addr + at, addr, len, vm };
 		at += regs[i].h_size;
 	}
 	update();

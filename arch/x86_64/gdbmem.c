@@ -40,7 +40,8 @@ kernel_page(uintptr_t va, paddr_t *pa, bool *ram)
 		return false;
 	low = ((paddr_t)1 << shift) - 1;
 	*pa = (*slot & PTE_ADDR & ~low) | (va & low);
-	*ram = (*slot & PTE_PCD) == 0 && pmap_physmap_covers(trunc_page(*pa), trunc_page(*pa) + PAGE_SIZE);
+	*ram = (*slot & PTE_PCD) == 0 &&
+	    pmap_physmap_covers(trunc_page(*pa), trunc_page(*pa) + PAGE_SIZE);
 	return true;
 }
 

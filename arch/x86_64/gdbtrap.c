@@ -184,7 +184,8 @@ arch_debug_step_end(struct lwp *l, const struct cpu *ci)
 		tf->tf_rip = thunk_take(l);
 	if (step.st_user) {
 		if (tf == NULL || !tf_user(tf))
-			tf = arch_user_frame(l); /* it is in the kernel: this is where it will go on */
+			tf = arch_user_frame(
+			    l); /* it is in the kernel: this is where it will go on */
 		if (!step.st_hadtf && l->l_kstack != NULL && l->l_md.md_hasuser) {
 			tf->tf_rflags &= ~RFLAGS_TF;
 			if (step.st_insn == INSN_SYSCALL)

@@ -3,6 +3,8 @@
 #ifndef X86_64_UART_H
 #define X86_64_UART_H
 
+#include <kernel/types.h>
+
 #define UART_FIFO_SIZE    16
 #define UART_BAUD_DIVISOR 1 /* 115200 */
 

@@ -27,11 +27,11 @@
 static struct swbreak {
 	bool b_used;
 	bool b_planted;
-	uint8_t b_saved;    /* what is in its place */
+	uint8_t b_saved; /* what is in its place */
 	vaddr_t b_addr;
 	const struct proc *b_proc; /* as gdb names it; NULL = kernel text */
 	struct vmspace *b_vm;      /* NULL = kernel text, or gone */
-	paddr_t b_pa;       /* where it was planted, 0 = not yet */
+	paddr_t b_pa;              /* where it was planted, 0 = not yet */
 } breaks[NBREAKS];
 
 uint32_t debug_nubreaks;
@@ -83,9 +83,8 @@ gdb_break_insert(const struct proc *p, vaddr_t addr)
 		return -ENOMEM;
 	if (!b->b_used && p != NULL)
 		atomic_add(&debug_nubreaks, 1);
-	*b = (struct swbreak){
-		.b_used = true, .b_addr = addr, .b_proc = p, .b_vm = vm, .b_pa = pa
-	};
+	*b =
+	    (struct swbreak){ .b_used = true, .b_addr = addr, .b_proc = p, .b_vm = vm, .b_pa = pa };
 	return 0;
 }
 

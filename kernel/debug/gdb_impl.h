@@ -9,6 +9,7 @@
  *	gdb_memory.c   memory of the kernel and of processes
  *	gdb_break.c    software breakpoints
  *	gdbstub.c      the commands
+ *	gdb_register.c those on registers
  *	gdb_query.c    those that begin with q and Q
  *
  * Nothing here takes a lock that the stopped kernel may hold, or allocates.
@@ -100,8 +101,8 @@ size_t gdb_write(const struct proc *p, uintptr_t addr, const void *src, size_t n
  * 0; -EFAULT not there; -EBUSY the address space is being changed; -ENOMEM; -EACCES shared memory.
  */
 int gdb_own_page(struct vmspace *, vaddr_t, paddr_t *);
-bool gdb_kernel_text(vaddr_t); /* kernel code, breakpoints allowed */
-bool gdb_memory_wants(void); /* the pool of pages is not full */
+bool gdb_kernel_text(vaddr_t);       /* kernel code, breakpoints allowed */
+bool gdb_memory_wants(void);         /* the pool of pages is not full */
 bool gdb_memory_give(struct page *); /* false: it is full. => world_lock */
 
 /* ---- gdb_break.c ---- */
@@ -124,18 +125,23 @@ extern struct gdb_session {
 	struct gdb_id ss_general;  /* of H g */
 	enum debug_cause ss_cause; /* of this stop */
 	uintptr_t ss_arg;
-	struct lwp *ss_lwp; /* LWP that stopped */
-	bool ss_running;    /* gdb waits for a stop reply */
+	struct lwp *ss_lwp;          /* LWP that stopped */
+	bool ss_running;             /* gdb waits for a stop reply */
 	bool ss_swbreak, ss_hwbreak; /* gdb knows these stop reasons */
-	bool ss_fresh;      /* nothing ran since gdb came: `?` shows the kernel first */
-	bool ss_select;     /* only processes that gdb has asked for are listed */
-	bool ss_noack;      /* it wants no more acks */
-	bool ss_wait;       /* option gdb=wait */
+	bool ss_fresh;               /* nothing ran since gdb came: `?` shows the kernel first */
+	bool ss_select;              /* only processes that gdb has asked for are listed */
+	bool ss_noack;               /* it wants no more acks */
+	bool ss_wait;                /* option gdb=wait */
 } gdb_session;
 
 /* Path of the kernel's ELF file on gdb's machine, from tools/run; "" = not told. */
 #define GDB_FILE_MAX 512
 extern char gdb_kernel_file[GDB_FILE_MAX];
+
+/* ---- gdb_register.c: g G p P ---- */
+
+void gdb_read_registers(const char *packet);
+void gdb_write_registers(const char *packet);
 
 /* ---- gdb_query.c ---- */
 

@@ -13,11 +13,11 @@
 
 enum gdb_event {
 	GDB_NOTHING,
-	GDB_ACK,   /* '+' */
-	GDB_NAK,   /* '-' */
-	GDB_BREAK, /* ^C outside of a packet */
+	GDB_ACK,    /* '+' */
+	GDB_NAK,    /* '-' */
+	GDB_BREAK,  /* ^C outside of a packet */
 	GDB_PACKET, /* a whole packet with the right checksum */
-	GDB_BAD    /* a packet that is too long or has a wrong checksum */
+	GDB_BAD     /* a packet that is too long or has a wrong checksum */
 };
 
 struct gdb_rx {

@@ -121,8 +121,8 @@ transfer(const char *p)
 		if (strncmp(p, documents[i].name, n) != 0)
 			continue;
 		at = strchr(annex, ':');
-		if (at == NULL || (at++, !gdb_get_number(&at, &offset)) || !gdb_get_char(&at, ',') ||
-		    !gdb_get_number(&at, &length) || *at != '\0') {
+		if (at == NULL || (at++, !gdb_get_number(&at, &offset)) ||
+		    !gdb_get_char(&at, ',') || !gdb_get_number(&at, &length) || *at != '\0') {
 			gdb_reply_error(EINVAL);
 			return;
 		}
@@ -182,7 +182,8 @@ extra_info(const char *p)
 	const struct lwp *l;
 	char text[96];
 
-	if (!gdb_get_id(&p, &id) || *p != '\0' || id.id_tid <= 0 || (l = gdb_find_lwp(&id)) == NULL) {
+	if (!gdb_get_id(&p, &id) || *p != '\0' || id.id_tid <= 0 ||
+	    (l = gdb_find_lwp(&id)) == NULL) {
 		gdb_reply_error(ESRCH);
 		return;
 	}
@@ -248,8 +249,9 @@ supported(const char *list)
 	gdb_session.ss_hwbreak = has_feature(list, "hwbreak+");
 	snprintf(size, sizeof(size), "PacketSize=%x;", GDB_PACKET_MAX);
 	gdb_put(&gdb_tx, size);
-	gdb_put(&gdb_tx, "multiprocess+;QStartNoAckMode+;qXfer:features:read+;qXfer:threads:read+;"
-			 "vContSupported+;swbreak+;hwbreak+");
+	gdb_put(&gdb_tx,
+	    "multiprocess+;QStartNoAckMode+;qXfer:features:read+;qXfer:threads:read+;"
+	    "vContSupported+;swbreak+;hwbreak+");
 	if (gdb_kernel_file[0] != '\0')
 		gdb_put(&gdb_tx, ";qXfer:exec-file:read+");
 }
@@ -279,7 +281,8 @@ gdb_query(const char *p, size_t len)
 		thread_info(p[1] == 'f');
 	} else if (strcmp(p, "qC") == 0) {
 		gdb_put(&gdb_tx, "QC");
-		gdb_put_id(&gdb_tx, gdb_session.ss_fresh && gdb_session.ss_cause == DEBUG_INTR
+		gdb_put_id(&gdb_tx,
+		    gdb_session.ss_fresh && gdb_session.ss_cause == DEBUG_INTR
 			? &lwp0
 			: gdb_session.ss_lwp);
 	} else if (after(p, "qAttached") != NULL) {

@@ -31,12 +31,12 @@ extern const char __stub_start[], __nobreak_end[]; /* linker script */
 struct debug_cpu debug_cpus[MAXCPUS];
 struct lwp *debug_step_lwp;
 
-static uint32_t world_word;   /* (a) world_lock */
-static cpuset_t hold_set;     /* world_lock to change: CPUs that shall be parked */
-static uint32_t owner;        /* world_lock to change: the owner's index + 1, 0 = the world runs */
-static uint32_t watcher;      /* world_lock to change: index + 1 */
-static nsec_t hold_until;     /* world_lock: all are let go then; 0 = never */
-static cpuset_t lost_set;     /* owner only: CPUs that did not stop */
+static uint32_t world_word; /* (a) world_lock */
+static cpuset_t hold_set;   /* world_lock to change: CPUs that shall be parked */
+static uint32_t owner;      /* world_lock to change: the owner's index + 1, 0 = the world runs */
+static uint32_t watcher;    /* world_lock to change: index + 1 */
+static nsec_t hold_until;   /* world_lock: all are let go then; 0 = never */
+static cpuset_t lost_set;   /* owner only: CPUs that did not stop */
 
 static void
 world_lock(void)
@@ -119,7 +119,8 @@ enter(struct debug_cpu *dc, struct trapframe *tf)
 	compiler_barrier();
 	arch_debug_save();
 	/* On its way out of the stub it was not yet anywhere else. */
-	if (arch_frame_pc(tf) >= (uintptr_t)__stub_start && arch_frame_pc(tf) < (uintptr_t)__nobreak_end)
+	if (arch_frame_pc(tf) >= (uintptr_t)__stub_start &&
+	    arch_frame_pc(tf) < (uintptr_t)__nobreak_end)
 		tf = dc->dc_last;
 	dc->dc_last = tf;
 	atomic_store_release(&dc->dc_frame, tf);
@@ -224,9 +225,8 @@ debug_cpu_of(const struct lwp *l)
 {
 	struct cpu *ci;
 
-	for_each_cpu(ci)
-		if (ci->ci_curlwp == l && atomic_load_acquire(&debug_cpus[ci->ci_index].dc_frame) != NULL)
-			return ci;
+	for_each_cpu(ci) if (ci->ci_curlwp == l &&
+	    atomic_load_acquire(&debug_cpus[ci->ci_index].dc_frame) != NULL) return ci;
 	return NULL;
 }
 
@@ -237,7 +237,7 @@ let_go(struct cpu *self, const struct debug_resume *r)
 	cpuset_t others = atomic_load_relaxed(&cpu_online_set) & ~CPU_BIT(self) & ~lost_set;
 	cpuset_t held = (others | CPU_BIT(self)) & ~r->dr_run;
 	cpuset_t late;
-	uint32_t left[MAXCPUS];
+	uint32_t left[MAXCPUS] = { 0 };
 
 	for (cpuset_t s = others & ~held; s != 0; s &= s - 1) {
 		unsigned i = (unsigned)__builtin_ctzll(s);

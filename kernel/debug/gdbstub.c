@@ -19,11 +19,10 @@
 #include <kernel/string.h>
 #include <kernel/vm.h>
 
-#define GDB_SIGINT     2
-#define GDB_SIGTRAP    5
-#define GDB_SIGABRT    6
-#define STATUS_KILLED  137
-#define REGISTER_BYTES 16 /* the largest */
+#define GDB_SIGINT    2
+#define GDB_SIGTRAP   5
+#define GDB_SIGABRT   6
+#define STATUS_KILLED 137
 
 bool debug_on, debug_attached;
 struct gdb_session gdb_session;
@@ -163,115 +162,6 @@ report_lost(void)
 	}
 }
 
-/* ---- registers ---- */
-
-static struct lwp *
-selected(void)
-{
-	return gdb_find_lwp(&gdb_session.ss_general);
-}
-
-static void
-put_register(const struct lwp *l, unsigned n)
-{
-	uint8_t value[REGISTER_BYTES];
-	int size = arch_debug_getreg(l, debug_cpu_of(l), n, value);
-
-	if (size > 0)
-		gdb_put_hex(&gdb_tx, value, (size_t)size);
-	else
-		for (; size < 0; size++)
-			gdb_put(&gdb_tx, "xx");
-}
-
-static void
-read_registers(const char *p)
-{
-	const struct lwp *l = selected();
-	uint64_t n = 0;
-
-	if (l == NULL || (*p == 'p' && (p++, !gdb_get_number(&p, &n) || n >= ARCH_DEBUG_REGS))) {
-		gdb_reply_error(EINVAL);
-		return;
-	}
-	gdb_tx_clear(&gdb_tx);
-	if (p[0] != 'g') {
-		put_register(l, (unsigned)n);
-		return;
-	}
-	for (unsigned i = 0; i < ARCH_DEBUG_REGS; i++)
-		put_register(l, i);
-}
-
-/* Takes a register's digits; *skip: they are 'x', its value is not known. */
-static bool
-get_value(const char **p, uint8_t *value, int size, bool *skip)
-{
-	*skip = **p == 'x';
-	if (!*skip)
-		return gdb_get_hex(p, value, (size_t)size);
-	for (int i = 0; i < 2 * size; i++)
-		if (!gdb_get_char(p, 'x'))
-			return false;
-	return true;
-}
-
-/* G: all that differ; those that cannot be written must be as they are. */
-static int
-write_all(struct lwp *l, const struct cpu *ci, const char *p, bool check)
-{
-	uint8_t was[REGISTER_BYTES], now[REGISTER_BYTES];
-	bool skip;
-
-	for (unsigned n = 0; n < ARCH_DEBUG_REGS && *p != '\0'; n++) {
-		int size = arch_debug_getreg(l, ci, n, was), known = size > 0;
-		int error;
-
-		size = known ? size : -size;
-		if (!get_value(&p, now, size, &skip))
-			return -EINVAL;
-		if (check || skip || !known || memcmp(was, now, (size_t)size) == 0)
-			continue;
-		if ((error = arch_debug_setreg(l, ci, n, now)) != 0)
-			return error;
-	}
-	return 0;
-}
-
-static void
-write_registers(const char *p)
-{
-	struct lwp *l = selected();
-	const struct cpu *ci = l != NULL ? debug_cpu_of(l) : NULL;
-	uint8_t value[REGISTER_BYTES];
-	uint64_t n;
-	bool skip = true;
-	int size, error;
-
-	if (l == NULL) {
-		error = -ESRCH;
-	} else if (*p == 'G') {
-		error = write_all(l, ci, p + 1, true);
-		if (error == 0)
-			error = write_all(l, ci, p + 1, false);
-	} else {
-		p++;
-		if (!gdb_get_number(&p, &n) || n >= ARCH_DEBUG_REGS || !gdb_get_char(&p, '=')) {
-			error = -EINVAL;
-		} else {
-			size = arch_debug_getreg(l, ci, (unsigned)n, value);
-			if (!get_value(&p, value, size > 0 ? size : -size, &skip) || *p != '\0')
-				error = -EINVAL;
-			else
-				error = skip ? 0 : arch_debug_setreg(l, ci, (unsigned)n, value);
-		}
-	}
-	if (error != 0)
-		gdb_reply_error(error);
-	else
-		gdb_reply_ok();
-}
-
 /* ---- memory ---- */
 
 static const struct proc *
@@ -281,7 +171,7 @@ selected_proc(void)
 
 	if (gdb_session.ss_general.id_pid > 0)
 		return gdb_find_proc(gdb_session.ss_general.id_pid);
-	l = selected();
+	l = gdb_find_lwp(&gdb_session.ss_general);
 	return l != NULL ? l->l_proc : NULL;
 }
 
@@ -345,7 +235,8 @@ breakpoint(const char *p)
 {
 	bool insert = *p++ == 'Z';
 	const struct proc *proc = selected_proc();
-	const struct vmspace *vm = proc != NULL && proc->p_vmspace != &vmspace_kernel ? proc->p_vmspace : NULL;
+	const struct vmspace *vm =
+	    proc != NULL && proc->p_vmspace != &vmspace_kernel ? proc->p_vmspace : NULL;
 	uint64_t type, addr, kind;
 	int error;
 
@@ -385,7 +276,8 @@ select_thread(const char *p)
 	}
 	if (what == 'g') {
 		/* Any thread will do: the one that stopped, if it can be. */
-		if (id.id_tid <= 0 && (id.id_pid <= 0 || id.id_pid == gdb_pid(gdb_session.ss_lwp->l_proc))) {
+		if (id.id_tid <= 0 &&
+		    (id.id_pid <= 0 || id.id_pid == gdb_pid(gdb_session.ss_lwp->l_proc))) {
 			id.id_pid = gdb_pid(gdb_session.ss_lwp->l_proc);
 			id.id_tid = gdb_tid(gdb_session.ss_lwp);
 		} else if (id.id_pid != GDB_KERNEL_PID && gdb_find_lwp(&id) == NULL &&
@@ -546,11 +438,11 @@ command(char *p, size_t len, struct debug_resume *r)
 		break;
 	case 'g':
 	case 'p':
-		read_registers(p);
+		gdb_read_registers(p);
 		break;
 	case 'G':
 	case 'P':
-		write_registers(p);
+		gdb_write_registers(p);
 		break;
 	case 'm':
 		read_memory(p);

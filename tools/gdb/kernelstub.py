@@ -74,9 +74,9 @@ class DetachKernel(gdb.Command):
         super().__init__("kdetach", gdb.COMMAND_RUNNING)
 
     def invoke(self, argument, from_tty):
-        inferiors = sorted((i.pid == KERNEL_PID, i.num) for i in gdb.inferiors() if i.pid)
-        for _, number in inferiors:         # the kernel last: it goes on then
-            gdb.execute("detach inferiors %d" % number, to_string=True)
+        # Process by process, gdb would resume some between.
+        _packet("D;%x" % KERNEL_PID)
+        gdb.execute("disconnect", to_string=True)
 
 
 def _before_prompt():

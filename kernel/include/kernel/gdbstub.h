@@ -28,10 +28,10 @@ enum debug_cause {
 	DEBUG_PANIC
 };
 
-extern bool debug_on;             /* constant after boot: there is a stub */
-extern bool debug_attached;       /* (a) a gdb is there */
+extern bool debug_on;              /* constant after boot: there is a stub */
+extern bool debug_attached;        /* (a) a gdb is there */
 extern struct lwp *debug_step_lwp; /* (a) LWP that does one step for gdb, or NULL */
-extern uint32_t debug_nubreaks;   /* (a) breakpoints in user memory */
+extern uint32_t debug_nubreaks;    /* (a) breakpoints in user memory */
 
 /* Opens the port, starts listening; with gdb=wait does not return before a gdb said so. => boot, interrupts on */
 void debug_init(void);

@@ -94,13 +94,16 @@ test_parsers(void)
 	CHECK(number("0", 0, "") && number("1f,2", 0x1f, ",2") && number("ABCd", 0xabcd, ""));
 	CHECK(number("ffffffffffffffff", UINT64_MAX, ""));
 	CHECK(no_number("") && no_number(",") && no_number("10000000000000000"));
-	CHECK(id("p1.2", 1, 2) && id("pa.-1", 10, GDB_ID_ALL) && id("p-1.-1", GDB_ID_ALL, GDB_ID_ALL));
-	CHECK(id("p5", 5, GDB_ID_ALL) && id("7", GDB_ID_ANY, 7) && id("-1", GDB_ID_ANY, GDB_ID_ALL));
+	CHECK(id("p1.2", 1, 2) && id("pa.-1", 10, GDB_ID_ALL) &&
+	    id("p-1.-1", GDB_ID_ALL, GDB_ID_ALL));
+	CHECK(
+	    id("p5", 5, GDB_ID_ALL) && id("7", GDB_ID_ANY, 7) && id("-1", GDB_ID_ANY, GDB_ID_ALL));
 	CHECK(id("p0.0", GDB_ID_ANY, GDB_ID_ANY));
-	CHECK(no_id("") && no_id("p") && no_id("p.1") && no_id("p1.") && no_id("-2") && no_id("p1.2x") &&
-	    no_id("80000000") && no_id("p1.-"));
+	CHECK(no_id("") && no_id("p") && no_id("p.1") && no_id("p1.") && no_id("-2") &&
+	    no_id("p1.2x") && no_id("80000000") && no_id("p1.-"));
 	p = "00ff7Fzz";
-	CHECK(gdb_get_hex(&p, bytes, 3) && memcmp(bytes, "\000\377\177", 3) == 0 && strcmp(p, "zz") == 0);
+	CHECK(gdb_get_hex(&p, bytes, 3) && memcmp(bytes, "\000\377\177", 3) == 0 &&
+	    strcmp(p, "zz") == 0);
 	p = "00f";
 	CHECK(!gdb_get_hex(&p, bytes, 2));
 	CHECK(gdb_unescape(escaped, 6) == 4 && memcmp(escaped, "a#}b", 4) == 0);

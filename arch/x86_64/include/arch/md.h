@@ -113,7 +113,7 @@ void syscall_entry(void);
 void lwp_trampoline(void);
 extern const char debug_halt_end[];
 void gdb_unblock_nmi(void); /* gdbstep.asm */
-void gdb_step_thunk(void); /* gdbstep.asm: where an LWP that gdb steps is switched in */
+void gdb_step_thunk(void);  /* gdbstep.asm: where an LWP that gdb steps is switched in */
 
 /* ---- start.c, smp.c; called by boot/ ---- */
 
