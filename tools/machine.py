@@ -188,7 +188,7 @@ class Machine:
                 command += ["-fw_cfg", "name=opt/threadbare/%s,file=%s"
                             % (name, self._file(name, data).replace(",", ",,"))]
         if config.gdb_serial is not None:
-            command += ["-chardev", "socket,id=gdb,host=127.0.0.1,port=%d,server=on,wait=off"
+            command += ["-chardev", "socket,id=gdb,host=127.0.0.1,port=%d,server=on,wait=off,nodelay=on"
                         % config.gdb_serial, "-serial", "chardev:gdb"]
         if config.gdb is not None:
             command += ["-gdb", "tcp:127.0.0.1:%d" % config.gdb, "-S"]
