@@ -11,6 +11,7 @@
 #include <kernel/exec.h>
 #include <kernel/file.h>
 #include <kernel/futex.h>
+#include <kernel/gdbstub.h>
 #include <kernel/idtable.h>
 #include <kernel/kmem.h>
 #include <kernel/log.h>
@@ -296,6 +297,7 @@ kernel_main(struct bootinfo *bi)
 	signal_init();
 	futex_init();
 	arch_intr_enable();
+	debug_init();
 	arch_start_cpus();
 	kprintf("threadbare: %u CPU%s, %zu MiB\n", ncpu, ncpu == 1 ? "" : "s",
 	    pmem_total() >> (20 - PAGE_SHIFT));

@@ -69,6 +69,7 @@ struct pgrp {
  * struct proc, field locks:
  *   (x) proc_lock      (p) p_lock       (c) constant while not IDL
  *   (a) atomic         (o) one LWP (single-threaded moment: birth, exit, exec)
+ *   (g) the gdb stub, with the world stopped
  */
 struct proc {
 	struct mutex p_lock;
@@ -124,6 +125,7 @@ struct proc {
 	char p_comm[PROC_NAMELEN]; /* (p) */
 	uintptr_t p_stack_top;     /* (o) */
 	uint32_t p_uid, p_gid;     /* (p) real and effective: one user for now */
+	bool p_shown;              /* (g) gdb has been told of it */
 };
 
 extern const char *const proc_state_name[];
