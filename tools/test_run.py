@@ -47,7 +47,10 @@ main(int argc, char **argv)
 		printf("%s\n", getenv(argv[2]) != NULL ? getenv(argv[2]) : "(none)");
 	else if (strcmp(mode, "stdin") == 0)
 		copy(0);
-	else if (strcmp(mode, "file") == 0)
+	else if (strcmp(mode, "slow") == 0) {
+		usleep(500000);	/* the sender is far ahead */
+		copy(0);
+	} else if (strcmp(mode, "file") == 0)
 		copy(open(argv[2], O_RDONLY));
 	else if (strcmp(mode, "flood") == 0)
 		for (int i = 0; i < 8000; i++)
@@ -156,6 +159,10 @@ class RunTest(unittest.TestCase):
         text = b"".join(b"line %d\n" % i for i in range(500))
         path = self.write("input", text)
         self.check(self.run_program("stdin", options=("--stdin", path)), 0, text)
+
+    def test_stdin_pipe_is_not_overrun(self):
+        text = b"".join(b"line %d\n" % i for i in range(4000))
+        self.check(self.run_program("slow", stdin=text), 0, text)
 
     def test_stdin_pipe(self):
         self.check(self.run_program("stdin", stdin=b"one\ntwo"), 0, b"one\ntwo")

@@ -22,6 +22,7 @@
 
 static bool serial_present;   /* constant after serial_init() */
 static uint32_t serial_owner; /* (a) holder's CPU index + 1, 0 = free */
+static uint32_t serial_wanted; /* (a) how often somebody wanted the FIFO drained since it was last empty */
 static bool serial_break;     /* under serial_owner: a break was seen, its byte not yet */
 
 bool
@@ -151,20 +152,52 @@ take_byte(bool *brk)
 	return c;
 }
 
-/* => interrupts off */
-void
-serial_intr(void)
+static void
+drain(void)
 {
 	bool brk;
 	int c;
 
 	(void)inb(COM1 + REG_IIR);
-	while ((c = take_byte(&brk)) >= 0 || brk) {
+	while (console_input_room() && ((c = take_byte(&brk)) >= 0 || brk)) {
 		if (brk)
 			console_break();
 		else
 			console_input((char)c);
 	}
+}
+
+/*
+ * Only one CPU drains, so that bytes keep their order; who comes meanwhile has it look once more. What the
+ * console has no room for stays in the FIFO, the sender waits, and there is no further interrupt: the console
+ * calls arch_console_resume() when there is room.
+ * => interrupts off
+ */
+void
+serial_intr(void)
+{
+	uint32_t seen = atomic_add(&serial_wanted, 1) + 1;
+
+	if (seen != 1)
+		return;
+	for (;;) {
+		uint32_t expected = seen;
+
+		drain();
+		if (atomic_cas(&serial_wanted, &expected, 0))
+			return;
+		seen = expected;
+	}
+}
+
+void
+arch_console_resume(void)
+{
+	bool on = arch_intr_disable();
+
+	if (serial_present)
+		serial_intr();
+	arch_intr_restore(on);
 }
 
 /* For the monitor, to which a break is no news. => interrupts off, others stopped */

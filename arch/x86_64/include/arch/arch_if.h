@@ -204,6 +204,8 @@ int arch_try(void (*fn)(void *), void *arg);
 void arch_log_putc(char);                      /* log device (debug console); any context */
 void arch_console_write(const char *, size_t); /* COM1, polled; caller serialises */
 void arch_console_intr_enable(void); /* then console_input(c) is the upcall per character */
+/* console_input_room() has said no and would say yes now. => interrupts on or off, no lock that console_input takes */
+void arch_console_resume(void);
 int arch_console_getc(void);   /* polled; -1 = nothing came => others stopped, interrupts off */
 void arch_console_flush(void); /* waits until the last bit is on the wire */
 /* fw_cfg: returns size or -ENOENT; arch_fwcfg_read copies the whole item. */
@@ -270,6 +272,7 @@ void sched_ipi(void);
 void cpu_call_ipi(void);
 void cpu_nmi(struct trapframe *);
 void console_input(char);
+bool console_input_room(void); /* asked before each character */
 void console_break(void); /* a break on the console's line; interrupts off, no lock held */
 void lwp_startup(struct lwp *prev); /* first thing on a new stack; ends the switch */
 /* args: the six argument registers in ABI order, inside the frame. Returns the result register's value. */
