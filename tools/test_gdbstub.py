@@ -5,6 +5,7 @@ Each test boots a machine with tools/run --gdb=kernel, runs a script inside gdb
 and looks at what that printed. docs/gdbstub.md.
 """
 
+import itertools
 import os
 import random
 import shutil
@@ -208,8 +209,10 @@ class StubTest(unittest.TestCase):
             guest.finish()
 
     def test_watch(self):
-        """A watchpoint stops whichever CPU writes."""
-        for smp, guest in self.guests(["/test/storm_fork", "100"], "gdb=wait"):
+        """A watchpoint stops whichever CPU writes: here those that go idle."""
+        for smp, guest in itertools.chain(
+                self.guests([self.program, "sleepers", "2"], "gdb=wait", cpus=(1,)),
+                self.guests(["/test/storm_fork", "100"], "gdb=wait", cpus=(4,))):
             said = guest.gdb("""
                 w = gdb.Breakpoint("sched_idle_set", gdb.BP_WATCHPOINT, gdb.WP_WRITE)
                 say("hardware", "hw" in run("info breakpoints"))

@@ -123,8 +123,11 @@ class RunTest(unittest.TestCase):
             self.check(self.run_program("exit", str(status)), status, b"")
 
     def test_killed(self):
-        self.check(self.run_program("signal", "9"), 128 + 9)
-        self.check(self.run_program("fault"), 128 + 11)
+        for number, words in ((9, ("signal", "9")), (15, ("signal", "15")), (11, ("fault",))):
+            log = self.path("log")
+            self.check(self.run_program(*words, options=("--log", log)), 128 + number)
+            with open(log, encoding="ascii") as file:
+                self.assertNotIn("leak:", file.read(), words)
 
     def test_arguments(self):
         words = ["args", "", "a b", "x'y", 'say "hi"', "-v", "--", "k=v,w", "\u00e4"]

@@ -189,6 +189,8 @@ init_exited(struct proc *p)
 	mutex_unlock(&proc_lock);
 	mutex_lock(&p->p_lock);
 	sigacts_default(p, SIGCHLD); /* orphans become zombies, and ours to wait for */
+	sigpend_drop(&p->p_sigpend);
+	sig_lwp_exit(curlwp());
 	mutex_unlock(&p->p_lock);
 	proc_collect_all(p);
 
