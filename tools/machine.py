@@ -51,6 +51,10 @@ class Config:
     """What a machine is to be: see Machine._command for each field's use."""
 
     interactive = False         # the console is a person's terminal
+    keep_memory = False         # Machine.memory can be read after the run
+    gdb = None                  # port of QEMU's gdb stub
+    gdb_serial = None           # port of the second serial line, for the kernel's stub
+    gdb_file = None
 
     def __init__(self, **fields):
         self.__dict__.update(fields)

@@ -122,6 +122,12 @@ class RunTest(unittest.TestCase):
         for status in (0, 1, 125):
             self.check(self.run_program("exit", str(status)), status, b"")
 
+    def test_profile(self):
+        done = subprocess.run([os.path.join(TOP, "tools/profile"), "/bench/steps", "futex"],
+                              stdout=subprocess.PIPE, check=False)
+        self.assertEqual(done.returncode, 0)
+        self.assertIn(b"mi_switch", done.stdout)
+
     def test_killed(self):
         for number, words in ((9, ("signal", "9")), (15, ("signal", "15")), (11, ("fault",))):
             log = self.path("log")
