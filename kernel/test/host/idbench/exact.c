@@ -13,7 +13,7 @@
 
 #define SAMPLES      100
 #define GROW_STEPS   10000 /* the largest growth that is followed step by step */
-#define REUSE_LIVE   20
+#define FEW          20    /* live ids */
 #define REUSE_ALLOCS 2500000
 
 static uint32_t most = 1000000;
@@ -201,16 +201,16 @@ byte_rows(const struct design *d, uint32_t number)
 	crowd_destroy(&c);
 }
 
-/* After how many allocations an id came back, at the least, with few threads that come and go. */
+/* After how many allocations an id came back, at the least, beside so many threads. */
 static void
-reuse_rows(const struct design *d, bool processes)
+reuse_rows(const struct design *d, uint32_t live, bool processes)
 {
 	static uint32_t last[1u << 28 >> 6]; /* by id */
 	uint32_t nearest = UINT32_MAX;
 	struct object *o;
 	struct crowd c;
 
-	crowd_make(&c, d, REUSE_LIVE);
+	crowd_make(&c, d, live);
 	memset(last, 0, sizeof(last));
 	for (uint32_t n = 1; n <= REUSE_ALLOCS; n++) {
 		uint32_t id;
@@ -232,8 +232,8 @@ reuse_rows(const struct design *d, bool processes)
 			nearest = n - last[id];
 		last[id] = n;
 	}
-	printf("reuse-%s-%s %u ids %d\n", processes ? "process" : "thread", d->d_name, nearest,
-	    REUSE_ALLOCS);
+	printf("reuse-%s-%u-%s %u ids %d\n", processes ? "process" : "thread", live, d->d_name,
+	    nearest, REUSE_ALLOCS);
 	crowd_destroy(&c);
 }
 
@@ -256,8 +256,14 @@ work(void)
 		}
 	if (steps && most > 10000) {
 		for (int i = 0; i < 4; i++)
-			reuse_rows(designs[i / 2], i % 2 != 0);
-		reuse_rows(&design_bitmap_random, true);
+			reuse_rows(designs[i / 2], FEW, i % 2 != 0);
+		reuse_rows(&design_bitmap_random, FEW, true);
+		/* As many as a table of a power of two holds before it grows, and half as many. */
+		for (uint32_t size = 128; size <= 65536; size *= 16) {
+			reuse_rows(&design_table, size / 2 + 1, true);
+			reuse_rows(&design_table, size - 4, true);
+			reuse_rows(&design_bitmap, size - 4, true);
+		}
 	}
 	return 0;
 }

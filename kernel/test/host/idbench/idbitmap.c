@@ -145,11 +145,13 @@ idhash_init(struct idhash *h, uint32_t buckets)
 
 	*h = (struct idhash){ .ih_mask = buckets - 1, .ih_lockmask = locks - 1 };
 	h->ih_bucket = calloc(buckets, sizeof(struct idnode *));
-	h->ih_lock = calloc(locks, sizeof(struct hostlock));
+	h->ih_lock = aligned_alloc(64, (locks * sizeof(struct idhash_lock) + 63) & ~(size_t)63);
 	if (h->ih_bucket == NULL || h->ih_lock == NULL) {
 		idhash_fini(h);
 		return -1;
 	}
+	for (uint32_t i = 0; i < locks; i++)
+		h->ih_lock[i] = (struct idhash_lock){ 0 };
 	return 0;
 }
 
@@ -163,7 +165,7 @@ idhash_fini(struct idhash *h)
 static struct hostlock *
 lock_of(const struct idhash *h, int32_t id)
 {
-	return &h->ih_lock[(uint32_t)id & h->ih_lockmask];
+	return &h->ih_lock[(uint32_t)id & h->ih_lockmask].hl_lock;
 }
 
 static void
@@ -237,7 +239,7 @@ idhash_check(const struct idhash *h, uint32_t members)
 				return "the hash has more members than there are ids";
 		}
 	for (uint32_t i = 0; i <= h->ih_lockmask; i++)
-		if (h->ih_lock[i].hl_word != 0)
+		if (h->ih_lock[i].hl_lock.hl_word != 0)
 			return "a lock was not given back";
 	return n == members ? NULL : "the hash has fewer members than there are ids";
 }
@@ -245,6 +247,6 @@ idhash_check(const struct idhash *h, uint32_t members)
 size_t
 idhash_bytes(const struct idhash *h)
 {
-	/* The kernel's lock is four words; here it is half of one. */
-	return (h->ih_mask + 1) * sizeof(struct idnode *) + (h->ih_lockmask + 1) * 32;
+	return (h->ih_mask + 1) * sizeof(struct idnode *) +
+	    (h->ih_lockmask + 1) * sizeof(struct idhash_lock);
 }

@@ -20,9 +20,14 @@ struct idbitmap {
 	uint64_t *ib_map[IDB_MAPS]; /* those of no use are NULL */
 };
 
+/* Four words, as the kernel's: two locks share a cache line. */
+struct idhash_lock {
+	struct hostlock hl_lock;
+} __attribute__((aligned(32)));
+
 struct idhash {
 	struct idnode **ih_bucket;
-	struct hostlock *ih_lock; /* lock i guards the buckets whose number ends in i */
+	struct idhash_lock *ih_lock; /* lock i guards the buckets whose number ends in i */
 	uint32_t ih_mask, ih_lockmask;
 };
 

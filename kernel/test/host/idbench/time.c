@@ -17,8 +17,9 @@
 
 #define BATCHES 31
 #define BATCH   2000
-#define RING    8192   /* ids that a thread of two looks up in turn */
-#define LOOKUPS 200000 /* of a thread, in a batch of two threads */
+#define TRIES   2000  /* to find batches in which two threads ran together */
+#define RING    8192  /* ids that a thread of two looks up in turn */
+#define LOOKUPS 50000 /* of a thread, in a batch of two threads */
 
 static const struct design *const designs[] = { &design_table, &design_bitmap,
 	&design_bitmap_wide };
@@ -26,12 +27,18 @@ static int64_t sample[BATCHES];
 static struct object *volatile found;
 
 static int64_t
-now(void)
+time_of(clockid_t clock)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	clock_gettime(clock, &ts);
 	return ts.tv_sec * 1000000000ll + ts.tv_nsec;
+}
+
+static int64_t
+now(void)
+{
+	return time_of(CLOCK_MONOTONIC);
 }
 
 static int
@@ -137,9 +144,9 @@ struct pair {
 	atomic_int p_ready, p_stop;
 	int32_t p_ids[2][RING];
 	struct object *(*p_find)(void *, int32_t);
-	bool p_churn; /* the second thread makes and frees ids */
-	bool p_alone; /* there is no second thread */
-	int64_t p_start[2], p_end[2];
+	bool p_churn;                           /* the second thread makes and frees ids */
+	bool p_alone;                           /* there is no second thread */
+	int64_t p_start[2], p_end[2], p_cpu[2]; /* the last: time on a CPU */
 };
 
 static int cpu[2]; /* where the threads run */
@@ -181,6 +188,7 @@ run_batch(struct pair *p, int me)
 		while (atomic_load(&p->p_ready) % 2 != 0)
 			; /* both are on a CPU now */
 	}
+	p->p_cpu[me] = -time_of(CLOCK_THREAD_CPUTIME_ID);
 	p->p_start[me] = now();
 	if (me == 1 && p->p_churn) {
 		struct object *o = &c->c_object[c->c_number];
@@ -194,17 +202,25 @@ run_batch(struct pair *p, int me)
 			found = p->p_find(c->c_space, p->p_ids[me][i % RING]);
 	}
 	p->p_end[me] = now();
+	p->p_cpu[me] += time_of(CLOCK_THREAD_CPUTIME_ID);
 	if (me == 0)
 		atomic_store(&p->p_stop, 1);
 }
 
-/* Was neither of the two kept off its CPU for long? */
+/* Did both begin at once, and was neither kept off its CPU? */
 static bool
 together(const struct pair *p)
 {
-	int64_t first = p->p_end[0] - p->p_start[0], second = p->p_end[1] - p->p_start[1];
+	int64_t late = p->p_start[1] - p->p_start[0];
 
-	return p->p_alone || (first < second * 5 / 4 && second < first * 5 / 4);
+	for (int i = 0; i < (p->p_alone ? 1 : 2); i++) {
+		int64_t wall = p->p_end[i] - p->p_start[i];
+
+		if (p->p_cpu[i] * 20 < wall * 19 ||
+		    (!p->p_alone && (late > wall / 20 || -late > wall / 20)))
+			return false;
+	}
+	return true;
 }
 
 static void *
@@ -237,7 +253,7 @@ time_pair(struct crowd *c, const char *name, struct object *(*find)(void *, int3
 	pthread_barrier_init(&p->p_barrier, NULL, 2);
 	if (!alone && pthread_create(&second, NULL, second_thread, p) != 0)
 		die("pthread_create");
-	for (int tries = 0; good < BATCHES && tries < 10 * BATCHES; tries++) {
+	for (int tries = 0; good < BATCHES && tries < TRIES; tries++) {
 		int32_t same = c->c_object[crowd_random(c, c->c_number)].o_id;
 
 		for (int i = 0; i < 2 * RING; i++)
