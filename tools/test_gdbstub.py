@@ -193,6 +193,25 @@ class StubTest(unittest.TestCase):
             self.assertEqual(said, ["cpus %d" % smp, "step mi_switch True", "locked True"])
             guest.finish(output="loops")
 
+    def test_break_in_trace_point(self):
+        """The trace changes text in which gdb has breakpoints, and they survive it."""
+        for _, guest in self.guests(["/test/trace"], "gdb=wait", cpus=(2,)):
+            said = guest.gdb("""
+                first = gdb.parse_and_eval("(struct branch_site *)&__start_set_branches")
+                last = gdb.parse_and_eval("(struct branch_site *)&__stop_set_branches")
+                rare = [int(first[i]["bs_site"]) for i in range(int(last - first))
+                        if int(first[i]["bs_key"]) == value("(int)TRC_ALLOC")]
+                for site in rare: run("break *%#x" % site)
+                run("tbreak arch_branches_set")
+                run("continue")
+                run("tbreak arch_branches_set")
+                run("continue")
+                say(len(rare) > 0, "set")
+                leave()
+            """)
+            self.assertEqual(said, ["True set"])
+            guest.finish()
+
     def test_break_start(self):
         """Breakpoints set before the other CPUs start hold there, too."""
         for _, guest in self.guests(["/bin/true"], "gdb=wait", cpus=(4,)):

@@ -180,6 +180,24 @@ debug_break_drop(vaddr_t addr)
 			*(uint8_t *)arch_phys_to_virt(b->b_pa) = b->b_saved;
 }
 
+void
+debug_text_change(bool begin)
+{
+	for (struct swbreak *b = breaks; b < breaks + NBREAKS; b++) {
+		uint8_t *byte;
+
+		if (!b->b_used || !b->b_planted || b->b_proc != NULL)
+			continue;
+		byte = arch_phys_to_virt(b->b_pa);
+		if (begin)
+			*byte = b->b_saved;
+		else {
+			b->b_saved = *byte;
+			*byte = ARCH_BREAK_INSN;
+		}
+	}
+}
+
 /* ---- hooks of the memory code ---- */
 
 static int

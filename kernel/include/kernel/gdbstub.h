@@ -62,6 +62,12 @@ bool debug_break_at(const struct vmspace *vm, vaddr_t);
 /* The stub itself has run into one in kernel text: out with it, until the world goes on. */
 void debug_break_drop(vaddr_t);
 
+/*
+ * Takes the breakpoints in kernel text out before the text is changed, and puts them in afterwards.
+ * => interrupts off, other CPUs parked
+ */
+void debug_text_change(bool begin);
+
 /* ---- called by the memory code, only while debug_nubreaks != 0 ---- */
 
 /* Takes breakpoints out of a child's copy. 0 or -ENOMEM. => nobody else knows `child` */
