@@ -15,7 +15,7 @@
 #include <kernel/kmem.h>
 #include <kernel/sched.h>
 
-struct mutex proc_lock = MUTEX_INIT("proc_lock", RANK_PROC_LIST);
+struct mutex proc_lock __cacheline_aligned = MUTEX_INIT("proc_lock", RANK_PROC_LIST);
 struct idtable idtable;
 
 static void
