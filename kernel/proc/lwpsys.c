@@ -195,7 +195,8 @@ sys__lwp_park(const uint64_t *a)
 		now = error != -ETIMEDOUT && deadline > now ? deadline - now : 0;
 		ts.tv_sec = (int64_t)(now / NSEC_PER_SEC);
 		ts.tv_nsec = (int64_t)(now % NSEC_PER_SEC);
-		(void)arch_copyout(a[2], &ts, sizeof(ts)); /* the park has been, whatever becomes of this */
+		(void)arch_copyout(
+		    a[2], &ts, sizeof(ts)); /* the park has been, whatever becomes of this */
 	}
 	return error;
 }

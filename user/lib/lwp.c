@@ -146,8 +146,8 @@ make_tls(void *mem)
 }
 
 void
-_lwp_makecontext(ucontext_t *u, void (*start)(void *), void *arg, void *private,
-    void *stack_base, size_t stack_size)
+_lwp_makecontext(ucontext_t *u, void (*start)(void *), void *arg, void *private, void *stack_base,
+    size_t stack_size)
 {
 	uintptr_t sp = ((uintptr_t)stack_base + stack_size) & ~(uintptr_t)63;
 
@@ -164,5 +164,5 @@ _lwp_makecontext(ucontext_t *u, void (*start)(void *), void *arg, void *private,
 	u->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)start;
 	u->uc_mcontext.gregs[REG_RDI] = (greg_t)(uintptr_t)arg;
 	u->uc_mcontext.gregs[REG_RSP] = (greg_t)sp;
-	u->uc_mcontext.__reserved1[0] = (unsigned long)(uintptr_t)private;
+	u->uc_mcontext.__reserved1[0] = (unsigned long)(uintptr_t) private;
 }

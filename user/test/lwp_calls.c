@@ -261,7 +261,8 @@ main(int argc, char **argv)
 	test_signals();
 	test_private_names();
 	is_exit(run_child(main_exits, NULL), 5, "the first LWP can be waited for, too");
-	is_exit(run_child(last_exits, NULL), 0, "the last LWP's end is the process's, with status 0");
+	is_exit(
+	    run_child(last_exits, NULL), 0, "the last LWP's end is the process's, with status 0");
 	is_exit(run_child(leave_corpses, NULL), 3, "exit frees corpses that nobody waited for");
 	is_exit(run_child(leave_corpses, "x"), 4, "exec, too");
 	return tap_done();

@@ -182,8 +182,10 @@ test_mutual(long n)
 
 	for (i = 0; i < n; i++) {
 		atomic_store(&met, 0);
-		atomic_store(&pair[0], lwp_start(stacks[0], suspend_other, (void *)0, LWP_SUSPENDED));
-		atomic_store(&pair[1], lwp_start(stacks[1], suspend_other, (void *)1, LWP_SUSPENDED));
+		atomic_store(
+		    &pair[0], lwp_start(stacks[0], suspend_other, (void *)0, LWP_SUSPENDED));
+		atomic_store(
+		    &pair[1], lwp_start(stacks[1], suspend_other, (void *)1, LWP_SUSPENDED));
 		_lwp_continue(atomic_load(&pair[0]));
 		_lwp_continue(atomic_load(&pair[1]));
 		for (k = 0; k < 2; k++)

@@ -245,7 +245,8 @@ main(int argc, char **argv)
 	for (i = 2; i <= CIRCLE; i++)
 		test_circle(i);
 	for (i = 1; i <= 3; i++)
-		is_exit(run_child(all_wait, (void *)(long)i), 17, "all of %d wait: none for ever", i + 1);
+		is_exit(run_child(all_wait, (void *)(long)i), 17, "all of %d wait: none for ever",
+		    i + 1);
 	test_exactly_once(n, &r);
 	test_named_first(n / 4);
 	dbg_cmd("fsck");

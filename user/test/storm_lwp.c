@@ -2,6 +2,7 @@
 /*
  * Storm of the native calls: LWPs park, unpark, suspend, continue, wake and end each other, at random,
  * while others are created, detached and waited for; then the process exits in the middle of it.
+ * B32 and B52 in all orders.
  *
  * test: args="6" host=no timeout=60
  * test: name=fp smp=4 args="6" append="fp=lwpwait-after-drop:50,sleep-queued-not-switched:50,woken-while-RUNNING:50,zombie-before-switch:50" host=no timeout=60
@@ -85,8 +86,8 @@ round_of(int n)
 
 	atomic_store(&finished, 0);
 	for (i = 0; i < WORKERS; i++)
-		atomic_store(&ids[i],
-		    lwp_start(stacks[i], worker, (void *)(long)(n * WORKERS + i), 0));
+		atomic_store(
+		    &ids[i], lwp_start(stacks[i], worker, (void *)(long)(n * WORKERS + i), 0));
 	while (atomic_load(&finished) < WORKERS) {
 		for (i = 0; i < WORKERS; i++)
 			(void)_lwp_continue(atomic_load(&ids[i]));
@@ -111,7 +112,8 @@ cut_short(void *arg)
 
 	for (i = 0; i < WORKERS; i++)
 		atomic_store(&ids[i],
-		    lwp_start(stacks[i], worker, (void *)((long)arg + i), i % 2 ? LWP_DETACHED : 0));
+		    lwp_start(
+			stacks[i], worker, (void *)((long)arg + i), i % 2 ? LWP_DETACHED : 0));
 	usleep((unsigned)(long)arg % 7 * 500);
 	return 11;
 }
@@ -126,7 +128,8 @@ main(int argc, char **argv)
 		round_of((int)i);
 		dbg_cmd("fsck");
 	}
-	is_int(atomic_load(&wrong), 0, "all calls answer as they should, all workers are collected");
+	is_int(
+	    atomic_load(&wrong), 0, "all calls answer as they should, all workers are collected");
 	for (i = 0; i < n * 4; i++) {
 		int st = run_child(cut_short, (void *)i);
 

@@ -142,10 +142,10 @@ struct lwp {
 	struct list l_pi_lenders; /* (l) turnstiles that lend it priority; guarded by its lock */
 
 	/* Process. */
-	struct proc *l_proc;      /* (c) */
-	lwpid_t l_lid;            /* (c) changes only in exec, under proc_lock, p_lock and (l) */
-	struct list l_sibling;    /* (p) p_lwps */
-	struct list l_free;       /* (p) on p_deadlwps or p_zlwps; then of the LWP that reaps them */
+	struct proc *l_proc;   /* (c) */
+	lwpid_t l_lid;         /* (c) changes only in exec, under proc_lock, p_lock and (l) */
+	struct list l_sibling; /* (p) p_lwps */
+	struct list l_free;    /* (p) on p_deadlwps or p_zlwps; then of the LWP that reaps them */
 	struct sigpend l_sigpend; /* (p) empty outside of a life */
 
 	/*

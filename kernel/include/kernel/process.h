@@ -12,10 +12,10 @@
 #include <kernel/proc.h>
 
 /* ---- lookups, docs/protocol.md 1.5 ---- */
-struct proc *proc_find(pid_t);                /* => proc_lock held; live processes only */
-struct proc *proc_find_any(pid_t);            /* => proc_lock held; zombies too */
-struct pgrp *pgrp_find(pid_t);                /* => proc_lock held; non-empty groups only */
-struct lwp *lwp_find(struct proc *, lwpid_t); /* => p_lock held; not IDL, not ZOMB */
+struct proc *proc_find(pid_t);                     /* => proc_lock held; live processes only */
+struct proc *proc_find_any(pid_t);                 /* => proc_lock held; zombies too */
+struct pgrp *pgrp_find(pid_t);                     /* => proc_lock held; non-empty groups only */
+struct lwp *lwp_find(struct proc *, lwpid_t);      /* => p_lock held; not IDL, not ZOMB */
 struct lwp *lwp_find_dead(struct proc *, lwpid_t); /* => p_lock held; not IDL: the dead too */
 /* Finds an LWP of process `p` (any process if NULL); returns it locked, or NULL. => no spin lock held */
 struct lwp *lwp_find_locked(const struct proc *p, lwpid_t);
