@@ -303,7 +303,7 @@ sys_kill(const uint64_t *a)
 }
 
 /* To one thread; `pid` = 0: of any process. */
-static int
+int
 kill_lwp(pid_t pid, lwpid_t lid, int sig)
 {
 	siginfo_t info;

@@ -63,6 +63,11 @@ void arch_lwp_init(struct lwp *, void (*fn)(void *), void *arg);
  * child sees 0 as result. `stack` != 0 replaces the stack pointer; `set_tls` sets the TLS base to `tls`.
  */
 void arch_lwp_fork(struct lwp *child, uintptr_t stack, bool set_tls, uintptr_t tls);
+/*
+ * Replaces what `child` has from arch_lwp_fork() by the user context at `uctx` (<abi/lwp.h>); *mask too, if the
+ * context has one. -EFAULT; -EINVAL: no registers, or such as user mode cannot have.
+ */
+int arch_lwp_context(struct lwp *child, uintptr_t uctx, sigset_t *mask);
 /* exec: fresh user registers (all 0, FPU initial, TLS base 0) that start at `entry` with stack pointer `sp`. */
 void arch_lwp_exec(struct lwp *, uintptr_t entry, uintptr_t sp);
 /* Bytes that follow struct lwp in its allocation for FPU state; 64-byte aligned. Valid after arch_init. */
