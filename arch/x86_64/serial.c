@@ -22,8 +22,9 @@
 
 static bool serial_present;   /* constant after serial_init() */
 static uint32_t serial_owner; /* (a) holder's CPU index + 1, 0 = free */
-static uint32_t serial_wanted; /* (a) how often somebody wanted the FIFO drained since it was last empty */
-static bool serial_break;     /* under serial_owner: a break was seen, its byte not yet */
+static uint32_t
+    serial_wanted; /* (a) how often somebody wanted the FIFO drained since it was last empty */
+static bool serial_break; /* under serial_owner: a break was seen, its byte not yet */
 
 bool
 uart_init(uint16_t port)

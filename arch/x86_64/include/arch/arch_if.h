@@ -278,7 +278,7 @@ void cpu_call_ipi(void);
 void cpu_nmi(struct trapframe *);
 void console_input(char);
 bool console_input_room(void); /* asked before each character */
-void console_break(void); /* a break on the console's line; interrupts off, no lock held */
+void console_break(void);      /* a break on the console's line; interrupts off, no lock held */
 void lwp_startup(struct lwp *prev); /* first thing on a new stack; ends the switch */
 /* args: the six argument registers in ABI order, inside the frame. Returns the result register's value. */
 int64_t syscall_dispatch(uint64_t nr, const uint64_t args[6]);
