@@ -216,7 +216,7 @@ RUN := tools/run --smp $(SMP) --mem $(MEM) --accel $(ACCEL)
 ARGS ?=
 GDBPORT ?= 1234
 
-.PHONY: setup run test bench debug debug-server
+.PHONY: setup run test bench bench-ids debug debug-server
 setup:  ## Install the packages that are missing (SETUP=no: only list them)
 	@SETUP=$(SETUP) sh tools/setup
 
@@ -236,6 +236,35 @@ host-test:  ## Run only what needs no machine: unit tests, user tests on Linux
 bench: setup  ## Print the benchmark table (VS=linux: with Linux beside it)
 	@+$(MAKE) $(JOBS) BUILD=release iso
 	@tools/bench $(if $(VS),--vs $(VS)) $(ARGS)
+
+# The id table beside another design, on the host (docs/idbench.md). Three programs of the same parts: steps
+# counts instructions, lines cache lines, time nanoseconds. For lines the compiler calls the meter at each access.
+IDBENCH_DIR := kernel/test/host/idbench
+IDBENCH_IDS := $(addprefix $(IDBENCH_DIR)/,idbitmap.c design_bitmap.c design_table.c) \
+	kernel/proc/idtable.c
+IDBENCH_DEPS := $(IDBENCH_IDS) $(wildcard $(IDBENCH_DIR)/*) kernel/include/kernel/idtable.h
+IDBENCH_CC = $(HOSTCC) -std=gnu11 -O2 -g -fno-strict-aliasing $(WARNINGS) \
+	-Ikernel/include -Iarch/x86_64/include
+IDBENCH_PROGS := $(addprefix build/idbench/,steps lines time)
+
+build/idbench/steps: $(IDBENCH_DEPS)
+	@mkdir -p $(@D)
+	$(call say,HOST,$@)
+	$(Q)$(IDBENCH_CC) -o $@ $(addprefix $(IDBENCH_DIR)/,exact.c crowd.c meter_step.c) $(IDBENCH_IDS)
+
+build/idbench/lines: $(IDBENCH_DEPS)
+	@mkdir -p $(@D)
+	$(call say,HOST,$@)
+	$(Q)$(IDBENCH_CC) -fsanitize=thread -r -nostdlib -o $@.o $(IDBENCH_IDS)
+	$(Q)$(IDBENCH_CC) -o $@ $(addprefix $(IDBENCH_DIR)/,exact.c crowd.c meter_lines.c) $@.o
+
+build/idbench/time: $(IDBENCH_DEPS)
+	@mkdir -p $(@D)
+	$(call say,HOST,$@)
+	$(Q)$(IDBENCH_CC) -o $@ $(addprefix $(IDBENCH_DIR)/,time.c crowd.c) $(IDBENCH_IDS) -lpthread
+
+bench-ids: $(IDBENCH_PROGS)  ## Compare the id table with a bitmap and a hash, on the host (ARGS=most ids)
+	@for program in $(IDBENCH_PROGS); do $$program $(ARGS) || exit 1; done
 
 debug: setup  ## Boot stopped, with gdb attached (ARGS=program)
 	@+$(MAKE) $(JOBS) BUILD=debug iso

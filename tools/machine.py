@@ -51,6 +51,10 @@ class Config:
     """What a machine is to be: see Machine._command for each field's use."""
 
     interactive = False         # the console is a person's terminal
+    keep_memory = False         # Machine.memory can be read after the run
+    gdb = None                  # port of QEMU's gdb stub
+    gdb_serial = None           # port of the second serial line, for the kernel's stub
+    gdb_file = None
 
     def __init__(self, **fields):
         self.__dict__.update(fields)
@@ -204,12 +208,17 @@ class Machine:
             items["envp"] = _strings(config.envp)
         if config.ramdisk is not None:
             items["ramdisk"] = config.ramdisk
+        if config.gdb_serial is not None:
+            items["gdbfile"] = os.fsencode(config.gdb_file)
         if config.stdin is not None:
             items["stdin"] = config.stdin
         for name, data in items.items():
             if data:
                 command += ["-fw_cfg", "name=opt/threadbare/%s,file=%s"
                             % (name, self._file(name, data).replace(",", ",,"))]
+        if config.gdb_serial is not None:
+            command += ["-chardev", "socket,id=gdb,host=127.0.0.1,port=%d,server=on,wait=off,nodelay=on"
+                        % config.gdb_serial, "-serial", "chardev:gdb"]
         if config.gdb is not None:
             command += ["-gdb", "tcp:127.0.0.1:%d" % config.gdb, "-S"]
         return command
@@ -222,7 +231,8 @@ class Machine:
             keep = open(log_path, "wb") if log_path else None
             try:
                 self._start(errors)
-                pump = Pump(self._qemu, self._console, self._debug, keep)
+                grace = GRACE if self._config.gdb_serial is None else None
+                pump = Pump(self._qemu, self._console, self._debug, keep, grace)
                 how = pump.run(interactive, self._config.stdin is None, timeout)
                 self._kill()
             finally:
@@ -277,7 +287,8 @@ class Machine:
 class Pump:
     """Carries bytes between the guest's streams and ours."""
 
-    def __init__(self, qemu, console, debug, keep):
+    def __init__(self, qemu, console, debug, keep, grace):
+        self._grace = grace     # None: after a panic somebody may be looking
         self._qemu = qemu
         self._console = console
         self._debug = debug
@@ -326,7 +337,8 @@ class Pump:
             if deadline is not None and now >= deadline:
                 return TIMED_OUT
             if (self.log.status is not None or self.log.panic is not None) \
-                    and now - last_word > GRACE and not self.log.monitor:
+                    and self._grace is not None and now - last_word > self._grace \
+                    and not self.log.monitor:
                 return None     # the kernel has said all but does not stop
 
             ready = self._ready_for_input(now)

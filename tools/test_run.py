@@ -47,7 +47,11 @@ main(int argc, char **argv)
 		printf("%s\n", getenv(argv[2]) != NULL ? getenv(argv[2]) : "(none)");
 	else if (strcmp(mode, "stdin") == 0)
 		copy(0);
-	else if (strcmp(mode, "file") == 0)
+	else if (strcmp(mode, "slow") == 0) {
+		write(1, "go\n", 3); /* input comes from here on */
+		sleep(2);
+		copy(0);
+	} else if (strcmp(mode, "file") == 0)
 		copy(open(argv[2], O_RDONLY));
 	else if (strcmp(mode, "flood") == 0)
 		for (int i = 0; i < 8000; i++)
@@ -118,9 +122,18 @@ class RunTest(unittest.TestCase):
         for status in (0, 1, 125):
             self.check(self.run_program("exit", str(status)), status, b"")
 
+    def test_profile(self):
+        done = subprocess.run([os.path.join(TOP, "tools/profile"), "/bench/steps", "futex"],
+                              stdout=subprocess.PIPE, check=False)
+        self.assertEqual(done.returncode, 0)
+        self.assertIn(b"mi_switch", done.stdout)
+
     def test_killed(self):
-        self.check(self.run_program("signal", "9"), 128 + 9)
-        self.check(self.run_program("fault"), 128 + 11)
+        for number, words in ((9, ("signal", "9")), (15, ("signal", "15")), (11, ("fault",))):
+            log = self.path("log")
+            self.check(self.run_program(*words, options=("--log", log)), 128 + number)
+            with open(log, encoding="ascii") as file:
+                self.assertNotIn("leak:", file.read(), words)
 
     def test_arguments(self):
         words = ["args", "", "a b", "x'y", 'say "hi"', "-v", "--", "k=v,w", "\u00e4"]
@@ -156,6 +169,10 @@ class RunTest(unittest.TestCase):
         text = b"".join(b"line %d\n" % i for i in range(500))
         path = self.write("input", text)
         self.check(self.run_program("stdin", options=("--stdin", path)), 0, text)
+
+    def test_stdin_pipe_is_not_overrun(self):
+        text = b"".join(b"line %d\n" % i for i in range(1500))
+        self.check(self.run_program("slow", stdin=text), 0, b"go\n" + text)
 
     def test_stdin_pipe(self):
         self.check(self.run_program("stdin", stdin=b"one\ntwo"), 0, b"one\ntwo")

@@ -116,7 +116,8 @@ def _tool_tests():
         name = "tools-" + os.path.basename(path)[5:-3]
         row = Row("tool", name, path, ["smp=0"], os.path.relpath(path, TOP))
         row.timeout = 600.0
-        row.groups = ["tools", name.partition("-")[2]]
+        tool = name.partition("-")[2]
+        row.groups = ["tools", "gdb"] if tool.startswith("gdb") else ["tools", tool]
         yield row
 
 

@@ -6,11 +6,14 @@
  * image's pages are writable and not executable; the text's own mapping stays read-only. The other CPUs are
  * parked meanwhile in an interrupt, so each of them is before or behind the changed instruction (never
  * inside: a no-operation and a call are one instruction, and an entry is changed only of a function that
- * runs with interrupts off), and it leaves by IRETQ, which makes it fetch the text again.
+ * runs with interrupts off), and it leaves by IRETQ, which makes it fetch the text again. This CPU changes
+ * all places with interrupts off, for a place is written in pieces; no NMI handler runs through one. What gdb's
+ * stub has put into the text is taken out meanwhile, so that neither saves what the other wrote.
  */
 #include <arch/arch_if.h>
 #include <arch/branch_md.h>
 #include <arch/insn.h>
+#include <kernel/gdbstub.h>
 #include <kernel/panic.h>
 #include <kernel/string.h>
 
@@ -57,11 +60,16 @@ set_site(struct branch_site *s, bool on)
 void
 arch_branches_set(uint64_t keys)
 {
+	bool intr = arch_intr_disable();
+
+	debug_text_change(true);
 	for (struct branch_site *s = __start_set_branches; s < __stop_set_branches; s++) {
 		bool on = (keys >> s->bs_key & 1) != 0;
 
 		if (on != s->bs_on)
 			set_site(s, on);
 	}
+	debug_text_change(false);
 	(void)cpuid(0, 0); /* fetches anew what follows */
+	arch_intr_restore(intr);
 }

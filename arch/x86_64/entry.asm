@@ -10,7 +10,7 @@
 ;    kernel runs with the user's GS only for a few instructions with interrupts off that cannot
 ;    fault. IRETQ to user mode is among them: its selectors and flags are constants or masked,
 ;    and user_exit looks at the address.
-;  - NMI, double fault, machine check come at any time, so nothing is concluded from the
+;  - NMI, double fault, machine check (and, with gdb, debug exceptions) come at any time, so nothing is concluded from the
 ;    interrupted code, and user mode may have put any value into GS base. They have stacks of
 ;    their own, above whose frame lies the address of this CPU's struct cpu; GS base is saved,
 ;    set, and put back.
@@ -27,7 +27,7 @@
 %include "branch.inc"
 %include "smap.inc"
 
-	extern	trap_user_traced, trap_kernel_traced, trap_user, trap_kernel, trap_ist, irq_user, irq_kernel, user_return, user_bad_rip
+	extern	trap_user_traced, trap_kernel_traced, trap_user, trap_kernel, trap_ist, irq_user, irq_kernel, user_ast, user_bad_rip
 
 ; The frame below the vector number, see struct trapframe.
 %macro PUSH_REGS 0
@@ -90,6 +90,8 @@ stub_%[vector]:
 	push	vector
 %if vector == T_NMI || vector == T_DF || vector == T_MC
 	jmp	ist_entry
+%elif vector == T_DB
+	jmp	debug_entry
 %elif vector >= T_IRQ
 	jmp	irq_entry
 %else
@@ -173,11 +175,37 @@ user_exit:
 .ast:
 	sti
 	mov	rdi, rsp
-	call	user_return
+	call	user_ast
 	jmp	user_exit
 .bad_rip:				; IRETQ to there would fault in kernel mode
 	sti
 	call	user_bad_rip
+	jmp	user_exit
+
+; ---- debug exception ----
+;
+; One that gdb's debug registers cause comes anywhere in the kernel, as an NMI does, and is treated as one. From
+; user mode it becomes an ordinary exception, on the kernel stack. The debug registers are silent until the stub
+; puts them into force again, so that none of this code runs into another.
+
+	align	16
+debug_entry:
+	PUSH_REGS
+	xor	eax, eax
+	mov	dr7, rax
+	CLEAN_FLAGS
+	test	byte [rsp + TF_CS], 3
+	jz	ist_saved
+	swapgs
+	mov	rsi, rsp
+	mov	rdi, [gs:CI_KSTACK_TOP]
+	sub	rdi, TF_SIZE
+	mov	rsp, rdi
+	mov	ecx, TF_SIZE / 8
+	rep movsq
+	mov	rdi, rsp
+	xor	ebp, ebp
+	call	trap_user
 	jmp	user_exit
 
 ; ---- NMI, double fault, machine check ----
@@ -186,8 +214,14 @@ user_exit:
 ist_entry:
 	PUSH_REGS
 	CLEAN_FLAGS
+ist_saved:
 	mov	rdi, rsp
-	mov	ecx, MSR_GS_BASE
+	xor	r13d, r13d
+	test	byte [rsp + TF_CS], 3
+	jz	.gs
+	swapgs				; from user mode: as any entry does, so that the user's base
+	inc	r13d			; is where the stub looks for it
+.gs:	mov	ecx, MSR_GS_BASE
 	rdmsr
 	mov	ebx, eax		; the interrupted GS base stays in R12:RBX
 	mov	r12d, edx
@@ -208,7 +242,10 @@ trap_ist_ret:
 	mov	eax, ebx
 	mov	edx, r12d
 	wrmsr
-	POP_REGS
+	test	r13d, r13d
+	jz	.out
+	swapgs
+.out:	POP_REGS
 	iretq
 text_end:
 
@@ -228,7 +265,7 @@ trap_vectors:
 	CFI_TRAP trap_kernel_frame, irq_entry
 	CFI_OUTERMOST irq_entry, irq_kernel_frame
 	CFI_TRAP irq_kernel_frame, user_exit
-	CFI_OUTERMOST user_exit, ist_entry
+	CFI_OUTERMOST user_exit, ist_saved
 	CFI_TRAP trap_ist_frame, text_end
 
 	SMAP_TABLE smap_sites_entry, text_start

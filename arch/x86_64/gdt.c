@@ -31,6 +31,11 @@ gdt_set_ist(struct cpu *ci, const uintptr_t ist[])
 
 		*(struct cpu **)top = ci;
 		ci->ci_md.md_tss.tss_ist[i - 1] = top;
+		if (i == IST_NMI) {
+			/* Its lower half serves an NMI that comes during another, see gdbarch.c. */
+			*(struct cpu **)(top - KSTACK_SIZE / 2) = ci;
+			ci->ci_md.md_nmi_tops = 2 * top - KSTACK_SIZE / 2;
+		}
 	}
 }
 

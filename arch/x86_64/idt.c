@@ -26,6 +26,7 @@ idt_init(void)
 			.ist = i == T_NMI ? IST_NMI
 			    : i == T_DF   ? IST_DF
 			    : i == T_MC   ? IST_MC
+			    : i == T_DB   ? IST_DB
 					  : IST_NONE,
 			.type = GATE_INTERRUPT | (i == T_BP || i == T_OF ? GATE_USER : 0),
 			.offset1 = (uint16_t)(entry >> 16),

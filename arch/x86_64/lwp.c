@@ -11,17 +11,13 @@
 #include <arch/md.h>
 #include <kernel/atomic.h>
 #include <kernel/cpu.h>
+#include <kernel/gdbstub.h>
 #include <kernel/kmem.h>
 #include <kernel/lwp.h>
 #include <kernel/panic.h>
 #include <kernel/string.h>
 
 #include <abi/errno.h>
-
-/* What arch_switch() has pushed; the stack pointer of a switched-out LWP points at it. */
-struct switch_frame {
-	uint64_t sf_r15, sf_r14, sf_r13, sf_r12, sf_rbx, sf_rbp, sf_rip;
-};
 
 struct trapframe *
 arch_user_frame(const struct lwp *l)
@@ -163,6 +159,8 @@ arch_lwp_fork(struct lwp *child, uintptr_t stack, bool set_tls, uintptr_t tls)
 
 	KASSERT(l->l_md.md_hasuser && child != l && (!set_tls || tls < USER_END));
 	*tf = *arch_user_frame(l);
+	if (unlikely(atomic_load_relaxed(&debug_step_lwp) == l))
+		tf->tf_rflags &= ~RFLAGS_TF; /* gdb steps the parent only */
 	tf->tf_rax = 0;
 	tf->tf_rcx = tf->tf_rip; /* a system call's frame leaves these two to us */
 	tf->tf_r11 = tf->tf_rflags;

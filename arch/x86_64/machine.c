@@ -4,8 +4,10 @@
 #include <arch/insn.h>
 #include <arch/machine.h>
 #include <arch/pmap_md.h>
+#include <arch/trapframe.h>
 #include <kernel/bootinfo.h>
 #include <kernel/cpu.h>
+#include <kernel/gdbstub.h>
 #include <kernel/panic.h>
 #include <kernel/printf.h>
 
@@ -72,8 +74,10 @@ stray(unsigned vector)
 }
 
 void
-arch_irq(unsigned vector, bool user)
+arch_irq(struct trapframe *tf, bool user)
 {
+	unsigned vector = (unsigned)tf->tf_trapno;
+
 	arch_curcpu()->ci_nintr++;
 	if (vector == VEC_SPURIOUS)
 		return; /* wants no end-of-interrupt */
@@ -91,6 +95,12 @@ arch_irq(unsigned vector, bool user)
 		break;
 	case VEC_ISA + IRQ_SERIAL:
 		serial_intr();
+		break;
+	case VEC_ISA + IRQ_SERIAL2:
+		debug_input(tf);
+		break;
+	case VEC_DEBUG:
+		debug_self_ipi(tf);
 		break;
 	case VEC_ERROR:
 		lapic_error();

@@ -15,52 +15,39 @@
 #include <kernel/panic.h>
 #include <kernel/printf.h>
 
-#define COM1         0x3f8
-#define FIFO_SIZE    16
-#define BAUD_DIVISOR 1 /* 115200 */
-#define PATIENCE     10000000u
+#include "uart.h"
 
-enum {
-	REG_DATA = 0,
-	REG_IER = 1,
-	REG_IIR = 2,
-	REG_FCR = 2,
-	REG_LCR = 3,
-	REG_MCR = 4,
-	REG_LSR = 5,
-	REG_SCRATCH = 7
-};
-#define IER_RX           0x01
-#define IER_LINE         0x04 /* line status: a break */
-#define FCR_ENABLE_CLEAR 0x07
-#define LCR_8N1          0x03
-#define LCR_DLAB         0x80
-#define MCR_DTR_RTS_OUT2 0x0b
-#define LSR_DATA         0x01
-#define LSR_BREAK        0x10
-#define LSR_THR_EMPTY    0x20
-#define LSR_ALL_SENT     0x40
+#define COM1     0x3f8
+#define PATIENCE 10000000u
 
 static bool serial_present;   /* constant after serial_init() */
 static uint32_t serial_owner; /* (a) holder's CPU index + 1, 0 = free */
-static bool serial_break;     /* under serial_owner: a break was seen, its byte not yet */
+static uint32_t
+    serial_wanted; /* (a) how often somebody wanted the FIFO drained since it was last empty */
+static bool serial_break; /* under serial_owner: a break was seen, its byte not yet */
+
+bool
+uart_init(uint16_t port)
+{
+	outb(port + REG_SCRATCH, 0x5a);
+	if (inb(port + REG_SCRATCH) != 0x5a)
+		return false;
+	outb(port + REG_IER, 0);
+	outb(port + REG_LCR, LCR_DLAB);
+	outb(port + REG_DATA, UART_BAUD_DIVISOR & 0xff);
+	outb(port + REG_IER, UART_BAUD_DIVISOR >> 8);
+	outb(port + REG_LCR, LCR_8N1);
+	outb(port + REG_FCR, FCR_ENABLE_CLEAR);
+	outb(port + REG_MCR, MCR_DTR_RTS_OUT2);
+	return true;
+}
 
 void
 serial_init(void)
 {
-	outb(COM1 + REG_SCRATCH, 0x5a);
-	if (inb(COM1 + REG_SCRATCH) != 0x5a) {
+	serial_present = uart_init(COM1);
+	if (!serial_present)
 		kprintf("serial: no COM1, the console is lost\n");
-		return;
-	}
-	outb(COM1 + REG_IER, 0);
-	outb(COM1 + REG_LCR, LCR_DLAB);
-	outb(COM1 + REG_DATA, BAUD_DIVISOR & 0xff);
-	outb(COM1 + REG_IER, BAUD_DIVISOR >> 8);
-	outb(COM1 + REG_LCR, LCR_8N1);
-	outb(COM1 + REG_FCR, FCR_ENABLE_CLEAR);
-	outb(COM1 + REG_MCR, MCR_DTR_RTS_OUT2);
-	serial_present = true;
 }
 
 /* Returns whether the lock was taken, and has to be released. => interrupts off */
@@ -109,7 +96,7 @@ void
 arch_console_write(const char *s, size_t n)
 {
 	while (serial_present && n > 0) {
-		size_t chunk = min(n, (size_t)FIFO_SIZE);
+		size_t chunk = min(n, (size_t)UART_FIFO_SIZE);
 		bool on = arch_intr_disable();
 		bool locked = serial_lock();
 
@@ -166,20 +153,52 @@ take_byte(bool *brk)
 	return c;
 }
 
-/* => interrupts off */
-void
-serial_intr(void)
+static void
+drain(void)
 {
 	bool brk;
 	int c;
 
 	(void)inb(COM1 + REG_IIR);
-	while ((c = take_byte(&brk)) >= 0 || brk) {
+	while (console_input_room() && ((c = take_byte(&brk)) >= 0 || brk)) {
 		if (brk)
 			console_break();
 		else
 			console_input((char)c);
 	}
+}
+
+/*
+ * Only one CPU drains, so that bytes keep their order; who comes meanwhile has it look once more. What the
+ * console has no room for stays in the FIFO, the sender waits, and there is no further interrupt: the console
+ * calls arch_console_resume() when there is room.
+ * => interrupts off
+ */
+void
+serial_intr(void)
+{
+	uint32_t seen = atomic_add(&serial_wanted, 1) + 1;
+
+	if (seen != 1)
+		return;
+	for (;;) {
+		uint32_t expected = seen;
+
+		drain();
+		if (atomic_cas(&serial_wanted, &expected, 0))
+			return;
+		seen = expected;
+	}
+}
+
+void
+arch_console_resume(void)
+{
+	bool on = arch_intr_disable();
+
+	if (serial_present)
+		serial_intr();
+	arch_intr_restore(on);
 }
 
 /* For the monitor, to which a break is no news. => interrupts off, others stopped */

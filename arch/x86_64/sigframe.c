@@ -12,6 +12,7 @@
  * what would make XRSTOR fault.
  */
 #include <abi/errno.h>
+#include <abi/lwp.h>
 #include <arch/arch_if.h>
 #include <arch/cpu_types.h>
 #include <arch/md.h>
@@ -258,17 +259,9 @@ arch_sendsig(struct trapframe *tf, const struct k_sigaction *act, const siginfo_
 
 /* ---- return ---- */
 
-static int
-load_context(struct trapframe *tf, const struct ucontext *uc)
+static void
+load_registers(struct trapframe *tf, const struct sigcontext *sc)
 {
-	const struct sigcontext *sc = &uc->uc_mcontext;
-
-	if ((sc->sc_cs | 3) != SEL_UCODE || sc->sc_rip >= USER_END)
-		return -EFAULT;
-	if ((uc->uc_flags & UC_SIGCONTEXT_SS) != 0 && (sc->sc_ss | 3) != SEL_UDATA)
-		return -EFAULT;
-	if (fpstate_in(sc->sc_fpstate) != 0)
-		return -EFAULT;
 	tf->tf_r8 = sc->sc_r8;
 	tf->tf_r9 = sc->sc_r9;
 	tf->tf_r10 = sc->sc_r10;
@@ -287,6 +280,20 @@ load_context(struct trapframe *tf, const struct ucontext *uc)
 	tf->tf_rsp = sc->sc_rsp;
 	tf->tf_rip = sc->sc_rip;
 	tf->tf_rflags = (tf->tf_rflags & ~RFLAGS_USER) | (sc->sc_rflags & RFLAGS_USER);
+}
+
+static int
+load_context(struct trapframe *tf, const struct ucontext *uc)
+{
+	const struct sigcontext *sc = &uc->uc_mcontext;
+
+	if ((sc->sc_cs | 3) != SEL_UCODE || sc->sc_rip >= USER_END)
+		return -EFAULT;
+	if ((uc->uc_flags & UC_SIGCONTEXT_SS) != 0 && (sc->sc_ss | 3) != SEL_UDATA)
+		return -EFAULT;
+	if (fpstate_in(sc->sc_fpstate) != 0)
+		return -EFAULT;
+	load_registers(tf, sc);
 	return 0;
 }
 
@@ -304,5 +311,30 @@ arch_sigreturn(struct trapframe *tf, sigset_t *mask, stack_t *ss)
 		return -EFAULT;
 	*mask = uc.uc_sigmask;
 	*ss = uc.uc_stack;
+	return 0;
+}
+
+/* ---- _lwp_create ---- */
+
+int
+arch_lwp_context(struct lwp *child, uintptr_t uctx, sigset_t *mask)
+{
+	struct ucontext uc;
+	uintptr_t tls;
+
+	if (arch_copyin(&uc, uctx, sizeof(uc)) != 0)
+		return -EFAULT;
+	if ((uc.uc_flags & _UC_CPU) == 0 || uc.uc_mcontext.sc_rip >= USER_END ||
+	    uc.uc_mcontext.sc_rsp >= USER_END)
+		return -EINVAL;
+	load_registers(arch_user_frame(child), &uc.uc_mcontext);
+	if (uc.uc_flags & _UC_TLSBASE) {
+		tls = uc.uc_mcontext.sc_reserved[0];
+		if (tls >= USER_END)
+			return -EINVAL;
+		child->l_md.md_fsbase = tls;
+	}
+	if (uc.uc_flags & _UC_SIGMASK)
+		*mask = uc.uc_sigmask;
 	return 0;
 }

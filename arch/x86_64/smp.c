@@ -15,6 +15,7 @@
 #include <arch/pmap_md.h>
 #include <kernel/atomic.h>
 #include <kernel/cpu.h>
+#include <kernel/gdbstub.h>
 #include <kernel/kmem.h>
 #include <kernel/lwp.h>
 #include <kernel/printf.h>
@@ -50,6 +51,7 @@ ap_main(struct cpu *ci)
 	pmap_cpu_init();
 	cpu_enable();
 	machine_init_ap();
+	debug_cpu_init();
 	atomic_or(&cpu_online_set, CPU_BIT(ci));
 	atomic_store_release(&ci->ci_online, 1);
 	cpu_main_ap(ci);

@@ -54,7 +54,7 @@ syscall_entry:
 	mov	rdi, rax
 	mov	rsi, rsp		; the six arguments come first in the frame
 	sti
-call_dispatch:
+.call_dispatch:
 	call	syscall_dispatch
 
 	cli
@@ -86,4 +86,4 @@ text_end:
 
 	CFI_OUTERMOST syscall_entry, text_end
 
-	BRANCH_CALL_SITE TRC_SYSCALL, call_dispatch, syscall_dispatch_traced
+	BRANCH_CALL_SITE TRC_SYSCALL, syscall_entry.call_dispatch, syscall_dispatch_traced

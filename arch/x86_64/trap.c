@@ -13,6 +13,7 @@
 #include <arch/machine.h>
 #include <arch/md.h>
 #include <kernel/cpu.h>
+#include <kernel/gdbstub.h>
 #include <kernel/kmem.h>
 #include <kernel/lwp.h>
 #include <kernel/panic.h>
@@ -32,9 +33,6 @@
 #define FPE_FLTRES 6
 #define FPE_FLTINV 7
 #define FPE_FLTUNK 14
-
-#define DR6_STEP    0x4000u
-#define DR6_INITIAL 0xffff0ff0ul
 
 /* Exception bits of the x87 status word and of MXCSR. */
 #define FP_INVALID        0x01u
@@ -187,10 +185,20 @@ kernel_page_fault(struct trapframe *tf)
 		tf->tf_rip = fixup;
 }
 
+bool
+trap_may_fault(uintptr_t rip)
+{
+	return extable_fixup(rip) != 0;
+}
+
 void
 trap_kernel(struct trapframe *tf)
 {
 	switch (tf->tf_trapno) {
+	case T_BP:
+		if (gdb_trap_break(tf))
+			return;
+		break;
 	case T_PF:
 		kernel_page_fault(tf);
 		return;
@@ -244,14 +252,14 @@ simd_code(void)
 	return fpe_code(mxcsr & ~(mxcsr >> MXCSR_MASKS_SHIFT));
 }
 
-static int
-debug_code(void)
+static uint64_t
+take_dr6(void)
 {
 	uint64_t dr6;
 
 	__asm volatile("movq %%db6, %0" : "=r"(dr6));
 	__asm volatile("movq %0, %%db6" : : "r"(DR6_INITIAL));
-	return dr6 & DR6_STEP ? TRAP_TRACE : TRAP_BRKPT;
+	return dr6;
 }
 
 void
@@ -264,8 +272,14 @@ trap_user(struct trapframe *tf)
 	/* What the next trap would overwrite is read before there can be one. */
 	if (likely(tf->tf_trapno == T_PF))
 		cr2 = read_cr2();
-	else if (tf->tf_trapno == T_DB)
-		code = debug_code();
+	else if (tf->tf_trapno == T_DB) {
+		uint64_t dr6 = take_dr6();
+
+		if (gdb_trap_debug(tf, dr6))
+			return;
+		code = dr6 & DR6_STEP ? TRAP_TRACE : TRAP_BRKPT;
+	} else if (tf->tf_trapno == T_BP && gdb_trap_break(tf))
+		return;
 	arch_intr_enable();
 
 	md->md_trapno = (uint32_t)tf->tf_trapno;
@@ -350,13 +364,33 @@ user_bad_rip(void)
 	user_fault(SIGSEGV, SI_KERNEL, 0);
 }
 
+/*
+ * Before the return to user mode, l_ast is set. The step that gdb wants of this LWP is done if the instruction is
+ * behind it; in the frame that user_return() may copy for a handler, there is no trace of it.
+ */
+void
+user_ast(struct trapframe *tf)
+{
+	if (likely(atomic_load_relaxed(&debug_step_lwp) == NULL) ||
+	    debug_step_lwp != arch_curlwp()) {
+		user_return(tf);
+		return;
+	}
+	tf->tf_rflags &= ~RFLAGS_TF;
+	user_return(tf);
+	arch_intr_disable();
+	if (atomic_load_relaxed(&debug_step_lwp) == arch_curlwp())
+		gdb_step_user(tf);
+	arch_intr_enable();
+}
+
 /* ---- interrupts ---- */
 
 static inline void
-irq(struct cpu *ci, const struct trapframe *tf, bool user)
+irq(struct cpu *ci, struct trapframe *tf, bool user)
 {
 	ci->ci_intr_depth++;
-	arch_irq((unsigned)tf->tf_trapno, user);
+	arch_irq(tf, user);
 	ci->ci_intr_depth--;
 }
 
@@ -380,7 +414,15 @@ irq_kernel(struct trapframe *tf)
 
 /* ---- on the stacks of the TSS: whatever was interrupted ---- */
 
-void
+/* In kernel mode only gdb causes this one. */
+static void __nobreak
+debug_kernel(struct trapframe *tf)
+{
+	if (!gdb_trap_debug(tf, take_dr6()))
+		fatal_trap(tf);
+}
+
+void __nobreak
 trap_ist(struct trapframe *tf)
 {
 	const struct lwp *l = arch_curlwp();
@@ -389,6 +431,9 @@ trap_ist(struct trapframe *tf)
 	switch (tf->tf_trapno) {
 	case T_NMI:
 		cpu_nmi(tf);
+		return;
+	case T_DB:
+		debug_kernel(tf);
 		return;
 	case T_DF:
 		cr2 = read_cr2();

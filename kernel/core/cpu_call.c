@@ -15,6 +15,7 @@
 
 #include <arch/arch_if.h>
 #include <kernel/atomic.h>
+#include <kernel/gdbstub.h>
 #include <kernel/lwp.h>
 #include <kernel/panic.h>
 #include <kernel/printf.h>
@@ -140,16 +141,19 @@ park_by_call(void *arg __unused)
 }
 
 /* Upcall of the NMI handler. => interrupts off */
-void
+void __nobreak
 cpu_nmi(struct trapframe *tf)
 {
 	struct cpu *ci = arch_curcpu();
 
+	if (debug_nmi(tf))
+		return;
 	if ((atomic_load_acquire(&stop_hard_set) & CPU_BIT(ci)) == 0) {
 		kprintf("cpu%u: NMI that nobody sent, pc %#lx\n", ci->ci_index, arch_frame_pc(tf));
 		return;
 	}
 	atomic_store_relaxed(&stop_frame[ci->ci_index], tf);
+	debug_note_frame(tf);
 	park(ci);
 	atomic_store_relaxed(&stop_frame[ci->ci_index], NULL);
 }

@@ -5,9 +5,10 @@
  * Each CPU has a ring. A slot is reserved by one atomic addition, so an interrupt or an NMI that writes an
  * event in the middle of another simply has the next slot; so has, on the rare occasion that the LWP is moved
  * to another CPU in between, that CPU. The slot's sequence number is cleared first and set last: a reader
- * takes a slot for valid only if it holds the number expected, so it never sees half an event, whether the
- * writer was overtaken, stopped, or is still at work. No lock, no wait, no allocation, interrupts as they
- * were. The oldest events are overwritten, and the head tells how many.
+ * takes a slot for valid only if it holds the number expected, so it does not see half an event of a writer
+ * that was stopped or is still at work. (One that is preempted in the middle for a whole round of the ring
+ * spoils the newer event in its slot, which then counts as lost when it has finished.) No lock, no wait, no
+ * allocation, interrupts as they were. The oldest events are overwritten, and the head tells how many.
  */
 #include <kernel/trace.h>
 

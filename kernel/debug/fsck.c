@@ -137,6 +137,13 @@ check_lwp(const struct lwp *l)
 		(l->l_affinity & CPU_BIT(l->l_cpu)),
 	    "L12: lid %d %s is of cpu%u, allowed are %#lx", l->l_lid, st(l), l->l_cpu->ci_index,
 	    l->l_affinity);
+	if (l->l_stat == LS_SUSPENDED)
+		CHECK((l->l_flag & LW_WSUSPEND) && l->l_wchan == NULL,
+		    "P6: lid %d is SUSPENDED, its flags are %#x, it waits for %p", l->l_lid,
+		    l->l_flag, l->l_wchan);
+	if (l->l_stat == LS_SLEEP && l->l_syncobj == &syncobj_park)
+		CHECK((l->l_flag & (LW_UNPARKED | LW_CANCELLED)) == 0,
+		    "L14: lid %d is parked with a token, its flags are %#x", l->l_lid, l->l_flag);
 	if (l->l_wchan == NULL) {
 		CHECK(l->l_sleepq == NULL, "L4: lid %d %s has a sleep queue but no wchan", l->l_lid,
 		    st(l));
@@ -207,6 +214,36 @@ check_cpu(struct cpu *ci)
 
 /* ---- processes ---- */
 
+/* The dead, on the list that fits; marks and counts of _lwp_wait. */
+static void
+check_lwp_waits(const struct proc *p, uint32_t dead)
+{
+	uint32_t n = 0, waits = 0;
+	const struct lwp *l, *t;
+
+	list_foreach (l, &p->p_deadlwps, l_free)
+		if (!fsck_endless(&n, &p->p_deadlwps))
+			CHECK(l->l_stat == LS_ZOMB && (l->l_prflag & LPR_DETACHED),
+			    "P3: pid %d: lid %d %s is to be freed", p->p_pid, l->l_lid, st(l));
+	list_foreach (l, &p->p_zlwps, l_free)
+		if (!fsck_endless(&n, &p->p_zlwps))
+			CHECK(l->l_stat == LS_ZOMB && (l->l_prflag & LPR_DETACHED) == 0,
+			    "P3: pid %d: lid %d %s is to be waited for", p->p_pid, l->l_lid, st(l));
+	CHECK(n == dead || p->p_stat == PS_ZOMB, "P3: pid %d: %u dead LWPs, %u on its lists",
+	    p->p_pid, dead, n);
+	list_foreach (l, &p->p_lwps, l_sibling) {
+		waits += l->l_waitingfor != 0;
+		if (l->l_waiter == 0)
+			continue;
+		t = idt_lwp(&idtable, l->l_waiter);
+		CHECK(t != NULL && t->l_proc == p && t->l_waitingfor == l->l_lid,
+		    "L11: lid %d is marked by lid %d, which does not wait for it", l->l_lid,
+		    l->l_waiter);
+	}
+	CHECK(waits == p->p_nlwpwait, "P1: pid %d: nlwpwait %u, are %u", p->p_pid, p->p_nlwpwait,
+	    waits);
+}
+
 static void
 check_proc_lwps(const struct proc *p)
 {
@@ -231,6 +268,7 @@ check_proc_lwps(const struct proc *p)
 	CHECK(
 	    n - dead == p->p_nlive, "P1: pid %d: nlive %u, are %u", p->p_pid, p->p_nlive, n - dead);
 	CHECK(run == p->p_nrlwps, "P1: pid %d: nrlwps %u, are %u", p->p_pid, p->p_nrlwps, run);
+	check_lwp_waits(p, dead);
 	CHECK(n >= 1 || p->p_stat == PS_IDL, "P4: pid %d has no LWP", p->p_pid);
 	if (p->p_single != NULL && p->p_stat != PS_ZOMB)
 		CHECK(on_list(&p->p_lwps, &p->p_single->l_sibling) &&

@@ -90,6 +90,7 @@ static const char *const kind_name[] = {
 	[SOBJ_CV] = "cv",
 	[SOBJ_FUTEX] = "futex",
 	[SOBJ_TURNSTILE] = "mutex",
+	[SOBJ_PAUSE] = "pause",
 	[SOBJ_PARK] = "park",
 };
 

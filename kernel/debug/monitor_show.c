@@ -183,7 +183,8 @@ static const char *const sobj_name[] = {
 	[SOBJ_CV] = "condition variable",
 	[SOBJ_FUTEX] = "futex",
 	[SOBJ_TURNSTILE] = "mutex",
-	[SOBJ_PARK] = "time or event",
+	[SOBJ_PAUSE] = "time or event",
+	[SOBJ_PARK] = "unpark",
 };
 
 void

@@ -13,6 +13,7 @@
 #include <arch/arch_if.h>
 #include <kernel/atomic.h>
 #include <kernel/cpu.h>
+#include <kernel/gdbstub.h>
 #include <kernel/ksyms.h>
 #include <kernel/log.h>
 #include <kernel/lwp.h>
@@ -97,6 +98,7 @@ panic(const char *fmt, ...)
 		if (monitor_on_panic)
 			log_set_console(true);
 		report(ci, fmt, ap);
+		debug_panic();
 		if (monitor_on_panic)
 			monitor_panic();
 	} else if (owner != ci->ci_index + 1) {

@@ -223,7 +223,7 @@ trace_set(uint64_t classes)
 
 	classes &= LEGAL_CLASSES;
 	while (atomic_swap(&switch_busy, 1) != 0)
-		arch_cpu_relax();
+		yield();
 	was = trace_root.tr_classes;
 	if (classes != 0)
 		error = rings_create();

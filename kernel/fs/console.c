@@ -115,6 +115,19 @@ console_input(char c)
 	arch_console_write(echo, n);
 }
 
+/* Upcall: may it come? A stream's sender waits rather than lose anything. => interrupt context */
+bool
+console_input_room(void)
+{
+	struct spinlock *lock = sleepq_lock_of(&tty);
+	bool room;
+
+	spin_lock(lock);
+	room = tty_room(&tty);
+	spin_unlock(lock);
+	return room;
+}
+
 static int64_t
 read_item(struct uio *u)
 {
@@ -160,6 +173,7 @@ read_available(struct uio *u, bool *again)
 	char bytes[CHUNK];
 	uint32_t got, take, gen;
 	int64_t done = 0;
+	bool restart;
 	size_t n;
 
 	*again = false;
@@ -177,8 +191,10 @@ read_available(struct uio *u, bool *again)
 			done = done == 0 ? -EFAULT : done;
 		}
 		spin_lock(lock);
-		tty_take(&tty, gen, take);
+		restart = tty_take(&tty, gen, take);
 		spin_unlock(lock);
+		if (restart)
+			arch_console_resume();
 		/* Go on only in a long line, or a stream, that the buffer cut. */
 	} while (n == sizeof(bytes) && take == n && bytes[n - 1] != '\n' && u->u_resid > 0);
 	mutex_unlock(&con_reading);
@@ -258,14 +274,17 @@ set_modes(uintptr_t arg, bool flush)
 {
 	struct spinlock *lock = sleepq_lock_of(&tty);
 	struct abi_termios modes;
+	bool restart;
 
 	if (arch_copyin(&modes, arg, sizeof(modes)) != 0)
 		return -EFAULT;
 	spin_lock(lock);
-	tty_set_modes(&tty, &modes, flush);
+	restart = tty_set_modes(&tty, &modes, flush);
 	if (tty.t_tail != tty.t_line)
 		sleepq_wake(&readers, &tty, ~0u);
 	spin_unlock(lock);
+	if (restart)
+		arch_console_resume();
 	return 0;
 }
 

@@ -49,6 +49,24 @@ put(struct tty *t, uint16_t entry, uint32_t reserve)
 	return true;
 }
 
+bool
+tty_room(struct tty *t)
+{
+	if (t->t_stream && t->t_head - t->t_tail == TTY_RING)
+		t->t_stopped = true;
+	return !t->t_stopped;
+}
+
+/* The ring was read: may the sender go on? Not for a byte or two. */
+static bool
+restart(struct tty *t)
+{
+	if (!t->t_stopped || t->t_head - t->t_tail > TTY_RING / 2)
+		return false;
+	t->t_stopped = false;
+	return true;
+}
+
 /* Makes everything typed readable. */
 static bool
 commit(struct tty *t)
@@ -178,17 +196,18 @@ tty_peek(const struct tty *t, char *dst, uint32_t n, uint32_t *take)
 	return got;
 }
 
-void
+bool
 tty_take(struct tty *t, uint32_t gen, uint32_t take)
 {
 	check_order(t);
 	if (gen != t->t_gen)
-		return;
+		return false;
 	KASSERTMSG(take <= t->t_line - t->t_tail, "tty: %u of %u entries taken", take,
 	    t->t_line - t->t_tail);
 	if (t->t_stream && take == 1 && t->t_ring[t->t_tail & MASK] == TTY_EOF)
-		return;
+		return false;
 	t->t_tail += take;
+	return restart(t);
 }
 
 /* Bytes that the next reads get, up to an end of file. */
@@ -203,7 +222,7 @@ tty_available(const struct tty *t)
 	return pos - t->t_tail;
 }
 
-void
+bool
 tty_set_modes(struct tty *t, const struct abi_termios *modes, bool flush)
 {
 	t->t_modes = *modes;
@@ -213,4 +232,5 @@ tty_set_modes(struct tty *t, const struct abi_termios *modes, bool flush)
 	}
 	if ((modes->c_lflag & ICANON) == 0)
 		commit(t);
+	return restart(t);
 }

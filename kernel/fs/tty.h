@@ -24,12 +24,15 @@ struct tty {
 	uint32_t t_gen;                  /* (u) how often it was flushed */
 	bool t_stream;                   /* (u) stdin=serial */
 	bool t_quoted;                   /* (u) stream: the next byte is a plain one */
+	bool t_stopped;                  /* (u) stream: the sender was told to wait */
 	struct abi_termios t_modes;      /* (u) */
 	uint16_t t_ring[TTY_RING];       /* (u) */
 };
 
 /* A terminal for a person, or a stream. */
 void tty_init(struct tty *, bool stream);
+/* Is there room for one more of a stream? If not, tty_take() tells when there is. A person's typing is not stopped. */
+bool tty_room(struct tty *);
 /*
  * One character came. Returns how many bytes are to be echoed; *wake: readers have something new.
  */
@@ -42,11 +45,13 @@ unsigned tty_input(struct tty *, char c, char echo[TTY_ECHO], bool *wake);
 uint32_t tty_peek(const struct tty *, char *dst, uint32_t n, uint32_t *take);
 /*
  * Takes up to `take` entries that tty_peek() has shown when t_gen was `gen`. Its user may let go of
- * the lock between the two: after a flush there is nothing left to take.
+ * the lock between the two: after a flush there is nothing left to take. Returns true if the sender was told to
+ * wait and may go on.
  * => nobody else has taken any meanwhile
  */
-void tty_take(struct tty *, uint32_t gen, uint32_t take);
+bool tty_take(struct tty *, uint32_t gen, uint32_t take);
 uint32_t tty_available(const struct tty *);
-void tty_set_modes(struct tty *, const struct abi_termios *, bool flush);
+/* Returns what tty_take() does. */
+bool tty_set_modes(struct tty *, const struct abi_termios *, bool flush);
 
 #endif

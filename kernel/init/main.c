@@ -11,6 +11,7 @@
 #include <kernel/exec.h>
 #include <kernel/file.h>
 #include <kernel/futex.h>
+#include <kernel/gdbstub.h>
 #include <kernel/idtable.h>
 #include <kernel/kmem.h>
 #include <kernel/log.h>
@@ -189,6 +190,8 @@ init_exited(struct proc *p)
 	mutex_unlock(&proc_lock);
 	mutex_lock(&p->p_lock);
 	sigacts_default(p, SIGCHLD); /* orphans become zombies, and ours to wait for */
+	sigpend_drop(&p->p_sigpend);
+	sig_lwp_exit(curlwp());
 	mutex_unlock(&p->p_lock);
 	proc_collect_all(p);
 
@@ -298,6 +301,7 @@ kernel_main(struct bootinfo *bi)
 	signal_init();
 	futex_init();
 	arch_intr_enable();
+	debug_init();
 	arch_start_cpus();
 	kprintf("threadbare: %u CPU%s, %zu MiB\n", ncpu, ncpu == 1 ? "" : "s",
 	    pmem_total() >> (20 - PAGE_SHIFT));

@@ -32,8 +32,6 @@ int vm_fault_locked(struct vmspace *, vaddr_t, int access);
 void vmobj_init(void);
 /* Page `index` of an object with a reference for the caller. 0, -EIO beyond the end, -ENOMEM. May sleep. */
 int vmobj_getpage(struct vmobj *, size_t index, struct page **);
-/* The same for pages that need neither memory nor a lock: NULL when it is not such a page; no reference. */
-struct page *vmobj_peek(const struct vmobj *, size_t index);
 
 struct page *vm_page_alloc_slow(bool zeroed, enum page_kind);
 

@@ -11,6 +11,7 @@
 #include <kernel/vm.h>
 
 #include <abi/errno.h>
+#include <kernel/gdbstub.h>
 
 #include "vm_internal.h"
 
@@ -57,6 +58,8 @@ vmspace_fork(struct vmspace *parent, struct vmspace **childp)
 	if (error == 0) {
 		error = copy_pages(child, parent);
 		pmap_flush(parent->vm_pmap);
+		if (unlikely(atomic_load_relaxed(&debug_nubreaks) != 0) && error == 0)
+			error = debug_fork(child, parent);
 	}
 	child->vm_maxpages = vm_resident(child);
 	child->vm_brk_start = parent->vm_brk_start;

@@ -23,6 +23,7 @@
 #include <abi/errno.h>
 #include <arch/arch_if.h>
 #include <kernel/atomic.h>
+#include <kernel/gdbstub.h>
 #include <kernel/kmem.h>
 #include <kernel/lwp.h>
 #include <kernel/panic.h>
@@ -93,6 +94,8 @@ vmspace_unref(struct vmspace *vm)
 	KASSERT(atomic_load_relaxed(&vm->vm_refs) > 0);
 	if (vm == &vmspace_kernel || atomic_sub(&vm->vm_refs, 1) > 1)
 		return;
+	if (unlikely(atomic_load_relaxed(&debug_nubreaks) != 0))
+		debug_vmspace_gone(vm);
 	pmap_remove_all(vm->vm_pmap, NULL, NULL);
 	pmap_destroy(vm->vm_pmap);
 	vm_region_clear(&vm->vm_regions);

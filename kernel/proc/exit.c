@@ -57,8 +57,9 @@ lwp_exit_locked(struct proc *p)
 		continue;
 	sig_lwp_exit(l);
 	lwp_become_zombie(l);
-	list_insert_tail(&p->p_deadlwps, &l->l_free);
-	if (p->p_single != NULL && p->p_nlive - p->p_nboundary <= 1)
+	list_insert_tail(l->l_prflag & LPR_DETACHED ? &p->p_deadlwps : &p->p_zlwps, &l->l_free);
+	/* Whoever waits for it, or with it for others (a deadlock?), or for it to be suspended. */
+	if (p->p_single == NULL || p->p_nlive - p->p_nboundary <= 1)
 		cv_broadcast(&p->p_lwpcv);
 	mutex_unlock(&p->p_lock);
 	fp(zombie_before_switch);
@@ -219,7 +220,8 @@ exit_process(struct proc *p, struct lwp *l)
 	heir = bequeath(p, parent);
 
 	mutex_lock(&p->p_lock);
-	KASSERT(p->p_nlwps == 1 && p->p_nlive == 1 && list_empty(&p->p_deadlwps));
+	KASSERT(p->p_nlwps == 1 && p->p_nlive == 1 && list_empty(&p->p_deadlwps) &&
+	    list_empty(&p->p_zlwps) && p->p_nlwpwait == 0);
 	if (l->l_lid == p->p_pid)
 		id_revert(p);
 	else {

@@ -15,7 +15,7 @@
 #include <kernel/kmem.h>
 #include <kernel/sched.h>
 
-struct mutex proc_lock = MUTEX_INIT("proc_lock", RANK_PROC_LIST);
+struct mutex proc_lock __cacheline_aligned = MUTEX_INIT("proc_lock", RANK_PROC_LIST);
 struct idtable idtable;
 
 static void
@@ -107,8 +107,9 @@ pgrp_find(pid_t id)
 	return pg;
 }
 
+/* As lwp_find(), and those that are ZOMB. */
 struct lwp *
-lwp_find(struct proc *p, lwpid_t lid)
+lwp_find_dead(struct proc *p, lwpid_t lid)
 {
 	bool intr;
 	struct lwp *l;
@@ -119,11 +120,18 @@ lwp_find(struct proc *p, lwpid_t lid)
 	intr = arch_intr_disable();
 	l = idt_lwp(&idtable, lid);
 	/* That l is of p implies that all table updates before p's birth are visible; p_lock holds l's state. */
-	if (l != NULL &&
-	    (l->l_proc != p || l->l_stat == LS_IDL || l->l_stat == LS_ZOMB || l->l_lid != lid))
+	if (l != NULL && (l->l_proc != p || l->l_stat == LS_IDL || l->l_lid != lid))
 		l = NULL;
 	arch_intr_restore(intr);
 	return l;
+}
+
+struct lwp *
+lwp_find(struct proc *p, lwpid_t lid)
+{
+	struct lwp *l = lwp_find_dead(p, lid);
+
+	return l != NULL && l->l_stat != LS_ZOMB ? l : NULL;
 }
 
 struct lwp *

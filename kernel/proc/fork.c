@@ -35,7 +35,7 @@ child_return(void *arg __unused)
 		(void)arch_ustore_32(l->l_set_tid, (uint32_t)l->l_lid);
 }
 
-static void
+void
 lwp_prepare(struct lwp *l, const struct clone_args *ca)
 {
 	struct lwp *self = curlwp();

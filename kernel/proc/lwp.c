@@ -245,7 +245,8 @@ lwp_reap_dead(struct proc *p)
 void
 lwp_free(struct lwp *l)
 {
-	KASSERT(l->l_stat == LS_IDL && l->l_kstack == NULL && l->l_locks == NULL);
+	KASSERT(l->l_stat == LS_IDL && l->l_kstack == NULL && l->l_locks == NULL &&
+	    l->l_waitingfor == 0);
 	TRACE(FREE, 0, l->l_lid, l->l_proc->p_pid);
 	lwp_clear(l);
 	compiler_barrier(); /* fsck takes who has neither id nor stack for free */
@@ -264,6 +265,7 @@ kernel_lwp(const char *name, int pri, uint32_t flag, void (*fn)(void *), void *a
 	if (l == NULL)
 		return -ENOMEM;
 	l->l_flag = LW_SYSTEM | flag;
+	l->l_prflag = LPR_DETACHED;
 	l->l_priority = (int16_t)pri;
 	strlcpy(l->l_name, name, sizeof(l->l_name));
 	arch_lwp_init(l, fn, arg);

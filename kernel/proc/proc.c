@@ -39,6 +39,7 @@ proc_init(struct proc *p)
 	list_init(&p->p_children);
 	list_init(&p->p_lwps);
 	list_init(&p->p_deadlwps);
+	list_init(&p->p_zlwps);
 	cv_init(&p->p_waitcv, "wait");
 	cv_init(&p->p_lwpcv, "lwpwait");
 	cv_init(&p->p_vforkcv, "vfork");

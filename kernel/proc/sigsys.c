@@ -304,7 +304,7 @@ sys_kill(const uint64_t *a)
 
 /* To one thread; `pid` = 0: of any process. */
 static int
-kill_lwp(pid_t pid, lwpid_t lid, int sig, const siginfo_t *info)
+signal_lwp(pid_t pid, lwpid_t lid, int sig, const siginfo_t *info)
 {
 	struct proc *p;
 	struct lwp *l;
@@ -323,16 +323,23 @@ kill_lwp(pid_t pid, lwpid_t lid, int sig, const siginfo_t *info)
 	return error;
 }
 
+int
+kill_lwp(pid_t pid, lwpid_t lid, int sig)
+{
+	siginfo_t info;
+
+	sender_info(&info, sig, SI_TKILL);
+	return signal_lwp(pid, lid, sig, &info);
+}
+
 /* (tgid, tid, sig) */
 int64_t
 sys_tgkill(const uint64_t *a)
 {
 	pid_t pid = (pid_t)a[0];
 	lwpid_t lid = (lwpid_t)a[1];
-	siginfo_t info;
 
-	sender_info(&info, (int)a[2], SI_TKILL);
-	return pid > 0 && lid > 0 ? kill_lwp(pid, lid, (int)a[2], &info) : -EINVAL;
+	return pid > 0 && lid > 0 ? kill_lwp(pid, lid, (int)a[2]) : -EINVAL;
 }
 
 /* (tid, sig) */
@@ -340,10 +347,8 @@ int64_t
 sys_tkill(const uint64_t *a)
 {
 	lwpid_t lid = (lwpid_t)a[0];
-	siginfo_t info;
 
-	sender_info(&info, (int)a[1], SI_TKILL);
-	return lid > 0 ? kill_lwp(0, lid, (int)a[1], &info) : -EINVAL;
+	return lid > 0 ? kill_lwp(0, lid, (int)a[1]) : -EINVAL;
 }
 
 /* What the sender wrote himself; nobody may pose as the kernel or as kill() towards another. */
@@ -392,5 +397,5 @@ sys_rt_tgsigqueueinfo(const uint64_t *a)
 	if (pid <= 0 || lid <= 0)
 		return -EINVAL;
 	error = copyin_info(&info, a[3], (int)a[2], lid);
-	return error != 0 ? error : kill_lwp(pid, lid, (int)a[2], &info);
+	return error != 0 ? error : signal_lwp(pid, lid, (int)a[2], &info);
 }

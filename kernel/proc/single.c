@@ -32,6 +32,8 @@ lwp_interrupt(struct lwp *l, uint32_t flag)
 	lwp_need_userret(l);
 	if (l->l_stat == LS_SLEEP && (l->l_flag & LW_SINTR) && (l->l_flag & l->l_intrmask))
 		setrunnable(l);
+	else if (l->l_stat == LS_SUSPENDED && (flag & LW_KILL))
+		lwp_resume(l);
 	else
 		lwp_unlock(l);
 }
@@ -59,6 +61,8 @@ single_begin(enum single_mode mode)
 			cv_broadcast(&p->p_boundarycv);
 			while (p->p_nlive > 1)
 				cv_wait(&p->p_lwpcv, &p->p_lock);
+			/* Nobody is left to wait for those that were not detached. */
+			list_splice_tail(&p->p_deadlwps, &p->p_zlwps);
 			while (lwp_reap_dead(p))
 				continue;
 			KASSERT(p->p_nlwps == 1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The user boundary: what an LWP does before it goes back to user mode when l_ast is set. It comes here
- * again until nothing is left to do. Exit beats parking, parking beats signals.
+ * again until nothing is left to do. Exit beats suspension and parking, these beat signals.
  */
 #include <kernel/process.h>
 
@@ -29,6 +29,11 @@ user_return(struct trapframe *tf)
 		proc_exit(0, p->p_xsig);
 	if (flags & LW_WEXIT)
 		lwp_exit(0);
+	if (unlikely(flags & LW_WSUSPEND)) {
+		lwp_suspend_self();
+		atomic_store_relaxed(&l->l_ast, 1); /* from the top */
+		return;
+	}
 	if (flags & LW_WBOUNDARY) {
 		single_boundary();
 		mutex_lock(&p->p_lock);
@@ -48,6 +53,14 @@ user_return(struct trapframe *tf)
 int64_t
 sys_exit(const uint64_t *a)
 {
+	struct lwp *l = curlwp();
+
+	/* As on Linux nobody waits for the id of who leaves by this call, not even for the first LWP's. */
+	if ((l->l_prflag & LPR_DETACHED) == 0) {
+		mutex_lock(&l->l_proc->p_lock);
+		l->l_prflag |= LPR_DETACHED;
+		mutex_unlock(&l->l_proc->p_lock);
+	}
 	lwp_exit((int)a[0]); /* the last one's status is the process's, as on Linux */
 }
 

@@ -122,6 +122,6 @@ kpause(const char *wmesg, bool intr, nsec_t deadline)
 	if (deadline <= time_now())
 		return -EWOULDBLOCK;
 	lwp_lock(l); /* no queue: its CPU's spc_lwplock */
-	sleepq_enqueue(NULL, l, wmesg, &syncobj_park, intr);
+	sleepq_enqueue(NULL, l, wmesg, &syncobj_pause, intr);
 	return sleepq_block(deadline, intr);
 }

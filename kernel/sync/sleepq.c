@@ -28,6 +28,7 @@ static struct {
 
 const struct syncobj syncobj_cv = { SOBJ_CV, true, NULL };
 const struct syncobj syncobj_futex = { SOBJ_FUTEX, false, NULL };
+const struct syncobj syncobj_pause = { SOBJ_PAUSE, false, NULL };
 const struct syncobj syncobj_park = { SOBJ_PARK, false, NULL };
 
 void
@@ -159,14 +160,13 @@ sleepq_block(nsec_t deadline, bool intr)
 	lwp_lock(l);
 	flags = l->l_flag;
 	l->l_flag &= ~(uint32_t)(LW_STIMO | LW_CATCHINTR);
-	if ((flags & LW_STIMO) == 0 && (flags & LW_CATCHINTR) && (flags & LW_CANCELLED))
+	if ((flags & LW_STIMO) == 0 && (flags & l->l_intrmask & LW_CANCELLED))
 		l->l_flag &= ~(uint32_t)(LW_CANCELLED | LW_UNPARKED);
 	lwp_unlock(l);
 	if (flags & LW_STIMO)
 		return -EWOULDBLOCK;
-	if (flags & l->l_intrmask)
-		return flags & LW_CANCELLED ? -EINTR : -ERESTART;
-	return 0;
+	/* What ended the sleep may be over by now (a suspension that was cancelled): the call starts again then. */
+	return flags & l->l_intrmask & LW_CANCELLED ? -EINTR : -ERESTART;
 }
 
 void

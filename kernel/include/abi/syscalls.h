@@ -114,8 +114,24 @@
 	X(318, getrandom) \
 	X(334, rseq) \
 	X(435, clone3) \
-	X(439, faccessat2)
+	X(439, faccessat2) \
+	X(1024, _lwp_create) \
+	X(1025, _lwp_exit) \
+	X(1026, _lwp_self) \
+	X(1027, _lwp_wait) \
+	X(1028, _lwp_detach) \
+	X(1029, _lwp_suspend) \
+	X(1030, _lwp_continue) \
+	X(1031, _lwp_wakeup) \
+	X(1032, _lwp_kill) \
+	X(1033, _lwp_park) \
+	X(1034, _lwp_unpark) \
+	X(1035, _lwp_unpark_all) \
+	X(1036, _lwp_setprivate) \
+	X(1037, _lwp_getprivate) \
+	X(1038, _lwp_setname) \
+	X(1039, _lwp_getname)
 
-#define SYSCALL_MAX 439
+#define SYSCALL_MAX 1039
 
 #endif

@@ -33,9 +33,11 @@ struct id_array {
 	struct id_entry entry[];
 };
 
+/* Lookups read the first line only; all that writers change with each id is in the second. */
 struct idtable {
-	struct id_array *array; /* written by release-store */
-	uint32_t next_free, last_free;
+	struct id_array *array __cacheline_aligned; /* written by release-store */
+	uint32_t next_free __cacheline_aligned;
+	uint32_t last_free;
 	uint32_t count; /* entries in use, entry 0 not counted */
 	uint32_t limit; /* grow when count reaches it */
 	pid_t pid_max;

@@ -49,7 +49,7 @@ enum lwp_state {
 	X(ONPROC, RUN, L, "mi_switch(): it yields") \
 	X(ONPROC, SLEEP, L, "sleepq_enqueue()") \
 	X(ONPROC, STOP, P, "") \
-	X(ONPROC, SUSPENDED, P, "") \
+	X(ONPROC, SUSPENDED, P, "lwp_suspend_self()") \
 	X(ONPROC, ZOMB, P, "lwp_exit()") \
 	X(SLEEP, RUN, L, "sleepq_remove()") \
 	X(SLEEP, ONPROC, L, "sleepq_remove():\nstill on its CPU") \
@@ -81,6 +81,8 @@ enum lwp_state {
 /* l_prflag: guarded by p_lock. */
 #define LPR_DETACHED 0x00000001 /* no one waits for it */
 #define LPR_EXITING  0x00000004 /* counted in p_nzlwps or about to be */
+
+#define LWP_ANY ((lwpid_t)-1) /* l_waitingfor: any */
 
 /* l_pflag: owner only, or anyone once the LWP is provably off CPU. */
 #define LP_INTR       0x00000001 /* switch is involuntary */
@@ -140,10 +142,10 @@ struct lwp {
 	struct list l_pi_lenders; /* (l) turnstiles that lend it priority; guarded by its lock */
 
 	/* Process. */
-	struct proc *l_proc;      /* (c) */
-	lwpid_t l_lid;            /* (c) changes only in exec, under proc_lock, p_lock and (l) */
-	struct list l_sibling;    /* (p) p_lwps */
-	struct list l_free;       /* (p) on p_deadlwps; then of the LWP that reaps them */
+	struct proc *l_proc;   /* (c) */
+	lwpid_t l_lid;         /* (c) changes only in exec, under proc_lock, p_lock and (l) */
+	struct list l_sibling; /* (p) p_lwps */
+	struct list l_free;    /* (p) on p_deadlwps or p_zlwps; then of the LWP that reaps them */
 	struct sigpend l_sigpend; /* (p) empty outside of a life */
 
 	/*
@@ -154,6 +156,8 @@ struct lwp {
 	uint32_t l_pflag;          /* (o) LP_* */
 	uint32_t l_nopreempt;      /* (o) preemption disabled, nested */
 	uint32_t l_prflag;         /* (p) LPR_* */
+	lwpid_t l_waitingfor;      /* (p) _lwp_wait: for this LWP, or LWP_ANY; 0 = does not wait */
+	lwpid_t l_waiter;          /* (p) the first LWP that waits for just this one, or 0 */
 	uint32_t l_nlocks;         /* (o) adaptive locks held (DEBUG) */
 	struct mutex *l_locks;     /* (o) the adaptive mutexes held, newest first (DEBUG) */
 	struct mutex *l_lockwait;  /* (o) the one that it spins or sleeps for, or NULL (DEBUG) */

@@ -70,6 +70,7 @@ struct pgrp {
  * struct proc, field locks:
  *   (x) proc_lock      (p) p_lock       (c) constant while not IDL
  *   (a) atomic         (o) one LWP (single-threaded moment: birth, exit, exec)
+ *   (g) the gdb stub, with the world stopped
  */
 struct proc {
 	struct mutex p_lock;
@@ -93,16 +94,19 @@ struct proc {
 	uint32_t p_umask;          /* (p) */
 
 	/* LWPs. */
-	struct list p_lwps;          /* (p) */
-	uint32_t p_nlwps;            /* (p) all that are linked */
-	uint32_t p_nzlwps;           /* (p) dead or in exit */
-	uint32_t p_nrlwps;           /* (p) RUN, ONPROC, SLEEP and linked IDL */
-	uint32_t p_nlive;            /* (p) linked and not ZOMB */
-	struct condvar p_lwpcv;      /* with p_lock: LWP count or state changed */
-	struct list p_deadlwps;      /* (p) detached dead LWPs to be freed in a batch (l_free) */
-	struct lwp *p_single;        /* (p) single-threading owner */
-	uint8_t p_singlemode;        /* (p) enum single_mode */
-	uint32_t p_nboundary;        /* (p) LWPs parked at the user boundary or in a vfork wait */
+	struct list p_lwps;     /* (p) */
+	uint32_t p_nlwps;       /* (p) all that are linked */
+	uint32_t p_nzlwps;      /* (p) dead or in exit */
+	uint32_t p_nrlwps;      /* (p) RUN, ONPROC, SLEEP and linked IDL */
+	uint32_t p_nlive;       /* (p) linked and not ZOMB */
+	struct condvar p_lwpcv; /* with p_lock: LWP count or state changed */
+	struct list p_deadlwps; /* (p) detached dead LWPs to be freed in a batch (l_free) */
+	struct list p_zlwps;    /* (p) dead LWPs that _lwp_wait may collect (l_free) */
+	uint32_t p_nlwpwait;    /* (p) LWPs in _lwp_wait */
+	struct lwp *p_single;   /* (p) single-threading owner */
+	uint8_t p_singlemode;   /* (p) enum single_mode */
+	uint32_t
+	    p_nboundary; /* (p) LWPs parked or suspended at the user boundary, or in a vfork wait */
 	struct condvar p_boundarycv; /* with p_lock: they sleep here */
 	struct lwp *p_vforklwp;      /* (x) parent's LWP that waits for this child */
 	struct condvar p_vforkcv; /* with proc_lock: its LWPs wait for their vfork children here */
@@ -127,6 +131,7 @@ struct proc {
 	char p_comm[PROC_NAMELEN]; /* (p) */
 	uintptr_t p_stack_top;     /* (o) */
 	uint32_t p_uid, p_gid;     /* (p) real and effective: one user for now */
+	bool p_shown;              /* (g) gdb has been told of it */
 };
 
 extern const char *const proc_state_name[];

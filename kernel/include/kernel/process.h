@@ -12,10 +12,11 @@
 #include <kernel/proc.h>
 
 /* ---- lookups, docs/protocol.md 1.5 ---- */
-struct proc *proc_find(pid_t);                /* => proc_lock held; live processes only */
-struct proc *proc_find_any(pid_t);            /* => proc_lock held; zombies too */
-struct pgrp *pgrp_find(pid_t);                /* => proc_lock held; non-empty groups only */
-struct lwp *lwp_find(struct proc *, lwpid_t); /* => p_lock held; not IDL, not ZOMB */
+struct proc *proc_find(pid_t);                     /* => proc_lock held; live processes only */
+struct proc *proc_find_any(pid_t);                 /* => proc_lock held; zombies too */
+struct pgrp *pgrp_find(pid_t);                     /* => proc_lock held; non-empty groups only */
+struct lwp *lwp_find(struct proc *, lwpid_t);      /* => p_lock held; not IDL, not ZOMB */
+struct lwp *lwp_find_dead(struct proc *, lwpid_t); /* => p_lock held; not IDL: the dead too */
 /* Finds an LWP of process `p` (any process if NULL); returns it locked, or NULL. => no spin lock held */
 struct lwp *lwp_find_locked(const struct proc *p, lwpid_t);
 /* Finds the process of an LWP id and returns with its p_lock held, or NULL. */
@@ -69,6 +70,8 @@ struct clone_args {
 	uintptr_t parent_tid, child_tid;
 	int exit_signal;
 };
+/* A new LWP gets user registers, signal mask, priority, affinity, name of the current one. => it is IDL, not linked */
+void lwp_prepare(struct lwp *, const struct clone_args *);
 /* Process or thread; the child's id or -errno. => no lock held; sleeps */
 int64_t do_clone(const struct clone_args *);
 
@@ -100,6 +103,34 @@ size_t lwps_inuse(void), procs_inuse(void);
 void procs_init_early(void);
 int session_create(struct proc *);
 extern struct lwp *lwp_all;
+
+/* ---- the native calls, docs/protocol.md 3 ---- */
+/*
+ * lwp_wait: collects a dead LWP that is not detached, `lid` or (0) any; *departed is its id. -ESRCH nothing to wait
+ * for; -EINVAL detached; -EDEADLK it would never end; -ERESTART, -EINTR interrupted.
+ * lwp_detach: -ESRCH; -EINVAL already detached.
+ * lwp_suspend: returns when it is suspended, or continued meanwhile. -ESRCH; -EDEADLK nobody would be left to
+ * continue it; -ERESTART, -EINTR, -ERESTARTNOINTR. lwp_continue: -ESRCH.
+ * => no lock held; all act on LWPs of the current process; wait and suspend sleep
+ */
+int lwp_wait(lwpid_t lid, lwpid_t *departed);
+int lwp_detach(lwpid_t lid);
+int lwp_suspend(lwpid_t lid);
+int lwp_continue(lwpid_t lid);
+/* At the user boundary: rests there while LW_WSUSPEND is set. => no lock held */
+void lwp_suspend_self(void);
+/* A suspended LWP goes on, if only to die. => p_lock held, l locked; unlocked on return */
+void lwp_resume(struct lwp *);
+/*
+ * lwp_park: sleeps until lwp_unpark() or `deadline` (NSEC_FOREVER = none). 0; -EALREADY a token or a cancel was
+ * there; -ETIMEDOUT; -EINTR. lwp_unpark: -ESRCH. lwp_wakeup: -ESRCH -ENODEV -EBUSY.
+ * => no lock held
+ */
+int lwp_park(nsec_t deadline);
+int lwp_unpark(lwpid_t lid);
+int lwp_wakeup(lwpid_t lid);
+/* A signal to the LWP `lid`, of process `pid` unless that is 0. -ESRCH -EINVAL -ENOSYS -EAGAIN. => no lock held */
+int kill_lwp(pid_t pid, lwpid_t lid, int sig);
 
 /* ---- life and death ---- */
 /* Process exit of the current process. `sig` != 0: killed by it. */

@@ -17,7 +17,7 @@
 #include <kernel/spinlock.h>
 #include <kernel/upcall.h> /* sleepq_unsleep(), sleepq_changepri() */
 
-enum sobj_kind { SOBJ_CV, SOBJ_FUTEX, SOBJ_TURNSTILE, SOBJ_PARK };
+enum sobj_kind { SOBJ_CV, SOBJ_FUTEX, SOBJ_TURNSTILE, SOBJ_PAUSE, SOBJ_PARK };
 
 struct syncobj {
 	enum sobj_kind so_kind;
@@ -25,7 +25,8 @@ struct syncobj {
 	struct lwp *(*so_owner)(const void *wchan); /* who holds it, or NULL */
 };
 
-extern const struct syncobj syncobj_cv, syncobj_futex, syncobj_turnstile, syncobj_park;
+extern const struct syncobj syncobj_cv, syncobj_futex, syncobj_turnstile, syncobj_pause,
+    syncobj_park;
 
 void sleepq_init(void);
 void sleepq_lwp_ctor(struct lwp *);

@@ -52,6 +52,8 @@ typedef uint64_t cpuset_t; /* bit n = CPU with index n */
 #define __noinline         __attribute__((noinline))
 #define __must_check       __attribute__((warn_unused_result))
 #define __cold             __attribute__((cold))
+/* Code where no breakpoint may be: see linker.ld. */
+#define __nobreak __attribute__((noinline, section(".text.nobreak")))
 
 #define CACHE_LINE          64
 #define __cacheline_aligned __aligned(CACHE_LINE)

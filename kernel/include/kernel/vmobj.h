@@ -19,6 +19,9 @@ void vmobj_ref(struct vmobj *);
 void vmobj_unref(
     struct vmobj *); /* the last reference frees an anonymous object's pages; may sleep */
 
+/* Page `index` of a file, which needs neither memory nor a lock; NULL when it is not such a page. No reference. */
+struct page *vmobj_peek(const struct vmobj *, size_t index);
+
 /* Names the object in futex keys; unlike its address it is never used again. */
 const void *vmobj_key(const struct vmobj *);
 

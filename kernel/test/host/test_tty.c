@@ -169,9 +169,40 @@ test_flush(void)
 	CHECK(tty_available(&t) == 2 && reads(100, "de", 2));
 }
 
+/* A stream's sender is told to wait before anything is lost, and to go on when half has been read. */
+static void
+test_stop(void)
+{
+	uint32_t sent = 0, got = 0, take, n;
+	char buf[100];
+
+	start(true);
+	while (got < 3 * TTY_RING) {
+		while (tty_room(&t)) {
+			char c = (char)('a' + sent++ % 26);
+
+			type(&c, 1);
+		}
+		CHECK(tty_available(&t) == TTY_RING);
+		do {
+			n = tty_peek(&t, buf, sizeof(buf), &take);
+			for (uint32_t i = 0; i < n; i++)
+				CHECK(buf[i] == (char)('a' + (got + i) % 26));
+			got += n;
+		} while (!tty_take(&t, t.t_gen, take));
+		CHECK(tty_available(&t) <= TTY_RING / 2 && tty_room(&t));
+	}
+	start(false); /* a person's typing beyond the room is dropped, and nobody waits */
+	for (n = 0; n < 2 * TTY_RING; n++) {
+		CHECK(tty_room(&t));
+		type("x", 1);
+	}
+}
+
 int
 main(void)
 {
+	test_stop();
 	test_lines();
 	test_eof();
 	test_raw();

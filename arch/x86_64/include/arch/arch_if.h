@@ -18,6 +18,7 @@ struct lwp;
 struct pmap;
 struct trapframe; /* user registers at kernel entry; lies at the top of the kernel stack */
 struct bootinfo;
+struct vmspace;
 
 /* ---- start and end ---- */
 
@@ -62,6 +63,11 @@ void arch_lwp_init(struct lwp *, void (*fn)(void *), void *arg);
  * child sees 0 as result. `stack` != 0 replaces the stack pointer; `set_tls` sets the TLS base to `tls`.
  */
 void arch_lwp_fork(struct lwp *child, uintptr_t stack, bool set_tls, uintptr_t tls);
+/*
+ * Replaces what `child` has from arch_lwp_fork() by the user context at `uctx` (<abi/lwp.h>); *mask too, if the
+ * context has one. -EFAULT; -EINVAL: no registers, or such as user mode cannot have.
+ */
+int arch_lwp_context(struct lwp *child, uintptr_t uctx, sigset_t *mask);
 /* exec: fresh user registers (all 0, FPU initial, TLS base 0) that start at `entry` with stack pointer `sp`. */
 void arch_lwp_exec(struct lwp *, uintptr_t entry, uintptr_t sp);
 /* Bytes that follow struct lwp in its allocation for FPU state; 64-byte aligned. Valid after arch_init. */
@@ -203,12 +209,61 @@ int arch_try(void (*fn)(void *), void *arg);
 void arch_log_putc(char);                      /* log device (debug console); any context */
 void arch_console_write(const char *, size_t); /* COM1, polled; caller serialises */
 void arch_console_intr_enable(void); /* then console_input(c) is the upcall per character */
+/* console_input_room() has said no and would say yes now. => interrupts on or off, no lock that console_input takes */
+void arch_console_resume(void);
 int arch_console_getc(void);   /* polled; -1 = nothing came => others stopped, interrupts off */
 void arch_console_flush(void); /* waits until the last bit is on the wire */
 /* fw_cfg: returns size or -ENOENT; arch_fwcfg_read copies the whole item. */
 ssize_t arch_fwcfg_size(const char *name);
 int arch_fwcfg_read(const char *name, void *dst, size_t);
 int arch_random(void *, size_t); /* hardware random numbers; -ENODEV without them */
+
+/* ---- the gdb stub's machine half; => interrupts off, the world stopped, unless said otherwise ---- */
+
+#define ARCH_BREAK_INSN 0xcc /* one byte; the trap leaves the program counter behind it */
+#define ARCH_DEBUG_REGS 60
+
+/* Claims the second serial port; its interrupt's upcall is debug_input(). 0 or -ENODEV. => boot */
+int arch_debug_open(void);
+int arch_debug_getc(void); /* -1: nothing has come */
+void arch_debug_putc(char);
+/* A breakpoint instruction: enters the stub. */
+void arch_breakpoint(void);
+void arch_debug_self_ipi(void); /* upcall: debug_self_ipi(), when interrupts are on again */
+/*
+ * In the NMI handler: from here on another NMI may come. It returns at once, and ends arch_debug_halt(). False: it may
+ * not, this one came at the very end of one before.
+ */
+bool arch_debug_nmi_begin(const struct trapframe *);
+void arch_debug_halt(const cpuset_t *set, cpuset_t bit); /* unless the bit is clear */
+void arch_debug_woken(struct trapframe *);
+/* Kernel stop and go, on the CPU itself: saves what lies in registers only; puts it, and gdb's changes, into force. */
+void arch_debug_save(void);
+void arch_debug_load(void);
+/*
+ * Register n in gdb's numbering; `ci` is the stopped CPU that runs l, NULL if none does. Returns its size, negative
+ * if its value is not known. arch_debug_setreg: 0, -EINVAL (value not allowed), -EPERM (not to be written).
+ */
+int arch_debug_getreg(const struct lwp *l, const struct cpu *ci, unsigned n, void *buf);
+int arch_debug_setreg(struct lwp *l, const struct cpu *ci, unsigned n, const void *buf);
+extern const char arch_debug_target[]; /* the target description, XML */
+/* Steps l by one instruction once the world goes on; `alone`: other CPUs do not. Ends it, done or not. */
+void arch_debug_step_begin(struct lwp *l, const struct cpu *ci, bool alone);
+void arch_debug_step_end(struct lwp *l, const struct cpu *ci);
+/* Debug registers, on all CPUs from the next arch_debug_load() on. type: as in gdb's Z packets, 1 to 4. */
+int arch_debug_hw_insert(unsigned type, uintptr_t addr, uint64_t len, const struct vmspace *);
+int arch_debug_hw_remove(unsigned type, uintptr_t addr, uint64_t len, const struct vmspace *);
+/* The frame goes on over a debug register that matches its first instruction: gdb has been told. */
+void arch_debug_pass(struct trapframe *);
+bool arch_debug_watching(uintptr_t addr);
+unsigned arch_debug_watch_type(uintptr_t addr); /* 0: none there */
+void arch_debug_clear(void);
+/* Memory, by walking the page tables in software. Byte count read, not beyond the page. */
+size_t arch_debug_kread(uintptr_t addr, void *dst, size_t);
+bool arch_debug_kpage(uintptr_t addr, paddr_t *); /* of the byte, if it is RAM */
+bool arch_debug_upage(const struct pmap *, uintptr_t addr, paddr_t *page, int *prot);
+/* Another page in place of the one that is mapped there, with the same rights. */
+void arch_debug_remap(struct pmap *, uintptr_t addr, paddr_t page);
 
 /* ---- upcalls: supplied by kernel/, called by the machine layer ---- */
 
@@ -222,7 +277,8 @@ void sched_ipi(void);
 void cpu_call_ipi(void);
 void cpu_nmi(struct trapframe *);
 void console_input(char);
-void console_break(void); /* a break on the console's line; interrupts off, no lock held */
+bool console_input_room(void); /* asked before each character */
+void console_break(void);      /* a break on the console's line; interrupts off, no lock held */
 void lwp_startup(struct lwp *prev); /* first thing on a new stack; ends the switch */
 /* args: the six argument registers in ABI order, inside the frame. Returns the result register's value. */
 int64_t syscall_dispatch(uint64_t nr, const uint64_t args[6]);

@@ -22,7 +22,7 @@ struct lwp;
 #define SEL_TSS     0x40 /* two entries */
 #define GDT_ENTRIES 10
 
-enum ist { IST_NONE, IST_NMI, IST_DF, IST_MC, IST_COUNT };
+enum ist { IST_NONE, IST_NMI, IST_DF, IST_MC, IST_DB, IST_COUNT };
 
 struct tss {
 	uint32_t tss_pad0;
@@ -42,6 +42,7 @@ struct arch_cpu {
 	uintptr_t md_kstack_top; /* (o) top of the current LWP's kernel stack */
 	uintptr_t md_user_rsp;   /* (o) scratch of the system call entry */
 	struct lwp *md_user;     /* (o) whose user state the registers hold, see lwp_types.h */
+	uint64_t md_nmi_tops;    /* (c) the two tops of the NMI stack added */
 	uint32_t md_pad;
 	struct tss md_tss;            /* (o) behind md_pad: that aligns its 64-bit fields */
 	uint64_t md_gdt[GDT_ENTRIES]; /* (c) */

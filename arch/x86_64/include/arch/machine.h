@@ -10,6 +10,7 @@
 
 struct bootinfo;
 struct cpu;
+struct trapframe;
 
 /* Vectors. Devices have VEC_DEVICE to VEC_DEVICE_END - 1; ISA interrupt n has VEC_ISA + n. */
 #define VEC_DEVICE     0x20
@@ -18,10 +19,12 @@ struct cpu;
 #define VEC_TIMER      0xf0
 #define VEC_RESCHED    0xf1
 #define VEC_CALL       0xf2
+#define VEC_DEBUG      0xf3 /* sent to oneself: debug_self_ipi() */
 #define VEC_ERROR      0xfe
 #define VEC_SPURIOUS   0xff
 
-#define IRQ_SERIAL 4
+#define IRQ_SERIAL  4
+#define IRQ_SERIAL2 3
 
 /* ---- start-up, machine.c ---- */
 
@@ -30,7 +33,7 @@ void machine_init(struct bootinfo *);
 /* This CPU's interrupt controller and timer. => interrupts off, on each other CPU */
 void machine_init_ap(void);
 /* Every interrupt of VEC_DEVICE and up ends here; `user`: it interrupted user mode. => interrupts off */
-void arch_irq(unsigned vector, bool user);
+void arch_irq(struct trapframe *, bool user);
 /* Maps device registers (or, with `cached`, tables) for ever; any alignment. */
 void *mmio_map(paddr_t, size_t, bool cached);
 

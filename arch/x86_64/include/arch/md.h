@@ -12,6 +12,9 @@
 struct cpu;
 struct lwp;
 
+#define DR6_STEP    0x4000u
+#define DR6_INITIAL 0xffff0ff0ul
+
 #define MSR_EFER         0xc0000080u
 #define MSR_STAR         0xc0000081u
 #define MSR_LSTAR        0xc0000082u
@@ -89,6 +92,11 @@ void fpu_load_initial(void);
 
 /* ---- lwp.c ---- */
 
+/* What arch_switch() has pushed; the stack pointer of a switched-out LWP points at it. */
+struct switch_frame {
+	uint64_t sf_r15, sf_r14, sf_r13, sf_r12, sf_rbx, sf_rbp, sf_rip;
+};
+
 /* User state of the current LWP, wherever it is. */
 uintptr_t user_fsbase(void), user_gsbase(void);
 void user_set_fsbase(uintptr_t);
@@ -106,6 +114,16 @@ void trap_ist(struct trapframe *);
 void irq_user(struct trapframe *);
 void irq_kernel(struct trapframe *);
 void user_bad_rip(void);
+void user_ast(struct trapframe *);
+/* Is the instruction one of those that may fault on user memory? trap.c */
+bool trap_may_fault(uintptr_t rip);
+
+/* ---- gdbtrap.c: traps that may be gdb's; false: they are not. => interrupts off ---- */
+
+bool gdb_trap_break(struct trapframe *);
+bool gdb_trap_debug(struct trapframe *, uint64_t dr6);
+/* The LWP that gdb steps is about to return to user mode. */
+void gdb_step_user(struct trapframe *);
 
 /* ---- assembly ---- */
 
@@ -114,6 +132,9 @@ extern const char trap_kernel_ret[], irq_kernel_ret[],
     trap_ist_ret[]; /* behind the calls, for the backtrace */
 void syscall_entry(void);
 void lwp_trampoline(void);
+extern const char debug_halt_end[];
+void gdb_unblock_nmi(void); /* gdbstep.asm */
+void gdb_step_thunk(void);  /* gdbstep.asm: where an LWP that gdb steps is switched in */
 
 /* ---- start.c, smp.c; called by boot/ ---- */
 

@@ -352,4 +352,18 @@ pmap_flush(struct pmap *pm)
 	(void)pm;
 }
 
+/* No gdb here. */
+uint32_t debug_nubreaks;
+
+int
+debug_fork(struct vmspace *child __unused, const struct vmspace *parent __unused)
+{
+	return 0;
+}
+
+void
+debug_vmspace_gone(const struct vmspace *vm __unused)
+{
+}
+
 #endif

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Stopping the world for gdb, and letting it go.
+ *
+ * The first CPU that meets something for gdb becomes the owner of the world. It stops all others by NMI; each
+ * notes its registers (dc_frame) and waits in park(). A CPU that meets something while there is an owner parks
+ * itself; when it is let go, it tries again what it came for: a breakpoint by running into it again if it is
+ * still there, anything else by becoming the owner.
+ *
+ * When gdb lets only some run, the others stay parked and nobody is the owner; one parked CPU (the watcher) looks
+ * after the port, and after the clock: a single step that needs the rest of the kernel, because it waits for a
+ * lock that a parked CPU holds, gets all of it after STEP_PATIENCE.
+ *
+ * Locking: world_lock covers hold_set, owner and the port's state. It is taken with interrupts off by CPUs that
+ * are marked busy, which an NMI does not park: so nobody waits for a holder who is parked. A busy CPU looks for
+ * itself, before it leaves, whether it should be parked.
+ */
+#include "gdb_impl.h"
+
+#include <arch/arch_if.h>
+#include <kernel/lwp.h>
+#include <kernel/panic.h>
+#include <kernel/pmem.h>
+#include <kernel/sched.h>
+
+#define STOP_PATIENCE ((nsec_t)5000000000) /* for a CPU to obey the NMI */
+#define STEP_PATIENCE ((nsec_t)200000000)
+
+extern const char __stub_start[], __nobreak_end[]; /* linker script */
+
+struct debug_cpu debug_cpus[MAXCPUS];
+struct lwp *debug_step_lwp;
+
+static uint32_t world_word; /* (a) world_lock */
+static cpuset_t hold_set;   /* world_lock to change: CPUs that shall be parked */
+static uint32_t owner;      /* world_lock to change: the owner's index + 1, 0 = the world runs */
+static uint32_t watcher;    /* world_lock to change: index + 1 */
+static nsec_t hold_until;   /* world_lock: all are let go then; 0 = never */
+static cpuset_t lost_set;   /* owner only: CPUs that did not stop */
+
+static void
+world_lock(void)
+{
+	while (atomic_swap(&world_word, 1) != 0)
+		arch_cpu_relax();
+}
+
+static void
+world_unlock(void)
+{
+	atomic_store_release(&world_word, 0);
+}
+
+static void serve_world(struct cpu *, enum debug_cause, uintptr_t arg);
+
+/* ---- parked ---- */
+
+/* Ends the halt of parked CPUs, who look at hold_set and watcher then. => they have been changed */
+static void
+wake(cpuset_t set)
+{
+	for (; set != 0; set &= set - 1) {
+		struct cpu *ci = cpus[__builtin_ctzll(set)];
+
+		if (atomic_load_acquire(&debug_cpus[ci->ci_index].dc_parked) == 0)
+			continue;
+		atomic_store_release(&debug_cpus[ci->ci_index].dc_nmi, 1);
+		arch_ipi_nmi(ci);
+	}
+}
+
+/* The watcher's turn. True: gdb wants attention, and this CPU is now the owner. */
+static bool
+watch(struct cpu *ci)
+{
+	bool mine = false;
+
+	world_lock();
+	if (owner == 0) {
+		if (hold_until != 0 && arch_time_ns() > hold_until) {
+			cpuset_t all = atomic_swap(&hold_set, 0);
+
+			watcher = 0;
+			wake(all & ~CPU_BIT(ci));
+		} else if (gdb_poll() != GDB_NOTHING) {
+			owner = ci->ci_index + 1;
+			mine = true;
+		}
+	}
+	world_unlock();
+	return mine;
+}
+
+/* Waits until this CPU is let go. => busy, frame noted */
+static void
+park(struct cpu *ci)
+{
+	struct debug_cpu *dc = &debug_cpus[ci->ci_index];
+
+	atomic_store_release(&dc->dc_parked, 1);
+	while ((atomic_load_acquire(&hold_set) & CPU_BIT(ci)) != 0) {
+		if (atomic_load_relaxed(&watcher) == ci->ci_index + 1) {
+			if (watch(ci))
+				serve_world(ci, DEBUG_INTR, 0);
+		} else if (dc->dc_nohalt) {
+			arch_cpu_relax();
+		} else {
+			arch_debug_halt(&hold_set, CPU_BIT(ci));
+		}
+	}
+	atomic_store_release(&dc->dc_parked, 0);
+	atomic_add(&dc->dc_left, 1);
+}
+
+static void
+enter(struct debug_cpu *dc, struct trapframe *tf)
+{
+	atomic_store_relaxed(&dc->dc_busy, 1);
+	compiler_barrier();
+	arch_debug_save();
+	/* On its way out of the stub it was not yet anywhere else. */
+	if (arch_frame_pc(tf) >= (uintptr_t)__stub_start &&
+	    arch_frame_pc(tf) < (uintptr_t)__nobreak_end)
+		tf = dc->dc_last;
+	dc->dc_last = tf;
+	atomic_store_release(&dc->dc_frame, tf);
+}
+
+/* Back to what was interrupted, unless somebody wants the CPU parked by now. */
+static void
+leave(struct cpu *ci, struct debug_cpu *dc, struct trapframe *tf)
+{
+	for (;;) {
+		arch_debug_load();
+		atomic_store_relaxed(&dc->dc_frame, NULL);
+		atomic_store_release(&dc->dc_busy, 0);
+		atomic_fence_full();
+		if ((atomic_load_acquire(&hold_set) & CPU_BIT(ci)) == 0)
+			return;
+		enter(dc, tf);
+		park(ci);
+	}
+}
+
+bool
+debug_nmi(struct trapframe *tf)
+{
+	struct cpu *ci = arch_curcpu();
+	struct debug_cpu *dc = &debug_cpus[ci->ci_index];
+
+	if (!debug_on || atomic_swap(&dc->dc_nmi, 0) == 0)
+		return false;
+	if (atomic_load_relaxed(&dc->dc_busy) != 0) {
+		arch_debug_woken(tf);
+	} else {
+		enter(dc, tf);
+		dc->dc_nohalt = !arch_debug_nmi_begin(tf);
+		park(ci);
+		leave(ci, dc, tf);
+		dc->dc_nohalt = false;
+	}
+	return true;
+}
+
+void
+debug_note_frame(struct trapframe *tf)
+{
+	if (debug_on)
+		enter(&debug_cpus[arch_curcpu()->ci_index], tf);
+}
+
+/* ---- the owner ---- */
+
+static bool
+stopped(const struct cpu *ci)
+{
+	return atomic_load_acquire(&debug_cpus[ci->ci_index].dc_parked) != 0 ||
+	    cpu_stopped_pc(ci) != 0;
+}
+
+static void
+stop_others(struct cpu *self)
+{
+	cpuset_t others = atomic_load_acquire(&cpu_online_set) & ~CPU_BIT(self);
+	nsec_t end = arch_time_ns() + STOP_PATIENCE;
+
+	world_lock();
+	watcher = 0;
+	hold_until = 0;
+	(void)atomic_or(&hold_set, others);
+	world_unlock();
+	for (cpuset_t s = others; s != 0; s &= s - 1) {
+		struct cpu *ci = cpus[__builtin_ctzll(s)];
+
+		if (!stopped(ci)) {
+			atomic_store_release(&debug_cpus[ci->ci_index].dc_nmi, 1);
+			arch_ipi_nmi(ci);
+		}
+	}
+	lost_set = 0;
+	for (cpuset_t s = others; s != 0; s &= s - 1) {
+		struct cpu *ci = cpus[__builtin_ctzll(s)];
+
+		while (!stopped(ci) && arch_time_ns() < end)
+			arch_cpu_relax();
+		if (!stopped(ci))
+			lost_set |= CPU_BIT(ci);
+	}
+}
+
+cpuset_t
+debug_unstopped(void)
+{
+	return lost_set;
+}
+
+struct trapframe *
+debug_frame(const struct cpu *ci)
+{
+	return atomic_load_acquire(&debug_cpus[ci->ci_index].dc_frame);
+}
+
+struct cpu *
+debug_cpu_of(const struct lwp *l)
+{
+	struct cpu *ci;
+
+	for_each_cpu(ci) if (ci->ci_curlwp == l &&
+	    atomic_load_acquire(&debug_cpus[ci->ci_index].dc_frame) != NULL) return ci;
+	return NULL;
+}
+
+/* Lets `run` go and gives the world up. On return this CPU has been let go, too, but not yet left the stub. */
+static void
+let_go(struct cpu *self, const struct debug_resume *r)
+{
+	cpuset_t others = atomic_load_relaxed(&cpu_online_set) & ~CPU_BIT(self) & ~lost_set;
+	cpuset_t held = (others | CPU_BIT(self)) & ~r->dr_run;
+	cpuset_t late;
+	uint32_t left[MAXCPUS] = { 0 };
+
+	for (cpuset_t s = others & ~held; s != 0; s &= s - 1) {
+		unsigned i = (unsigned)__builtin_ctzll(s);
+
+		left[i] = atomic_load_relaxed(&debug_cpus[i].dc_left);
+	}
+	world_lock();
+	atomic_store_release(&hold_set, held);
+	world_unlock();
+	wake(others & ~held);
+	for (cpuset_t s = others & ~held; s != 0; s &= s - 1) {
+		unsigned i = (unsigned)__builtin_ctzll(s);
+
+		while (atomic_load_acquire(&debug_cpus[i].dc_left) == left[i] &&
+		    atomic_load_relaxed(&debug_cpus[i].dc_parked) != 0)
+			arch_cpu_relax();
+	}
+	world_lock();
+	owner = 0;
+	/* Who came since has parked itself for us; he may try again. */
+	late = atomic_swap(&hold_set, held) & ~held;
+	watcher = held != 0 ? (uint32_t)__builtin_ctzll(held) + 1 : 0;
+	hold_until = held != 0 && r->dr_timed ? arch_time_ns() + STEP_PATIENCE : 0;
+	/* The watcher may be one that halts. */
+	wake((late | (held & -held)) & ~CPU_BIT(self));
+	world_unlock();
+}
+
+/* => owner; on return the CPU is not the owner and may be one that shall be parked */
+static void
+serve_world(struct cpu *ci, enum debug_cause cause, uintptr_t arg)
+{
+	struct debug_resume r = { .dr_run = ~(cpuset_t)0 };
+	uintptr_t skip = 0;
+
+	stop_others(ci);
+	gdb_break_lift();
+	if (debug_step_lwp != NULL) {
+		arch_debug_step_end(debug_step_lwp, debug_cpu_of(debug_step_lwp));
+		atomic_store_relaxed(&debug_step_lwp, NULL);
+	}
+	gdb_serve(cause, arg, &r);
+	if (cause == DEBUG_HWBREAK)
+		arch_debug_pass(debug_frame(ci));
+	if (panicking)
+		return; /* the others stay where they are, the world remains ours */
+	if (r.dr_step != NULL && r.dr_run != ~(cpuset_t)0) {
+		const struct cpu *on = debug_cpu_of(r.dr_step);
+
+		/*
+		 * gdb has removed the breakpoint that the step is to pass over, but may have set it again in the
+		 * name of another process.
+		 */
+		skip = on != NULL ? arch_frame_pc(debug_frame(on)) : 0;
+	}
+	if (r.dr_step != NULL) {
+		atomic_store_relaxed(&debug_step_lwp, r.dr_step);
+		arch_debug_step_begin(r.dr_step, debug_cpu_of(r.dr_step), r.dr_run != ~(cpuset_t)0);
+	}
+	gdb_break_plant(skip);
+	if (gdb_memory_wants())
+		arch_debug_self_ipi();
+	let_go(ci, &r);
+}
+
+/* What a CPU came for may have been settled while it waited. */
+static bool
+still_wanted(enum debug_cause cause, uintptr_t arg)
+{
+	switch (cause) {
+	case DEBUG_SWBREAK:
+	case DEBUG_HWBREAK:
+		return false; /* it meets it again */
+	case DEBUG_WATCH:
+		return debug_attached && arch_debug_watching(arg);
+	case DEBUG_STEP:
+		return debug_step_lwp == arch_curlwp();
+	case DEBUG_INTR:
+		return false; /* served by the owner who was there */
+	default:
+		return true;
+	}
+}
+
+bool
+debug_enter(struct trapframe *tf, enum debug_cause cause, uintptr_t arg)
+{
+	struct cpu *ci = arch_curcpu();
+	struct debug_cpu *dc = &debug_cpus[ci->ci_index];
+
+	if (!debug_on || atomic_load_relaxed(&dc->dc_busy) != 0)
+		return false;
+	enter(dc, tf);
+	do {
+		world_lock();
+		if (owner == 0) {
+			owner = ci->ci_index + 1;
+			world_unlock();
+			serve_world(ci, cause, arg);
+			if (!panicking)
+				park(ci); /* if it is to be held */
+			break;
+		}
+		(void)atomic_or(&hold_set, CPU_BIT(ci));
+		world_unlock();
+		park(ci);
+	} while (still_wanted(cause, arg));
+	leave(ci, dc, tf);
+	return true;
+}
+
+/* Bytes are looked at while the world runs on: only a whole good packet, or a ^C, stops it. */
+void
+debug_input(struct trapframe *tf)
+{
+	struct cpu *ci = arch_curcpu();
+	struct debug_cpu *dc = &debug_cpus[ci->ci_index];
+	bool wanted = false;
+
+	if (!debug_on || atomic_load_relaxed(&dc->dc_busy) != 0)
+		return;
+	enter(dc, tf);
+	world_lock();
+	if (owner == 0 && gdb_poll() != GDB_NOTHING) {
+		owner = ci->ci_index + 1;
+		wanted = true;
+	}
+	world_unlock();
+	if (wanted) {
+		serve_world(ci, DEBUG_INTR, 0);
+		park(ci);
+	}
+	leave(ci, dc, tf);
+}
+
+void
+debug_self_ipi(struct trapframe *tf)
+{
+	struct cpu *ci = arch_curcpu();
+	struct debug_cpu *dc = &debug_cpus[ci->ci_index];
+	bool taken = true;
+
+	while (taken && gdb_memory_wants()) {
+		struct page *pg = page_alloc(PG_ANON);
+
+		if (pg == NULL)
+			break;
+		enter(dc, tf);
+		world_lock();
+		taken = gdb_memory_give(pg);
+		world_unlock();
+		leave(ci, dc, tf);
+		if (!taken)
+			page_free(pg);
+	}
+}
+
+void
+debug_panic(void)
+{
+	if (debug_on && (debug_attached || gdb_session.ss_wait))
+		arch_breakpoint();
+}
+
+/* Started while the world is stopped, a CPU waits here: nobody could stop it. */
+void
+debug_cpu_init(void)
+{
+	if (!debug_on)
+		return;
+	while (atomic_load_acquire(&owner) != 0)
+		arch_cpu_relax();
+	arch_debug_load();
+}

@@ -1,0 +1,458 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The in-kernel gdb stub, used by gdb in batch mode and by raw packets.
+
+Each test boots a machine with tools/run --gdb=kernel, runs a script inside gdb
+and looks at what that printed. docs/gdbstub.md.
+"""
+
+import itertools
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from gdbguest import PROGRAM, Guest  # noqa: E402
+
+USERCC = os.environ.get("USERCC", "musl-gcc")
+
+
+class StubTest(unittest.TestCase):
+    """Most tests run at 1 and at 4 CPUs."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="threadbare-gdb-")
+        cls.program = cls.path("prog")
+        with open(cls.path("prog.c"), "w", encoding="ascii") as file:
+            file.write(PROGRAM)
+        subprocess.run([USERCC, "-static", "-no-pie", "-O1", "-g", "-o", cls.program,
+                        cls.path("prog.c")], check=True)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+
+    @classmethod
+    def path(cls, name):
+        return os.path.join(cls.folder, name)
+
+    def guests(self, program, append="", cpus=(1, 4)):
+        """Yield a fresh machine for each number of CPUs."""
+        for smp in cpus:
+            guest = Guest(self, smp, program, append)
+            self.addCleanup(guest.stop)
+            yield smp, guest
+            guest.stop()
+
+    # --- Looking ---
+
+    def test_threads(self):
+        """The thread list is the kernel's own list of LWPs."""
+        for smp, guest in self.guests([self.program, "sleepers", "4"], cpus=(1, 4, 8)):
+            guest.said("init: starting")
+            time.sleep(1)
+            said = guest.gdb("""
+                seen = {(t.ptid[0], t.ptid[1]): t for t in threads()}
+                l, real = gdb.parse_and_eval("lwp_all"), {}
+                while int(l) != 0:
+                    stat = str(l["l_stat"])
+                    if int(l["l_lid"]) > 0 or int(l) == value("&lwp0"):
+                        pid = int(l["l_proc"]["p_pid"]) or 1000000
+                        real[(pid, int(l["l_lid"]) or 1000000)] = l
+                    l = l["l_allnext"]
+                say("same", set(seen) == set(real), sorted(seen), sorted(real))
+                idle = [t for t in seen.values() if t.name.startswith("idle")]
+                say("idle", len(idle))
+                say("states", run("info threads"))
+                for t in seen.values():
+                    t.switch()
+                    l = real[(t.ptid[0], t.ptid[1])]
+                    stack = int(l["l_kstack"])
+                    sp = value("(unsigned long)$rsp")
+                    user = value("$cs") & 3
+                    if not user and not stack <= sp <= stack + 16384:
+                        say("stack", t.ptid, hex(sp), hex(stack))
+                say("inferiors", sorted(i.pid for i in gdb.inferiors() if i.pid))
+                leave()
+            """)
+            self.assertTrue(said[0].startswith("same True"), said[0])
+            self.assertEqual(said[1], "idle %d" % smp)
+            self.assertFalse([line for line in said if line.startswith("stack")])
+            self.assertIn("inferiors [1, ", said[-1])
+            guest.finish(output="child 7")
+
+    def test_backtraces(self):
+        """Of LWPs that sleep in wait4 and in futex, with reason and caller."""
+        for _, guest in self.guests([self.program, "sleepers", "4"]):
+            guest.said("init: starting")
+            time.sleep(1)
+            said = guest.gdb("""
+                for t in threads():
+                    t.switch()
+                    say(t.ptid[0], t.name, *names())
+                for line in run("info threads").splitlines():
+                    say("line", line)
+                leave()
+            """)
+            text = "\n".join(said)
+            self.assertRegex(text, r"1 prog .*mi_switch.*sys_wait4")
+            self.assertRegex(text, r"1 prog .*mi_switch.*futex")
+            self.assertRegex(text, r"\d prog .*mi_switch.*sys_nanosleep")
+            self.assertRegex(text, r'"prog" \(SLEEP wait cpu\d\)')
+            self.assertRegex(text, r'"prog" \(SLEEP futex cpu\d\)')
+            guest.finish(output="child 7")
+
+    def test_mutex_sleeper(self):
+        """An LWP blocked on a kernel mutex, seen while another one runs."""
+        for _, guest in self.guests(["/bin/ktest", "mutex-storm"], "gdb=wait", cpus=(4,)):
+            said = guest.gdb("""
+                gdb.Breakpoint("turnstile_block")
+                run("continue")
+                first = gdb.selected_thread()
+                say("first", *names()[:2])
+                run("delete")
+                gdb.Breakpoint("mi_switch")
+                for i in range(60):
+                    run("continue")
+                    now = gdb.selected_thread()
+                    if now.ptid != first.ptid and first.is_valid():
+                        first.switch()
+                        found = names()
+                        now.switch()
+                        if "mutex_lock_slow" in found and found[0] == "mi_switch":
+                            say("asleep", *found)
+                            break
+                leave()
+            """)
+            self.assertIn("first turnstile_block mutex_lock_slow", said)
+            self.assertRegex(said[-1], "^asleep mi_switch .*turnstile_block mutex_lock_slow")
+            guest.finish()
+
+    def test_memory_and_registers(self):
+        """Reading and writing; what must be refused is."""
+        for _, guest in self.guests([self.program, "loop", "40"], cpus=(1,)):
+            guest.said("init: starting")
+            time.sleep(1)
+            said = guest.gdb("""
+                run("add-symbol-file %s")
+                say("magic", hex(value("lwp0.l_magic")))
+                a = value("(long)&counter")
+                for i in gdb.inferiors():
+                    if i.pid == 1: i.threads()[0].switch()
+                one = value("*(unsigned long *)%%d" %% a)
+                run("set *(unsigned long *)%%d = %%d" %% (a, 5000000000))
+                say("counter", value("*(unsigned long *)%%d" %% a), one > 0)
+                run("set $rbx = $rbx + 1"); run("set $rbx = $rbx - 1")
+                for text in ("set var *(char *)0 = 1", "x/x 0x1000", "x/x 0xffffffffffffff00",
+                             "x/x 0xffff7fffffffff00", "set $rip = 0x8000000000000000",
+                             "set $cs = 8", "set $fs_base = 0xffffffff80000000"):
+                    try:
+                        run(text)
+                        say("allowed", text)
+                    except gdb.error as error:
+                        pass
+                say("flags", value("$eflags") & 0x3200)
+                leave()
+            """ % self.program)
+            self.assertEqual(said[0], "magic 0x4c575021")
+            self.assertIn("counter 5000000000 True", said)
+            self.assertFalse([line for line in said if line.startswith("allowed")])
+            guest.finish(output="done loop")
+
+    # --- Stopping ---
+
+    def test_break_everywhere(self):
+        """A breakpoint in the switch is met on every CPU."""
+        for smp, guest in self.guests(["/bin/spin", str(4), "8"], "gdb=wait"):
+            said = guest.gdb("""
+                gdb.Breakpoint("mi_switch")
+                seen = set()
+                for i in range(60):
+                    run("continue")
+                    assert gdb.newest_frame().name() == "mi_switch"
+                    seen.add(cpu())
+                    if len(seen) == %d: break
+                say("cpus", len(seen))
+                l = value("(unsigned long)$rdi")
+                run("stepi"); run("stepi"); run("stepi")
+                say("step", gdb.newest_frame().name(), l == value("(unsigned long)((struct cpu *)$gs_base)->ci_curlwp"))
+                run("set scheduler-locking on")
+                for i in range(20): run("stepi")
+                say("locked", l == value("(unsigned long)((struct cpu *)$gs_base)->ci_curlwp"))
+                run("set scheduler-locking off")
+                leave()
+            """ % smp)
+            self.assertEqual(said, ["cpus %d" % smp, "step mi_switch True", "locked True"])
+            guest.finish(output="loops")
+
+    def test_break_in_trace_point(self):
+        """The trace changes text in which gdb has breakpoints, and they survive it."""
+        for _, guest in self.guests(["/test/trace"], "gdb=wait", cpus=(2,)):
+            said = guest.gdb("""
+                first = gdb.parse_and_eval("(struct branch_site *)&__start_set_branches")
+                last = gdb.parse_and_eval("(struct branch_site *)&__stop_set_branches")
+                rare = [int(first[i]["bs_site"]) for i in range(int(last - first))
+                        if int(first[i]["bs_key"]) == value("(int)TRC_ALLOC")]
+                for site in rare: run("break *%#x" % site)
+                run("tbreak arch_branches_set")
+                run("continue")
+                run("tbreak arch_branches_set")
+                run("continue")
+                say(len(rare) > 0, "set")
+                leave()
+            """)
+            self.assertEqual(said, ["True set"])
+            guest.finish()
+
+    def test_break_start(self):
+        """Breakpoints set before the other CPUs start hold there, too."""
+        for _, guest in self.guests(["/bin/true"], "gdb=wait", cpus=(4,)):
+            said = guest.gdb("""
+                run("hbreak cpu_main_ap")
+                seen = set()
+                for i in range(3):
+                    run("continue")
+                    seen.add(cpu())
+                say("seen", sorted(seen))
+                leave()
+            """)
+            self.assertEqual(said, ["seen [1, 2, 3]"])
+            guest.finish()
+
+    def test_watch(self):
+        """A watchpoint stops whichever CPU writes: here those that go idle."""
+        for smp, guest in itertools.chain(
+                self.guests([self.program, "sleepers", "2"], "gdb=wait", cpus=(1,)),
+                self.guests(["/test/storm_fork", "100"], "gdb=wait", cpus=(4,))):
+            said = guest.gdb("""
+                w = gdb.Breakpoint("sched_idle_set", gdb.BP_WATCHPOINT, gdb.WP_WRITE)
+                say("hardware", "hw" in run("info breakpoints"))
+                seen = set()
+                for i in range(60):
+                    run("continue")
+                    seen.add(cpu())
+                    if len(seen) >= min(%d, 2): break
+                say("cpus", len(seen), w.hit_count >= len(seen))
+                leave()
+            """ % smp)
+            self.assertEqual(said, ["hardware True", "cpus %d True" % min(smp, 2)])
+            guest.finish()
+
+    def test_interrupt(self):
+        """^C in user mode, in the kernel and in idle."""
+        for mode, words, wanted in (("user", ["loop", "40"], "user"),
+                                    ("kernel", ["kernel", "4000"], "kernel"),
+                                    ("idle", ["sleepers", "6"], "idle")):
+            for smp, guest in self.guests([self.program, *words]):
+                guest.said("init: starting")
+                said = guest.gdb("""
+                        for i in range(12):
+                            assert interrupted(0.3) == "SIGINT", stops
+                            found = set()
+                            refresh()
+                            for number in re.findall(r"Thread (\S+) has .*running",
+                                                     run("thread find running")):
+                                run("thread " + number)
+                                t = gdb.selected_thread()
+                                if t.name == "prog" and value("$cs") & 3: found.add("user")
+                                elif t.name == "prog": found.add("kernel")
+                                if t.name.startswith("idle"): found.add("idle")
+                            if "%s" in found: break
+                        say(sorted(found))
+                        leave()
+                """ % wanted)
+                self.assertIn(wanted, said[-1])
+
+    def test_step_syscall(self):
+        """Over the instruction, to the next one, whether the call sleeps or not."""
+        for _, guest in self.guests([self.program, "syscalls", "30"], "gdb=wait"):
+            said = guest.gdb("""
+                run("add-symbol-file PROG")
+                at = value("(long)&the_syscall")
+                run("hbreak *%d" % at)
+                run("continue")
+                run("delete")
+                run("break *%d" % at)           # in user text from now on
+                good = 0
+                for i in range(12):
+                    nr = value("$rax")
+                    assert value("(long)$pc") == at, hex(value("(long)$pc"))
+                    run("set scheduler-locking " + ("on" if i % 2 else "off"))
+                    run("stepi")
+                    run("set scheduler-locking off")
+                    good += value("(long)$pc") == at + 2 and value("$rax") != nr
+                    good += value("$eflags") & 0x300 == 0x200
+                    run("continue")
+                say("good", good)
+                leave()
+            """.replace("PROG", self.program))
+            self.assertEqual(said, ["good 24"])
+            guest.finish(output="sum 90")
+
+    def test_break_user(self):
+        """A breakpoint in user text is met by this process only, and leaves no trace."""
+        for _, guest in self.guests([self.program, "forks", "40"], "gdb=wait"):
+            said = guest.gdb("""
+                run("add-symbol-file PROG")
+                at = value("(long)&user_target")
+                run("hbreak *%d" % at)
+                run("continue")
+                run("delete")
+                gdb.Breakpoint("*%d" % at)
+                pids = []
+                for i in range(10):
+                    run("continue")
+                    pids.append(gdb.selected_inferior().pid)
+                say("pids", sorted(set(pids)))
+                leave()
+            """.replace("PROG", self.program))
+            self.assertEqual(said, ["pids [1]"])
+            guest.finish(output="sum 40")
+
+    def test_own_trap(self):
+        """A program's own breakpoint instruction is its own affair."""
+        for _, guest in self.guests([self.program, "trap"], "gdb=wait", cpus=(1,)):
+            guest.gdb("""
+                try:
+                    run("continue")
+                except gdb.error:
+                    pass
+            """)
+            guest.finish(status=128 + signal.SIGTRAP)
+
+    # --- Coming and going ---
+
+    def test_panic(self):
+        """A gdb that comes after the panic finds everything as it was."""
+        for _, guest in self.guests(["/bin/ktest", "panic-setstat"], "gdb=wait"):
+            guest.gdb("leave()")
+            guest.said("ids:")
+            said = guest.gdb("""
+                say("signal", "SIGABRT" in run("info program"))
+                say(*names())
+                say(gdb.parse_and_eval("panic_message").string())
+                say("threads", len(threads()) > 2)
+                leave()
+            """)
+            self.assertRegex(said[1], "panic.*lwp_setstat")
+            self.assertIn("ONPROC -> IDL", said[2])
+            self.assertEqual(said[3], "threads True")
+            guest.process.communicate(timeout=60)
+            self.assertEqual(guest.process.returncode, 125)
+
+    def test_panic_attached(self):
+        for _, guest in self.guests(["/bin/ktest", "panic-spin-order"], "gdb=wait", cpus=(2,)):
+            said = guest.gdb("""
+                run("continue")
+                say(reason(), *names())
+                leave()
+            """)
+            self.assertRegex(said[0], "^SIGABRT .*panic")
+            guest.process.communicate(timeout=60)
+            self.assertEqual(guest.process.returncode, 125)
+
+    def test_cycles(self):
+        """Ten times in and out of a fork storm, and nothing is lost."""
+        for smp, forks in ((1, "8000"), (4, "2500")):
+            guest = Guest(self, smp, ["/test/storm_fork", forks])
+            self.addCleanup(guest.stop)
+            guest.said("init: starting")
+            for _ in range(10):
+                said = guest.gdb("""
+                    say(len(threads()))
+                    run("info threads")
+                    leave()
+                """)
+                self.assertGreater(int(said[0]), 1)
+            text = guest.finish()
+            self.assertNotIn("not ok", text)
+
+    # --- Raw packets ---
+
+    def test_fuzz(self):
+        """Whatever comes in, the kernel lives, and a good gdb is served."""
+        for smp, guest in self.guests([self.program, "sleepers", "12"]):
+            guest.said("init: starting")
+            seed = int(os.environ.get("SEED", time.time_ns() % 100000))
+            print("SEED=%d" % seed)
+            self.fuzz(guest.port, random.Random(seed))
+            said = guest.gdb("""
+                say("threads", len(threads()) >= %d)
+                leave()
+            """ % (smp + 3))
+            self.assertEqual(said, ["threads True"])
+            guest.finish(output="child 7")
+
+    @staticmethod
+    def frame(data):
+        return b"$" + data + b"#%02x" % (sum(data) & 0xff)
+
+    def fuzz(self, port, rand):
+        number = lambda: b"%x" % rand.choice(  # noqa: E731
+            (0, 1, 5, rand.getrandbits(7), rand.getrandbits(31), rand.getrandbits(64),
+             0x7ffffffff000, 0xffffffff80100000, 0xffffc00000000000 + rand.getrandbits(20)))
+        name = lambda: rand.choice((  # noqa: E731
+            b"p" + number() + b"." + number(), b"-1", b"p-1.-1", number(), b"p", b"p1.-1"))
+        good = (
+            lambda: b"m" + number() + b"," + number(),
+            lambda: rand.choice(b"Zz").to_bytes(1, "little") + number() + b",0,1",
+            lambda: b"Z%d,%x,%x" % (rand.randrange(2, 5), rand.getrandbits(40), rand.randrange(9)),
+            lambda: b"Hg" + name(), lambda: b"T" + name(),
+            lambda: b"qThreadExtraInfo," + name(),
+            lambda: b"qXfer:" + rand.choice((b"threads", b"features", b"nothing")) + b":read:"
+            + rand.choice((b"", b"target.xml")) + b":" + number() + b"," + number(),
+            lambda: rand.choice((b"?", b"g", b"qfThreadInfo", b"qsThreadInfo", b"qC", b"vCont?",
+                                 b"qAttached:1", b"qSupported:swbreak+", b"qRcmd,68656c70")),
+            lambda: b"p" + number(),
+            lambda: b"X" + b"%x" % rand.getrandbits(16) + b"," + number() + b":" + bytes(
+                rand.getrandbits(8) for _ in range(rand.randrange(40))),
+            lambda: b"M0," + number() + b":" + number(),
+            lambda: b"vCont;" + rand.choice((b"c", b"s:" + name(), b"t", b"x", b"c:" + name())),
+            lambda: b"P" + number() + b"=",
+            lambda: bytes(rand.getrandbits(8) for _ in range(rand.randrange(200))),
+        )
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as link:
+            link.settimeout(0.02)
+            end = time.monotonic() + 12
+            for _ in range(1500):
+                data = bytearray(rand.choice(good)())
+                # What is asked for in earnest is not a bad packet.
+                if bytes(data[:1]) in (b"k", b"D", b"G", b"R") or data[:5] == b"vKill":
+                    continue
+                packet = bytearray(self.frame(bytes(data)))
+                kind = rand.randrange(8)
+                if kind == 0 and len(packet) > 4:
+                    del packet[rand.randrange(len(packet)):]
+                elif kind == 1:
+                    packet[-1] ^= 1
+                elif kind == 2:
+                    packet = bytearray(b"$" + b"m" * rand.choice((4096, 4097, 9000)) + b"#00")
+                elif kind == 3:
+                    packet += b"\x03"
+                elif kind == 4:
+                    packet = bytearray(rand.getrandbits(8) for _ in range(50))
+                    packet = bytearray(b for b in packet if b != 0x24)
+                try:
+                    link.sendall(b"+" + bytes(packet))
+                    link.recv(65536)
+                except TimeoutError:
+                    pass
+                if time.monotonic() > end:
+                    break
+            # End whatever is half sent, and go on.
+            link.sendall(b"#00+" + self.frame(b"qSupported:x") + b"+")
+            time.sleep(0.5)
+            link.sendall(self.frame(b"D") + b"+")
+            time.sleep(0.5)
+
+
+if __name__ == "__main__":
+    unittest.main()
