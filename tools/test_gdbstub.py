@@ -340,6 +340,55 @@ class StubTest(unittest.TestCase):
             guest.process.communicate(timeout=60)
             self.assertEqual(guest.process.returncode, 125)
 
+    def test_panic_held(self):
+        """A panic while gdb holds the other CPUs, and one as it lets them go, is told and ends."""
+        for locking in ("on", "off"):
+            for _, guest in self.guests(["/test/storm_fork", "300"], "gdb=wait", cpus=(4,)):
+                said = guest.gdb("""
+                    gdb.Breakpoint("sys_wait4")
+                    run("continue")
+                    run("delete")
+                    refresh()
+                    for l in sorted({value("cpus[%%d]->ci_curlwp->l_lid" %% i) for i in range(4)}):
+                        if l > 0 and "did not stop" in run("monitor bt %%d" %% l):
+                            say("not stopped", l)
+                    run("set scheduler-locking %s")
+                    run("set $rdi = (unsigned long)panic_message")
+                    run("set $rip = (unsigned long)panic")
+                    run("continue")
+                    say(reason(), *names())
+                    leave()
+                """ % locking)
+                self.assertRegex(said[0], "^SIGABRT .*panic")
+                guest.process.communicate(timeout=60)
+                self.assertEqual(guest.process.returncode, 125)
+
+    def test_frames(self):
+        """What gdb sees of a CPU that was stopped in the stub's own code is that CPU's."""
+        for _, guest in self.guests(["/test/storm_mixed"], "gdb=wait", cpus=(4,)):
+            said = guest.gdb("""
+                gdb.Breakpoint("syscall_dispatch")
+                looked = 0
+                for i in range(40):
+                    run("continue")
+                    for c in range(4):
+                        if value("cpus[%d] == 0" % c) or not value("debug_cpus[%d].dc_parked" % c):
+                            continue
+                        frame = "debug_cpus[%d].dc_frame" % c
+                        if value("(long)" + frame) == 0:
+                            say("none", c)
+                            continue
+                        if value(frame + "->tf_cs") & 3: continue
+                        sp = value("(unsigned long)%s->tf_rsp" % frame)
+                        stack = value("(unsigned long)cpus[%d]->ci_curlwp->l_kstack" % c)
+                        looked += 1
+                        if not stack <= sp <= stack + 0x8000:
+                            say("stale", c, hex(value("(unsigned long)%s->tf_rip" % frame)))
+                say("looked", looked > 10)
+                run("kill")
+            """)
+            self.assertEqual(said, ["looked True"])
+
     def test_cycles(self):
         """Ten times in and out of a fork storm, and nothing is lost."""
         for smp, forks in ((1, "8000"), (4, "2500")):

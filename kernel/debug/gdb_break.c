@@ -182,7 +182,7 @@ debug_break_drop(vaddr_t addr)
 
 /* ---- hooks of the memory code ---- */
 
-static int
+static int __stub_caller
 clean_copy(struct vmspace *child, const struct swbreak *b)
 {
 	struct page *old, *pg;
@@ -208,7 +208,7 @@ clean_copy(struct vmspace *child, const struct swbreak *b)
 	return error;
 }
 
-int
+int __stub_caller
 debug_fork(struct vmspace *child, const struct vmspace *parent)
 {
 	int error = 0;
@@ -219,7 +219,7 @@ debug_fork(struct vmspace *child, const struct vmspace *parent)
 	return error;
 }
 
-void
+void __stub_caller
 debug_vmspace_gone(const struct vmspace *vm)
 {
 	for (struct swbreak *b = breaks; b < breaks + NBREAKS; b++)

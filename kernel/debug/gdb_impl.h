@@ -23,6 +23,9 @@
 
 #include "gdb_packet.h"
 
+/* Runs in ordinary context: not among the code in which a stopped CPU is at home, see debug_fresh(). */
+#define __stub_caller __attribute__((noinline, section(".stub_caller")))
+
 struct page;
 struct proc;
 struct vmspace;

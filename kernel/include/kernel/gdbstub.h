@@ -40,6 +40,19 @@ void debug_cpu_init(void);
 /* Panic: lets a gdb look; returns when it has seen enough, at once if there is none to wait for. => interrupts off */
 void debug_panic(void);
 
+/*
+ * CPUs that have left the stub and are on the way back to what gdb has stopped. => bit cleared, by debug_fresh(),
+ * before the stub's code is called for anything new: an NMI in that code must not take it for the way out
+ */
+extern bool debug_leaving[]; /* its CPU only */
+
+static inline void
+debug_fresh(unsigned index)
+{
+	debug_leaving[index] = false;
+	compiler_barrier();
+}
+
 /* ---- called by the machine layer; => interrupts off, any context ---- */
 
 /*
@@ -49,10 +62,10 @@ void debug_panic(void);
 bool debug_enter(struct trapframe *, enum debug_cause, uintptr_t arg);
 /* Registers of a CPU that is stopped; NULL = it runs. */
 struct trapframe *debug_frame(const struct cpu *);
-/* NMI. True when it was meant for the stub. */
+/* NMI. True when the stub has dealt with it, and with a hard stop if there is one (cpu_stop_wanted()). */
 bool debug_nmi(struct trapframe *);
-/* An NMI stops this CPU for ever (panic): note where. */
-void debug_note_frame(struct trapframe *);
+/* The CPU waits in the stub until gdb, or the stub on another CPU, lets it go. */
+bool debug_holds(const struct cpu *);
 /* There are bytes at the port. */
 void debug_input(struct trapframe *);
 /* The interrupt that the stub sends to itself: work that needs the kernel alive. */
