@@ -160,8 +160,10 @@ leave(struct cpu *ci, struct debug_cpu *dc)
 		atomic_store_relaxed(&dc->dc_frame, NULL);
 		atomic_store_release(&dc->dc_busy, 0);
 		atomic_fence_full();
-		if ((atomic_load_acquire(&hold_set) & CPU_BIT(ci)) == 0 && !cpu_stop_wanted(ci))
+		if ((atomic_load_acquire(&hold_set) & CPU_BIT(ci)) == 0 && !cpu_stop_wanted(ci)) {
+			arch_debug_arm();
 			return;
+		}
 		note(dc, tf);
 	}
 }
@@ -442,4 +444,5 @@ debug_cpu_init(void)
 	while (atomic_load_acquire(&owner) != 0)
 		arch_cpu_relax();
 	arch_debug_load();
+	arch_debug_arm();
 }

@@ -31,7 +31,7 @@ enum debug_cause {
 extern bool debug_on;              /* constant after boot: there is a stub */
 extern bool debug_attached;        /* (a) a gdb is there */
 extern struct lwp *debug_step_lwp; /* (a) LWP that does one step for gdb, or NULL */
-extern uint32_t debug_nubreaks;    /* (a) breakpoints in user memory */
+extern uint32_t debug_nubreaks;    /* (a) breakpoints, debug registers of one address space */
 
 /* Opens the port, starts listening; with gdb=wait does not return before a gdb said so. => boot, interrupts on */
 void debug_init(void);
@@ -72,6 +72,8 @@ void debug_input(struct trapframe *);
 void debug_self_ipi(struct trapframe *);
 /* Is a breakpoint of gdb's in place here? `vm` = NULL: kernel text. */
 bool debug_break_at(const struct vmspace *vm, vaddr_t);
+/* Was one there that gdb has taken away? */
+bool debug_break_was(const struct vmspace *vm, vaddr_t);
 /* The stub itself has run into one in kernel text: out with it, until the world goes on. */
 void debug_break_drop(vaddr_t);
 
