@@ -105,6 +105,12 @@ main(int argc, char **argv)
 		printf("sum %d\n", sum);
 	} else if (strcmp(mode, "trap") == 0) {
 		__asm volatile("int3");
+	} else if (strcmp(mode, "longtrap") == 0) {
+		/* Of the two-byte form, a breakpoint one byte back is no sign. */
+		__asm volatile(".byte 0xcd, 0x03, 0xc0\n" : : : "rax", "memory");
+	} else if (strcmp(mode, "flags") == 0) {
+		__asm volatile(".globl the_pushf\nthe_pushf:\n\tpushfq\n\tpopfq\n\tnop\n\tnop"
+			       : : : "memory", "cc");
 	}
 	printf("done %s\n", mode);
 	return 0;

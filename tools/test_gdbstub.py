@@ -56,7 +56,7 @@ class StubTest(unittest.TestCase):
 
     def test_threads(self):
         """The thread list is the kernel's own list of LWPs."""
-        for smp, guest in self.guests([self.program, "sleepers", "4"], cpus=(1, 4, 8)):
+        for smp, guest in self.guests([self.program, "sleepers", "4"], cpus=(1, 2, 4, 8)):
             guest.said("init: starting")
             time.sleep(1)
             said = guest.gdb("""
@@ -319,14 +319,84 @@ class StubTest(unittest.TestCase):
 
     def test_own_trap(self):
         """A program's own breakpoint instruction is its own affair."""
-        for _, guest in self.guests([self.program, "trap"], "gdb=wait", cpus=(1,)):
-            guest.gdb("""
-                try:
-                    run("continue")
-                except gdb.error:
-                    pass
+        for mode in ("trap", "longtrap"):
+            for _, guest in self.guests([self.program, mode], "gdb=wait", cpus=(1,)):
+                guest.gdb("""
+                    try:
+                        run("continue")
+                    except gdb.error:
+                        pass
+                """)
+                guest.finish(status=128 + signal.SIGTRAP)
+
+    def test_step_pushf(self):
+        """The flags that a stepped program pushes are its own."""
+        for _, guest in self.guests([self.program, "flags"], "gdb=wait", cpus=(1,)):
+            said = guest.gdb("""
+                run("add-symbol-file PROG")
+                at = value("(long)&the_pushf")
+                run("hbreak *%d" % at)
+                run("continue")
+                run("delete")
+                run("stepi")
+                say(value("(long)$pc") - at, hex(value("*(unsigned long *)$rsp") & 0x300))
+                leave()
+            """.replace("PROG", self.program))
+            self.assertEqual(said, ["1 0x200"])
+            guest.finish(output="done flags")
+
+    def test_watch_stub(self):
+        """The stub's own data cannot be watched, what it reads of the kernel's can."""
+        for _, guest in self.guests(["/test/storm_fork", "20"], "gdb=wait", cpus=(2,)):
+            said = guest.gdb("""
+                gdb.Breakpoint("init_start")
+                run("continue")
+                run("delete")
+                for name in ("hold_set", "debug_cpus[0].dc_busy", "regs[0].h_addr"):
+                    gdb.Breakpoint(name, gdb.BP_WATCHPOINT, gdb.WP_ACCESS)
+                    try:
+                        run("continue")
+                        say("allowed", name)
+                    except gdb.error:
+                        pass
+                    run("delete")
+                run("awatch -l ((struct cpu *)$gs_base)->ci_curlwp")
+                for i in range(20): run("continue")
+                say("lives", stops[-1].breakpoints[0].hit_count > 0)
+                leave()
             """)
-            guest.finish(status=128 + signal.SIGTRAP)
+            self.assertEqual(said, ["lives True"])
+            guest.finish()
+
+    def test_hardware_gone(self):
+        """A process takes its debug registers with it; with none selected, none is set."""
+        for _, guest in self.guests([self.program, "forks", "40"], "gdb=wait", cpus=(1,)):
+            said = guest.gdb("""
+                packet = lambda text: run("maint packet " + text).split()[-1]
+                gdb.Breakpoint("proc_exit")
+                for i in range(7):
+                    run("continue")
+                    pid = gdb.selected_inferior().pid
+                    say(packet("Hgp%x.-1" % pid), packet("Z1,4010%02x,1" % i))
+                say(packet("Hgpffff.-1"), packet("Z1,401000,1"), packet("z1,401000,1"))
+                leave()
+            """)
+            self.assertEqual(said, ['"OK" "OK"'] * 7 + ['"E03" "E03" "OK"'])
+            guest.finish(output="sum 40")
+
+    def test_batch(self):
+        """krefresh does in batch mode what a prompt does."""
+        for _, guest in self.guests([self.program, "forks", "10"], "gdb=wait", cpus=(1,)):
+            said = guest.gdb("""
+                gdb.Breakpoint("proc_exit")
+                for i in range(6):
+                    run("continue")
+                    run("krefresh")
+                say(len([i for i in gdb.inferiors() if i.pid]) <= 4)
+                leave()
+            """)
+            self.assertEqual(said, ["True"])
+            guest.finish(output="sum 10")
 
     # --- Coming and going ---
 
@@ -359,9 +429,58 @@ class StubTest(unittest.TestCase):
             guest.process.communicate(timeout=60)
             self.assertEqual(guest.process.returncode, 125)
 
+    def test_panic_held(self):
+        """A panic while gdb holds the other CPUs, and one as it lets them go, is told and ends."""
+        for locking in ("on", "off"):
+            for _, guest in self.guests(["/test/storm_fork", "300"], "gdb=wait", cpus=(4,)):
+                said = guest.gdb("""
+                    gdb.Breakpoint("sys_wait4")
+                    run("continue")
+                    run("delete")
+                    run("krefresh")
+                    for l in sorted({value("cpus[%%d]->ci_curlwp->l_lid" %% i) for i in range(4)}):
+                        if l > 0 and "did not stop" in run("monitor bt %%d" %% l):
+                            say("not stopped", l)
+                    run("set scheduler-locking %s")
+                    run("set $rdi = (unsigned long)panic_message")
+                    run("set $rip = (unsigned long)panic")
+                    run("continue")
+                    say(reason(), *names())
+                    leave()
+                """ % locking)
+                self.assertRegex(said[0], "^SIGABRT .*panic")
+                guest.process.communicate(timeout=60)
+                self.assertEqual(guest.process.returncode, 125)
+
+    def test_frames(self):
+        """What gdb sees of a CPU that was stopped in the stub's own code is that CPU's."""
+        for _, guest in self.guests(["/test/storm_mixed"], "gdb=wait", cpus=(4,)):
+            said = guest.gdb("""
+                gdb.Breakpoint("syscall_dispatch")
+                looked = 0
+                for i in range(40):
+                    run("continue")
+                    for c in range(4):
+                        if value("cpus[%d] == 0" % c) or not value("debug_cpus[%d].dc_parked" % c):
+                            continue
+                        frame = "debug_cpus[%d].dc_frame" % c
+                        if value("(long)" + frame) == 0:
+                            say("none", c)
+                            continue
+                        if value(frame + "->tf_cs") & 3: continue
+                        sp = value("(unsigned long)%s->tf_rsp" % frame)
+                        stack = value("(unsigned long)cpus[%d]->ci_curlwp->l_kstack" % c)
+                        looked += 1
+                        if not stack <= sp <= stack + 0x8000:
+                            say("stale", c, hex(value("(unsigned long)%s->tf_rip" % frame)))
+                say("looked", looked > 10)
+                run("kill")
+            """)
+            self.assertEqual(said, ["looked True"])
+
     def test_cycles(self):
         """Ten times in and out of a fork storm, and nothing is lost."""
-        for smp, forks in ((1, "8000"), (4, "2500")):
+        for smp, forks in ((1, "8000"), (2, "4000"), (4, "2500"), (8, "1500")):
             guest = Guest(self, smp, ["/test/storm_fork", forks])
             self.addCleanup(guest.stop)
             guest.said("init: starting")

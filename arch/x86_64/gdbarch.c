@@ -50,7 +50,6 @@ arch_debug_load(void)
 	}
 	/* Forget translations of pages that were replaced. */
 	__asm volatile("movq %%cr3, %0\n\tmovq %0, %%cr3" : "=r"(cr3) : : "memory");
-	gdb_load_debug_registers();
 }
 
 /*

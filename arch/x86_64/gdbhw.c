@@ -5,11 +5,12 @@
  */
 #include <abi/errno.h>
 #include <arch/arch_if.h>
+#include <kernel/atomic.h>
 #include <kernel/cpu.h>
+#include <kernel/gdbstub.h>
 #include <kernel/kmem.h>
 #include <kernel/lwp.h>
 #include <kernel/proc.h>
-#include <kernel/string.h>
 
 #include "gdbarch.h"
 
@@ -21,7 +22,12 @@
 
 enum { Z_EXEC = 1, Z_WRITE, Z_READ, Z_ACCESS };
 
-extern const char __nobreak_start[], __nobreak_end[]; /* linker script */
+/* linker script */
+extern const char __nobreak_start[], __nobreak_end[];
+extern char __stub_data_start[], __stub_data_end[], __stub_bss_start[], __stub_bss_end[];
+
+/* In place of an address space that has ended: matches none. */
+#define VM_GONE ((const struct vmspace *)1)
 
 /* Owner of the stopped world; read by CPUs that run. */
 static struct hwbreak {
@@ -30,9 +36,15 @@ static struct hwbreak {
 	uintptr_t h_addr;
 	uintptr_t h_start; /* of the request that it is a piece of */
 	uint64_t h_len;
-	const struct vmspace *h_vm; /* NULL = any */
+	const struct vmspace *h_vm; /* (a) NULL = any; VM_GONE = the register can be used anew */
 } regs[NREGS];
 static uint64_t dr7 = DR7_FIXED;
+
+void
+arch_debug_arm(void)
+{
+	gdb_load_debug_registers();
+}
 
 void
 gdb_load_debug_registers(void)
@@ -63,28 +75,57 @@ canonical(uintptr_t va)
 	return va < USER_END || va >= PHYSMAP_BASE;
 }
 
-/* The stub's own entry must not run into what makes it enter. */
+static bool
+overlap(uintptr_t addr, uint64_t len, uintptr_t start, uintptr_t end)
+{
+	return addr < end && addr + len > start;
+}
+
+/*
+ * The stub must not run into what makes it enter: neither on its way in, nor on its way out, when the debug registers
+ * are in force again. That would be a debug exception on the stack of one that has not returned.
+ */
 static bool
 forbidden(unsigned type, uintptr_t addr, uint64_t len)
 {
 	struct cpu *ci;
+	uintptr_t top;
 
 	if (type == Z_EXEC)
 		return addr >= (uintptr_t)__nobreak_start && addr < (uintptr_t)__nobreak_end;
 	for_each_cpu(ci)
 	{
-		uintptr_t top = ci->ci_md.md_tss.tss_ist[IST_DB - 1];
-
-		if (addr < top + 16 && addr + len > top - KSTACK_SIZE)
+		top = ci->ci_md.md_tss.tss_ist[IST_DB - 1];
+		if (overlap(addr, len, top - KSTACK_SIZE, top + 16))
+			return true;
+		top = (ci->ci_md.md_nmi_tops + KSTACK_SIZE / 2) / 2; /* of the upper half */
+		if (overlap(addr, len, top - KSTACK_SIZE, top + 16))
 			return true;
 	}
-	return false;
+	return overlap(addr, len, (uintptr_t)__stub_data_start, (uintptr_t)__stub_data_end) ||
+	    overlap(addr, len, (uintptr_t)__stub_bss_start, (uintptr_t)__stub_bss_end);
 }
 
 static bool
 same(const struct hwbreak *h, unsigned type, uintptr_t addr, uint64_t len, const struct vmspace *vm)
 {
 	return h->h_type == type && h->h_start == addr && h->h_len == len && h->h_vm == vm;
+}
+
+static void
+release(struct hwbreak *h)
+{
+	if (h->h_vm != NULL)
+		atomic_sub(&debug_nubreaks, 1);
+	*h = (struct hwbreak){ 0 };
+}
+
+static void
+release_gone(void)
+{
+	for (unsigned i = 0; i < NREGS; i++)
+		if (regs[i].h_vm == VM_GONE)
+			release(&regs[i]);
 }
 
 /* Largest piece at the start of a range that one register can watch. */
@@ -110,6 +151,7 @@ arch_debug_hw_insert(unsigned type, uintptr_t addr, uint64_t len, const struct v
 	if (len == 0 || len > NREGS * 8 || !canonical(addr) || !canonical(addr + len - 1) ||
 	    forbidden(type, addr, len))
 		return -EINVAL;
+	release_gone();
 	for (unsigned i = 0; i < NREGS; i++) {
 		if (same(&regs[i], type, addr, len, vm))
 			return 0; /* gdb says it once for each process that it knows */
@@ -124,6 +166,8 @@ arch_debug_hw_insert(unsigned type, uintptr_t addr, uint64_t len, const struct v
 			continue;
 		regs[i] =
 		    (struct hwbreak){ type, piece(addr + at, len - at), addr + at, addr, len, vm };
+		if (vm != NULL)
+			atomic_add(&debug_nubreaks, 1);
 		at += regs[i].h_size;
 	}
 	update();
@@ -139,7 +183,8 @@ arch_debug_hw_remove(unsigned type, uintptr_t addr, uint64_t len, const struct v
 		len = 1;
 	for (unsigned i = 0; i < NREGS; i++)
 		if (same(&regs[i], type, addr, len, vm))
-			regs[i] = (struct hwbreak){ 0 };
+			release(&regs[i]);
+	release_gone();
 	update();
 	return 0;
 }
@@ -153,8 +198,19 @@ arch_debug_pass(struct trapframe *tf)
 void
 arch_debug_clear(void)
 {
-	memset(regs, 0, sizeof(regs));
+	for (unsigned i = 0; i < NREGS; i++)
+		release(&regs[i]);
 	update();
+}
+
+void
+arch_debug_hw_gone(const struct vmspace *vm)
+{
+	for (unsigned i = 0; i < NREGS; i++) {
+		const struct vmspace *old = vm;
+
+		(void)atomic_cas(&regs[i].h_vm, &old, VM_GONE);
+	}
 }
 
 bool

@@ -31,6 +31,7 @@ enum insn { INSN_OTHER, INSN_PUSHF, INSN_FLAGS, INSN_SYSCALL, INSN_SYSRET };
 /* The owner of the stopped world, or the LWP that is stepped. */
 static struct {
 	uintptr_t st_rip;
+	uintptr_t st_next; /* behind a PUSHF */
 	enum insn st_insn;
 	bool st_user;   /* stepped in user mode */
 	bool st_hadtf;  /* the program has set the trap flag itself */
@@ -108,6 +109,11 @@ decode(const struct lwp *l, const struct trapframe *tf)
 	for (unsigned i = 0; i < sizeof(b); i++)
 		if (!fetch(l, tf->tf_rip + i, user, &b[i]))
 			break;
+	step.st_next = tf->tf_rip + 1;
+	if ((b[0] == 0x66 || (b[0] & 0xf0) == 0x40) && b[1] == 0x9c) {
+		step.st_next++;
+		return INSN_PUSHF;
+	}
 	switch (b[0]) {
 	case 0x9c:
 		return INSN_PUSHF;
@@ -162,7 +168,7 @@ end_in_kernel(struct trapframe *tf)
 	tf->tf_rflags &= ~RFLAGS_TF;
 	if (step.st_insn == INSN_SYSRET)
 		tf->tf_r11 &= ~RFLAGS_TF;
-	if (step.st_insn == INSN_PUSHF && tf->tf_rip == step.st_rip + 1) {
+	if (step.st_insn == INSN_PUSHF && tf->tf_rip == step.st_next) {
 		pushed = (uint64_t *)tf->tf_rsp;
 		*pushed &= ~RFLAGS_TF;
 		if (step.st_masked)
@@ -170,6 +176,20 @@ end_in_kernel(struct trapframe *tf)
 	}
 	if (step.st_masked)
 		tf->tf_rflags |= RFLAGS_IF;
+}
+
+/* The flags that the program has pushed: it did not set this one. */
+static void
+clean_pushed(const struct lwp *l, const struct trapframe *tf)
+{
+	uintptr_t at = tf->tf_rsp + 1; /* of bits 8 to 15 */
+	paddr_t pa;
+	int prot;
+
+	if (l->l_proc->p_vmspace != NULL &&
+	    arch_debug_upage(l->l_proc->p_vmspace->vm_pmap, at, &pa, &prot) &&
+	    (prot & PROT_W) != 0)
+		((uint8_t *)arch_phys_to_virt(pa))[at & PAGE_MASK] &= (uint8_t)~(RFLAGS_TF >> 8);
 }
 
 void
@@ -190,6 +210,8 @@ arch_debug_step_end(struct lwp *l, const struct cpu *ci)
 			tf->tf_rflags &= ~RFLAGS_TF;
 			if (step.st_insn == INSN_SYSCALL)
 				tf->tf_r11 &= ~RFLAGS_TF;
+			if (step.st_insn == INSN_PUSHF && tf->tf_rip == step.st_next)
+				clean_pushed(l, tf);
 		}
 	} else if (tf != NULL) {
 		end_in_kernel(tf);
@@ -210,6 +232,14 @@ gdb_step_user(struct trapframe *tf)
 
 /* ---- traps ---- */
 
+/* On the stack of debug exceptions, where another one must not come. */
+static void
+enter_silent(struct trapframe *tf, enum debug_cause cause, uintptr_t arg)
+{
+	(void)debug_enter(tf, cause, arg);
+	__asm volatile("movq %0, %%db7" : : "r"(0ul));
+}
+
 bool
 gdb_trap_debug(struct trapframe *tf, uint64_t dr6)
 {
@@ -222,7 +252,7 @@ gdb_trap_debug(struct trapframe *tf, uint64_t dr6)
 		if ((dr6 >> n & 1) == 0 || !gdb_hw_hit(n, &exec, &mine, &addr))
 			continue;
 		if (mine && !ours)
-			(void)debug_enter(tf, exec ? DEBUG_HWBREAK : DEBUG_WATCH, addr);
+			enter_silent(tf, exec ? DEBUG_HWBREAK : DEBUG_WATCH, addr);
 		else if (!mine && exec)
 			tf->tf_rflags |= RFLAGS_RF; /* pass over it once */
 		ours = true;
@@ -230,7 +260,7 @@ gdb_trap_debug(struct trapframe *tf, uint64_t dr6)
 	if ((dr6 & DR6_STEP) != 0) {
 		if (atomic_load_relaxed(&debug_step_lwp) == arch_curlwp()) {
 			if (!ours)
-				(void)debug_enter(tf, DEBUG_STEP, 0);
+				enter_silent(tf, DEBUG_STEP, 0);
 			ours = true;
 		} else if (!tf_user(tf)) {
 			tf->tf_rflags &= ~RFLAGS_TF; /* of a step that was called off */
@@ -252,7 +282,8 @@ user_break(struct trapframe *tf, uintptr_t rip)
 		return debug_enter(tf, DEBUG_SWBREAK, rip);
 	}
 	/* gdb took it away while this CPU was stopped on its way here. */
-	if (debug_attached && fetch(l, rip, true, &byte) && byte != ARCH_BREAK_INSN) {
+	if (debug_break_was(l->l_proc->p_vmspace, rip) && fetch(l, rip, true, &byte) &&
+	    byte != ARCH_BREAK_INSN) {
 		tf->tf_rip = rip;
 		return true;
 	}
@@ -284,7 +315,7 @@ gdb_trap_break(struct trapframe *tf)
 			debug_break_drop(rip);
 		return true;
 	}
-	if (debug_attached && fetch(l, rip, false, &byte) && byte != ARCH_BREAK_INSN) {
+	if (debug_break_was(NULL, rip) && fetch(l, rip, false, &byte) && byte != ARCH_BREAK_INSN) {
 		tf->tf_rip = rip;
 		return true;
 	}

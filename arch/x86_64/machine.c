@@ -97,9 +97,11 @@ arch_irq(struct trapframe *tf, bool user)
 		serial_intr();
 		break;
 	case VEC_ISA + IRQ_SERIAL2:
+		debug_fresh(arch_curcpu()->ci_index);
 		debug_input(tf);
 		break;
 	case VEC_DEBUG:
+		debug_fresh(arch_curcpu()->ci_index);
 		debug_self_ipi(tf);
 		break;
 	case VEC_ERROR:

@@ -196,6 +196,7 @@ trap_kernel(struct trapframe *tf)
 {
 	switch (tf->tf_trapno) {
 	case T_BP:
+		debug_fresh(arch_curcpu()->ci_index);
 		if (gdb_trap_break(tf))
 			return;
 		break;
@@ -275,11 +276,15 @@ trap_user(struct trapframe *tf)
 	else if (tf->tf_trapno == T_DB) {
 		uint64_t dr6 = take_dr6();
 
+		debug_fresh(arch_curcpu()->ci_index);
 		if (gdb_trap_debug(tf, dr6))
 			return;
 		code = dr6 & DR6_STEP ? TRAP_TRACE : TRAP_BRKPT;
-	} else if (tf->tf_trapno == T_BP && gdb_trap_break(tf))
-		return;
+	} else if (tf->tf_trapno == T_BP) {
+		debug_fresh(arch_curcpu()->ci_index);
+		if (gdb_trap_break(tf))
+			return;
+	}
 	arch_intr_enable();
 
 	md->md_trapno = (uint32_t)tf->tf_trapno;
@@ -379,6 +384,7 @@ user_ast(struct trapframe *tf)
 	tf->tf_rflags &= ~RFLAGS_TF;
 	user_return(tf);
 	arch_intr_disable();
+	debug_fresh(arch_curcpu()->ci_index);
 	if (atomic_load_relaxed(&debug_step_lwp) == arch_curlwp())
 		gdb_step_user(tf);
 	arch_intr_enable();
@@ -418,6 +424,7 @@ irq_kernel(struct trapframe *tf)
 static void __nobreak
 debug_kernel(struct trapframe *tf)
 {
+	debug_fresh(arch_curcpu()->ci_index);
 	if (!gdb_trap_debug(tf, take_dr6()))
 		fatal_trap(tf);
 }

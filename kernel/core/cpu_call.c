@@ -125,7 +125,7 @@ cpu_call(cpuset_t set, void (*fn)(void *), void *arg)
 }
 
 /* Waits until released. => interrupts off */
-static void
+static void __nobreak
 park(struct cpu *ci)
 {
 	atomic_store_release(&ci->ci_parked, 1);
@@ -140,30 +140,49 @@ park_by_call(void *arg __unused)
 	park(arch_curcpu());
 }
 
+bool __nobreak
+cpu_stop_wanted(const struct cpu *ci)
+{
+	return (atomic_load_acquire(&stop_hard_set) & CPU_BIT(ci)) != 0 &&
+	    atomic_load_acquire(&stop_word) != 0;
+}
+
+void __nobreak
+cpu_obey_stop(struct trapframe *tf)
+{
+	struct cpu *ci = arch_curcpu();
+
+	atomic_store_relaxed(&stop_frame[ci->ci_index], tf);
+	park(ci);
+	atomic_store_relaxed(&stop_frame[ci->ci_index], NULL);
+}
+
 /* Upcall of the NMI handler. => interrupts off */
 void __nobreak
 cpu_nmi(struct trapframe *tf)
 {
-	struct cpu *ci = arch_curcpu();
+	const struct cpu *ci = arch_curcpu();
 
 	if (debug_nmi(tf))
 		return;
-	if ((atomic_load_acquire(&stop_hard_set) & CPU_BIT(ci)) == 0) {
+	if (cpu_stop_wanted(ci))
+		cpu_obey_stop(tf);
+	else if ((atomic_load_acquire(&stop_hard_set) & CPU_BIT(ci)) == 0)
 		kprintf("cpu%u: NMI that nobody sent, pc %#lx\n", ci->ci_index, arch_frame_pc(tf));
-		return;
-	}
-	atomic_store_relaxed(&stop_frame[ci->ci_index], tf);
-	debug_note_frame(tf);
-	park(ci);
-	atomic_store_relaxed(&stop_frame[ci->ci_index], NULL);
+}
+
+bool
+cpu_hard_parked(const struct cpu *ci)
+{
+	return atomic_load_acquire(&ci->ci_parked) != 0 &&
+	    atomic_load_relaxed(&stop_frame[ci->ci_index]) != NULL;
 }
 
 const struct trapframe *
 cpu_stopped_frame(const struct cpu *ci)
 {
-	return atomic_load_acquire(&ci->ci_parked) != 0
-	    ? atomic_load_relaxed(&stop_frame[ci->ci_index])
-	    : NULL;
+	return cpu_hard_parked(ci) ? atomic_load_relaxed(&stop_frame[ci->ci_index])
+				   : debug_frame(ci);
 }
 
 uintptr_t
@@ -202,6 +221,19 @@ stop_soft(struct cpu *self, cpuset_t others)
 		arch_cpu_relax();
 }
 
+/* Those that gdb holds do not come out before they have looked at stop_hard_set. */
+static bool
+all_stopped(cpuset_t set)
+{
+	for (; set != 0; set &= set - 1) {
+		const struct cpu *ci = cpus[__builtin_ctzll(set)];
+
+		if (!cpu_hard_parked(ci) && !debug_holds(ci))
+			return false;
+	}
+	return true;
+}
+
 static void
 stop_hard(cpuset_t others)
 {
@@ -210,7 +242,7 @@ stop_hard(cpuset_t others)
 	atomic_store_release(&stop_hard_set, others);
 	for (cpuset_t s = others; s != 0; s &= s - 1)
 		arch_ipi_nmi(cpus[__builtin_ctzll(s)]);
-	while (!all_are(others, 1) && arch_time_ns() < end)
+	while (!all_stopped(others) && arch_time_ns() < end)
 		arch_cpu_relax();
 	atomic_store_release(&cpu_stopped_hard, true);
 }

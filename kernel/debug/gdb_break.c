@@ -36,6 +36,13 @@ static struct swbreak {
 
 uint32_t debug_nubreaks;
 
+/* Those that were forgotten last: a CPU may have run into one and be stopped before it could tell. */
+static struct {
+	const struct vmspace *w_vm; /* NULL = kernel text */
+	vaddr_t w_addr;
+} were[NBREAKS];
+static unsigned next_were;
+
 static struct swbreak *
 find(const struct proc *p, vaddr_t addr)
 {
@@ -48,6 +55,11 @@ find(const struct proc *p, vaddr_t addr)
 static void
 forget(struct swbreak *b)
 {
+	if (!debug_break_was(b->b_vm, b->b_addr)) {
+		were[next_were].w_vm = b->b_vm;
+		were[next_were].w_addr = b->b_addr;
+		next_were = (next_were + 1) % NBREAKS;
+	}
 	if (b->b_proc != NULL)
 		atomic_sub(&debug_nubreaks, 1);
 	b->b_used = false;
@@ -172,6 +184,15 @@ debug_break_at(const struct vmspace *vm, vaddr_t addr)
 	return false;
 }
 
+bool
+debug_break_was(const struct vmspace *vm, vaddr_t addr)
+{
+	for (unsigned i = 0; i < NBREAKS; i++)
+		if (were[i].w_addr == addr && were[i].w_vm == vm)
+			return true;
+	return false;
+}
+
 void
 debug_break_drop(vaddr_t addr)
 {
@@ -200,7 +221,7 @@ debug_text_change(bool begin)
 
 /* ---- hooks of the memory code ---- */
 
-static int
+static int __stub_caller
 clean_copy(struct vmspace *child, const struct swbreak *b)
 {
 	struct page *old, *pg;
@@ -226,7 +247,7 @@ clean_copy(struct vmspace *child, const struct swbreak *b)
 	return error;
 }
 
-int
+int __stub_caller
 debug_fork(struct vmspace *child, const struct vmspace *parent)
 {
 	int error = 0;
@@ -237,10 +258,11 @@ debug_fork(struct vmspace *child, const struct vmspace *parent)
 	return error;
 }
 
-void
+void __stub_caller
 debug_vmspace_gone(const struct vmspace *vm)
 {
 	for (struct swbreak *b = breaks; b < breaks + NBREAKS; b++)
 		if (b->b_used && b->b_vm == vm)
 			b->b_vm = NULL;
+	arch_debug_hw_gone(vm);
 }

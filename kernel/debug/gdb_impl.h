@@ -23,6 +23,9 @@
 
 #include "gdb_packet.h"
 
+/* Runs in ordinary context: not among the code in which a stopped CPU is at home, see debug_fresh(). */
+#define __stub_caller __attribute__((noinline, section(".stub_caller")))
+
 struct page;
 struct proc;
 struct vmspace;
@@ -75,6 +78,7 @@ cpuset_t debug_unstopped(void);
 
 /* gdb's number of the kernel process, and of LWP 0: above all real ids, for gdb knows no 0. */
 #define GDB_KERNEL_PID 1000000
+#define GDB_NOBODY     INT32_MAX /* no process has it */
 
 pid_t gdb_pid(const struct proc *);
 lwpid_t gdb_tid(const struct lwp *);

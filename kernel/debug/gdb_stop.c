@@ -12,8 +12,8 @@
  * lock that a parked CPU holds, gets all of it after STEP_PATIENCE.
  *
  * Locking: world_lock covers hold_set, owner and the port's state. It is taken with interrupts off by CPUs that
- * are marked busy, which an NMI does not park: so nobody waits for a holder who is parked. A busy CPU looks for
- * itself, before it leaves, whether it should be parked.
+ * are marked busy, which no NMI parks, not even that of a hard stop (a panic, the monitor): so nobody waits for a
+ * holder who is parked. A busy CPU looks for itself, before it leaves, whether it should be parked.
  */
 #include "gdb_impl.h"
 
@@ -29,6 +29,7 @@
 extern const char __stub_start[], __nobreak_end[]; /* linker script */
 
 struct debug_cpu debug_cpus[MAXCPUS];
+bool debug_leaving[MAXCPUS];
 struct lwp *debug_step_lwp;
 
 static uint32_t world_word; /* (a) world_lock */
@@ -91,13 +92,9 @@ watch(struct cpu *ci)
 	return mine;
 }
 
-/* Waits until this CPU is let go. => busy, frame noted */
 static void
-park(struct cpu *ci)
+wait_parked(struct cpu *ci, struct debug_cpu *dc)
 {
-	struct debug_cpu *dc = &debug_cpus[ci->ci_index];
-
-	atomic_store_release(&dc->dc_parked, 1);
 	while ((atomic_load_acquire(&hold_set) & CPU_BIT(ci)) != 0) {
 		if (atomic_load_relaxed(&watcher) == ci->ci_index + 1) {
 			if (watch(ci))
@@ -108,37 +105,66 @@ park(struct cpu *ci)
 			arch_debug_halt(&hold_set, CPU_BIT(ci));
 		}
 	}
-	atomic_store_release(&dc->dc_parked, 0);
+}
+
+/* Waits until this CPU is let go. => busy, frame noted */
+static void
+park(struct cpu *ci)
+{
+	struct debug_cpu *dc = &debug_cpus[ci->ci_index];
+
+	do {
+		atomic_store_release(&dc->dc_parked, 1);
+		wait_parked(ci, dc);
+		atomic_store_release(&dc->dc_parked, 0);
+		/* A new owner who has seen dc_parked counts on us: then we see his hold_set. */
+		atomic_fence_full();
+	} while ((atomic_load_acquire(&hold_set) & CPU_BIT(ci)) != 0);
 	atomic_add(&dc->dc_left, 1);
 }
 
 static void
-enter(struct debug_cpu *dc, struct trapframe *tf)
+note(struct debug_cpu *dc, struct trapframe *tf)
 {
 	atomic_store_relaxed(&dc->dc_busy, 1);
 	compiler_barrier();
 	arch_debug_save();
-	/* On its way out of the stub it was not yet anywhere else. */
-	if (arch_frame_pc(tf) >= (uintptr_t)__stub_start &&
-	    arch_frame_pc(tf) < (uintptr_t)__nobreak_end)
-		tf = dc->dc_last;
 	dc->dc_last = tf;
 	atomic_store_release(&dc->dc_frame, tf);
 }
 
+/* Returns the frame for gdb: a CPU on its way out of the stub was not yet anywhere else. */
+static struct trapframe *
+enter(struct cpu *ci, struct debug_cpu *dc, struct trapframe *tf)
+{
+	if (debug_leaving[ci->ci_index] && arch_frame_pc(tf) >= (uintptr_t)__stub_start &&
+	    arch_frame_pc(tf) < (uintptr_t)__nobreak_end)
+		tf = dc->dc_last;
+	note(dc, tf);
+	return tf;
+}
+
 /* Back to what was interrupted, unless somebody wants the CPU parked by now. */
 static void
-leave(struct cpu *ci, struct debug_cpu *dc, struct trapframe *tf)
+leave(struct cpu *ci, struct debug_cpu *dc)
 {
+	struct trapframe *tf = dc->dc_last;
+
 	for (;;) {
+		if ((atomic_load_acquire(&hold_set) & CPU_BIT(ci)) != 0)
+			park(ci);
+		if (cpu_stop_wanted(ci))
+			cpu_obey_stop(tf);
 		arch_debug_load();
+		debug_leaving[ci->ci_index] = true;
 		atomic_store_relaxed(&dc->dc_frame, NULL);
 		atomic_store_release(&dc->dc_busy, 0);
 		atomic_fence_full();
-		if ((atomic_load_acquire(&hold_set) & CPU_BIT(ci)) == 0)
+		if ((atomic_load_acquire(&hold_set) & CPU_BIT(ci)) == 0 && !cpu_stop_wanted(ci)) {
+			arch_debug_arm();
 			return;
-		enter(dc, tf);
-		park(ci);
+		}
+		note(dc, tf);
 	}
 }
 
@@ -147,26 +173,30 @@ debug_nmi(struct trapframe *tf)
 {
 	struct cpu *ci = arch_curcpu();
 	struct debug_cpu *dc = &debug_cpus[ci->ci_index];
+	bool ours, out;
 
-	if (!debug_on || atomic_swap(&dc->dc_nmi, 0) == 0)
+	if (!debug_on)
 		return false;
+	ours = atomic_swap(&dc->dc_nmi, 0) != 0;
 	if (atomic_load_relaxed(&dc->dc_busy) != 0) {
 		arch_debug_woken(tf);
-	} else {
-		enter(dc, tf);
-		dc->dc_nohalt = !arch_debug_nmi_begin(tf);
-		park(ci);
-		leave(ci, dc, tf);
-		dc->dc_nohalt = false;
+		return true;
 	}
+	if (!ours && !cpu_stop_wanted(ci))
+		return false;
+	out = enter(ci, dc, tf) != tf;
+	dc->dc_nohalt = !ours || !arch_debug_nmi_begin(tf);
+	leave(ci, dc);
+	dc->dc_nohalt = false;
+	/* Back to the way out that was interrupted, or to anything else. */
+	debug_leaving[ci->ci_index] = out;
 	return true;
 }
 
-void
-debug_note_frame(struct trapframe *tf)
+bool
+debug_holds(const struct cpu *ci)
 {
-	if (debug_on)
-		enter(&debug_cpus[arch_curcpu()->ci_index], tf);
+	return atomic_load_acquire(&debug_cpus[ci->ci_index].dc_parked) != 0;
 }
 
 /* ---- the owner ---- */
@@ -174,8 +204,7 @@ debug_note_frame(struct trapframe *tf)
 static bool
 stopped(const struct cpu *ci)
 {
-	return atomic_load_acquire(&debug_cpus[ci->ci_index].dc_parked) != 0 ||
-	    cpu_stopped_pc(ci) != 0;
+	return debug_holds(ci) || cpu_hard_parked(ci);
 }
 
 static void
@@ -236,7 +265,8 @@ let_go(struct cpu *self, const struct debug_resume *r)
 {
 	cpuset_t others = atomic_load_relaxed(&cpu_online_set) & ~CPU_BIT(self) & ~lost_set;
 	cpuset_t held = (others | CPU_BIT(self)) & ~r->dr_run;
-	cpuset_t late;
+	cpuset_t late, watchers = 0;
+	struct cpu *ci;
 	uint32_t left[MAXCPUS] = { 0 };
 
 	for (cpuset_t s = others & ~held; s != 0; s &= s - 1) {
@@ -255,14 +285,17 @@ let_go(struct cpu *self, const struct debug_resume *r)
 		    atomic_load_relaxed(&debug_cpus[i].dc_parked) != 0)
 			arch_cpu_relax();
 	}
+	/* Those that a hard stop has parked look after nothing. */
+	for_each_cpu(ci) if ((held & CPU_BIT(ci)) != 0 && (ci == self || debug_holds(ci))) watchers |=
+	    CPU_BIT(ci);
 	world_lock();
 	owner = 0;
 	/* Who came since has parked itself for us; he may try again. */
 	late = atomic_swap(&hold_set, held) & ~held;
-	watcher = held != 0 ? (uint32_t)__builtin_ctzll(held) + 1 : 0;
+	watcher = watchers != 0 ? (uint32_t)__builtin_ctzll(watchers) + 1 : 0;
 	hold_until = held != 0 && r->dr_timed ? arch_time_ns() + STEP_PATIENCE : 0;
 	/* The watcher may be one that halts. */
-	wake((late | (held & -held)) & ~CPU_BIT(self));
+	wake((late | (watchers & -watchers)) & ~CPU_BIT(self));
 	world_unlock();
 }
 
@@ -282,7 +315,7 @@ serve_world(struct cpu *ci, enum debug_cause cause, uintptr_t arg)
 	gdb_serve(cause, arg, &r);
 	if (cause == DEBUG_HWBREAK)
 		arch_debug_pass(debug_frame(ci));
-	if (panicking)
+	if (cause == DEBUG_PANIC)
 		return; /* the others stay where they are, the world remains ours */
 	if (r.dr_step != NULL && r.dr_run != ~(cpuset_t)0) {
 		const struct cpu *on = debug_cpu_of(r.dr_step);
@@ -330,14 +363,14 @@ debug_enter(struct trapframe *tf, enum debug_cause cause, uintptr_t arg)
 
 	if (!debug_on || atomic_load_relaxed(&dc->dc_busy) != 0)
 		return false;
-	enter(dc, tf);
+	(void)enter(ci, dc, tf);
 	do {
 		world_lock();
 		if (owner == 0) {
 			owner = ci->ci_index + 1;
 			world_unlock();
 			serve_world(ci, cause, arg);
-			if (!panicking)
+			if (cause != DEBUG_PANIC)
 				park(ci); /* if it is to be held */
 			break;
 		}
@@ -345,7 +378,7 @@ debug_enter(struct trapframe *tf, enum debug_cause cause, uintptr_t arg)
 		world_unlock();
 		park(ci);
 	} while (still_wanted(cause, arg));
-	leave(ci, dc, tf);
+	leave(ci, dc);
 	return true;
 }
 
@@ -359,7 +392,7 @@ debug_input(struct trapframe *tf)
 
 	if (!debug_on || atomic_load_relaxed(&dc->dc_busy) != 0)
 		return;
-	enter(dc, tf);
+	(void)enter(ci, dc, tf);
 	world_lock();
 	if (owner == 0 && gdb_poll() != GDB_NOTHING) {
 		owner = ci->ci_index + 1;
@@ -370,7 +403,7 @@ debug_input(struct trapframe *tf)
 		serve_world(ci, DEBUG_INTR, 0);
 		park(ci);
 	}
-	leave(ci, dc, tf);
+	leave(ci, dc);
 }
 
 void
@@ -385,17 +418,17 @@ debug_self_ipi(struct trapframe *tf)
 
 		if (pg == NULL)
 			break;
-		enter(dc, tf);
+		(void)enter(ci, dc, tf);
 		world_lock();
 		taken = gdb_memory_give(pg);
 		world_unlock();
-		leave(ci, dc, tf);
+		leave(ci, dc);
 		if (!taken)
 			page_free(pg);
 	}
 }
 
-void
+void __stub_caller
 debug_panic(void)
 {
 	if (debug_on && (debug_attached || gdb_session.ss_wait))
@@ -411,4 +444,5 @@ debug_cpu_init(void)
 	while (atomic_load_acquire(&owner) != 0)
 		arch_cpu_relax();
 	arch_debug_load();
+	arch_debug_arm();
 }

@@ -249,7 +249,10 @@ breakpoint(const char *p)
 		gdb_tx_clear(&gdb_tx); /* not supported */
 		return;
 	}
-	if (type == 0)
+	/* The process is gone, and its breakpoints with it. */
+	if (proc == NULL && addr < USER_END)
+		error = insert ? ESRCH : 0;
+	else if (type == 0)
 		error = insert ? gdb_break_insert(proc, addr) : gdb_break_remove(proc, addr);
 	else if (insert)
 		error = arch_debug_hw_insert((unsigned)type, addr, kind, vm);
@@ -282,6 +285,7 @@ select_thread(const char *p)
 			id.id_tid = gdb_tid(gdb_session.ss_lwp);
 		} else if (id.id_pid != GDB_KERNEL_PID && gdb_find_lwp(&id) == NULL &&
 		    gdb_find_proc(id.id_pid) == NULL) {
+			gdb_session.ss_general = (struct gdb_id){ GDB_NOBODY, GDB_ID_ANY };
 			gdb_reply_error(ESRCH);
 			return;
 		}

@@ -51,8 +51,9 @@ def refresh():
     _packet("QThreadbare.Show")
     gdb.execute("info threads -gid", to_string=True)
     for inferior in gdb.inferiors():
-        if inferior.pid and inferior.num != 1 and inferior.threads():
-            inferior.threads()[0].switch()
+        alive = [t for t in inferior.threads() if inferior.num != 1 and _alive(t.ptid)]
+        if alive:
+            alive[0].switch()
             _describe()
     if chosen.is_valid():
         chosen.switch()
@@ -79,6 +80,18 @@ class DetachKernel(gdb.Command):
         gdb.execute("disconnect", to_string=True)
 
 
+class Refresh(gdb.Command):
+    """Learn of processes that have come, forget those that are gone.
+
+That is done before each prompt; with -batch -ex there is none."""
+
+    def __init__(self):
+        super().__init__("krefresh", gdb.COMMAND_RUNNING)
+
+    def invoke(self, argument, from_tty):
+        refresh()
+
+
 def _before_prompt():
     try:
         refresh()
@@ -87,5 +100,6 @@ def _before_prompt():
 
 
 DetachKernel()
+Refresh()
 gdb.events.stop.connect(_describe)
 gdb.events.before_prompt.connect(_before_prompt)

@@ -79,9 +79,16 @@ void cpu_resume_others(void);
 /* The hard stop for who cannot wait for another stopper: false, nothing done, if there is one. */
 bool cpu_trystop_others(void);
 bool cpu_is_stopper(void); /* Is it this CPU? => interrupts off */
-/* Where a CPU was when a hard stop parked it; 0 or NULL = it is not stopped by NMI. */
+/* Where a CPU was when a hard stop, or gdb, parked it; 0 or NULL = it is not stopped by NMI. */
 uintptr_t cpu_stopped_pc(const struct cpu *);
 const struct trapframe *cpu_stopped_frame(const struct cpu *);
+/*
+ * For the gdb stub, on whose CPUs the NMI of a hard stop has no effect: they obey when they leave it.
+ * => interrupts off
+ */
+bool cpu_stop_wanted(const struct cpu *);
+void cpu_obey_stop(struct trapframe *);
+bool cpu_hard_parked(const struct cpu *);
 /* (a) All others are parked, anywhere: the locks that they hold are not released until the resume. */
 extern bool cpu_stopped_hard;
 

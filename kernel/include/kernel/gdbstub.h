@@ -31,7 +31,7 @@ enum debug_cause {
 extern bool debug_on;              /* constant after boot: there is a stub */
 extern bool debug_attached;        /* (a) a gdb is there */
 extern struct lwp *debug_step_lwp; /* (a) LWP that does one step for gdb, or NULL */
-extern uint32_t debug_nubreaks;    /* (a) breakpoints in user memory */
+extern uint32_t debug_nubreaks;    /* (a) breakpoints, debug registers of one address space */
 
 /* Opens the port, starts listening; with gdb=wait does not return before a gdb said so. => boot, interrupts on */
 void debug_init(void);
@@ -39,6 +39,19 @@ void debug_init(void);
 void debug_cpu_init(void);
 /* Panic: lets a gdb look; returns when it has seen enough, at once if there is none to wait for. => interrupts off */
 void debug_panic(void);
+
+/*
+ * CPUs that have left the stub and are on the way back to what gdb has stopped. => bit cleared, by debug_fresh(),
+ * before the stub's code is called for anything new: an NMI in that code must not take it for the way out
+ */
+extern bool debug_leaving[]; /* its CPU only */
+
+static inline void
+debug_fresh(unsigned index)
+{
+	debug_leaving[index] = false;
+	compiler_barrier();
+}
 
 /* ---- called by the machine layer; => interrupts off, any context ---- */
 
@@ -49,16 +62,18 @@ void debug_panic(void);
 bool debug_enter(struct trapframe *, enum debug_cause, uintptr_t arg);
 /* Registers of a CPU that is stopped; NULL = it runs. */
 struct trapframe *debug_frame(const struct cpu *);
-/* NMI. True when it was meant for the stub. */
+/* NMI. True when the stub has dealt with it, and with a hard stop if there is one (cpu_stop_wanted()). */
 bool debug_nmi(struct trapframe *);
-/* An NMI stops this CPU for ever (panic): note where. */
-void debug_note_frame(struct trapframe *);
+/* The CPU waits in the stub until gdb, or the stub on another CPU, lets it go. */
+bool debug_holds(const struct cpu *);
 /* There are bytes at the port. */
 void debug_input(struct trapframe *);
 /* The interrupt that the stub sends to itself: work that needs the kernel alive. */
 void debug_self_ipi(struct trapframe *);
 /* Is a breakpoint of gdb's in place here? `vm` = NULL: kernel text. */
 bool debug_break_at(const struct vmspace *vm, vaddr_t);
+/* Was one there that gdb has taken away? */
+bool debug_break_was(const struct vmspace *vm, vaddr_t);
 /* The stub itself has run into one in kernel text: out with it, until the world goes on. */
 void debug_break_drop(vaddr_t);
 

@@ -240,6 +240,8 @@ void arch_debug_woken(struct trapframe *);
 /* Kernel stop and go, on the CPU itself: saves what lies in registers only; puts it, and gdb's changes, into force. */
 void arch_debug_save(void);
 void arch_debug_load(void);
+/* The debug registers: what the caller touches from here on, gdb may be watching. */
+void arch_debug_arm(void);
 /*
  * Register n in gdb's numbering; `ci` is the stopped CPU that runs l, NULL if none does. Returns its size, negative
  * if its value is not known. arch_debug_setreg: 0, -EINVAL (value not allowed), -EPERM (not to be written).
@@ -250,7 +252,7 @@ extern const char arch_debug_target[]; /* the target description, XML */
 /* Steps l by one instruction once the world goes on; `alone`: other CPUs do not. Ends it, done or not. */
 void arch_debug_step_begin(struct lwp *l, const struct cpu *ci, bool alone);
 void arch_debug_step_end(struct lwp *l, const struct cpu *ci);
-/* Debug registers, on all CPUs from the next arch_debug_load() on. type: as in gdb's Z packets, 1 to 4. */
+/* Debug registers, on all CPUs from the next arch_debug_arm() on. type: as in gdb's Z packets, 1 to 4. */
 int arch_debug_hw_insert(unsigned type, uintptr_t addr, uint64_t len, const struct vmspace *);
 int arch_debug_hw_remove(unsigned type, uintptr_t addr, uint64_t len, const struct vmspace *);
 /* The frame goes on over a debug register that matches its first instruction: gdb has been told. */
@@ -258,6 +260,8 @@ void arch_debug_pass(struct trapframe *);
 bool arch_debug_watching(uintptr_t addr);
 unsigned arch_debug_watch_type(uintptr_t addr); /* 0: none there */
 void arch_debug_clear(void);
+/* The address space is about to be freed: its debug registers match nothing any more. => any context */
+void arch_debug_hw_gone(const struct vmspace *);
 /* Memory, by walking the page tables in software. Byte count read, not beyond the page. */
 size_t arch_debug_kread(uintptr_t addr, void *dst, size_t);
 bool arch_debug_kpage(uintptr_t addr, paddr_t *); /* of the byte, if it is RAM */
