@@ -468,6 +468,10 @@ class StubTest(unittest.TestCase):
                             say("none", c)
                             continue
                         if value(frame + "->tf_cs") & 3: continue
+                        # At the very end of an NMI it is on that one's stack.
+                        pc = value("(unsigned long)%s->tf_rip" % frame)
+                        if value("(long)&__nobreak_start") <= pc - (1 << 64) < value("(long)&__stub_start"):
+                            continue
                         sp = value("(unsigned long)%s->tf_rsp" % frame)
                         stack = value("(unsigned long)cpus[%d]->ci_curlwp->l_kstack" % c)
                         looked += 1

@@ -187,9 +187,8 @@ clean_pushed(const struct lwp *l, const struct trapframe *tf)
 	int prot;
 
 	if (l->l_proc->p_vmspace != NULL &&
-	    arch_debug_upage(l->l_proc->p_vmspace->vm_pmap, at, &pa, &prot) &&
-	    (prot & PROT_W) != 0)
-		((uint8_t *)arch_phys_to_virt(pa))[at & PAGE_MASK] &= (uint8_t)~(RFLAGS_TF >> 8);
+	    arch_debug_upage(l->l_proc->p_vmspace->vm_pmap, at, &pa, &prot) && (prot & PROT_W) != 0)
+		((uint8_t *)arch_phys_to_virt(pa))[at & PAGE_MASK] &= (uint8_t) ~(RFLAGS_TF >> 8);
 }
 
 void

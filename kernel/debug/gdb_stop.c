@@ -286,8 +286,8 @@ let_go(struct cpu *self, const struct debug_resume *r)
 			arch_cpu_relax();
 	}
 	/* Those that a hard stop has parked look after nothing. */
-	for_each_cpu(ci) if ((held & CPU_BIT(ci)) != 0 && (ci == self || debug_holds(ci))) watchers |=
-	    CPU_BIT(ci);
+	for_each_cpu(ci) if ((held & CPU_BIT(ci)) != 0 && (ci == self || debug_holds(ci)))
+	    watchers |= CPU_BIT(ci);
 	world_lock();
 	owner = 0;
 	/* Who came since has parked itself for us; he may try again. */
