@@ -258,7 +258,7 @@ class MonitorTest(unittest.TestCase):
                              r' +held by lid {chain1} since chain_link\+\S+\n'
                              r' +{chain1} SLEEP  sleeps for mutex \S+ "link2"\n'
                              r' +held by lid {chain2} since chain_link\+\S+\n'
-                             r' +{chain2} SLEEP  sleeps in lastlink \(park\)'.format(**lid))
+                             r' +{chain2} SLEEP  sleeps in lastlink \(pause\)'.format(**lid))
             locks = s.ask("show locks")
             for i in range(3):
                 self.assertRegex(locks, r"(?m)^ +%s    - mutex +\S+ link%d +chain_link\+"

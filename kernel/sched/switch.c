@@ -106,6 +106,11 @@ mi_switch(struct lwp *l)
 	fp(picked_before_clear_resched);
 	atomic_store_relaxed(&ci->ci_want_resched, 0);
 	atomic_store_relaxed(&l->l_dopreempt, 0);
+	if (unlikely(spc->spc_maxpri > spc->spc_curpriority)) {
+		/* `new` has lost its boost, and who waits has his still: at the user boundary it is his turn. */
+		atomic_store_relaxed(&ci->ci_want_resched, RESCHED_UPREEMPT);
+		atomic_store_relaxed(&new->l_ast, 1);
+	}
 
 	if (new == l) {
 		KASSERT(l->l_mutex == &spc->spc_lwplock);

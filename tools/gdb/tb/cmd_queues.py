@@ -72,8 +72,10 @@ def waits_for(l, processes=None):
     """What a sleeper's wait channel is, in words."""
     if l.kind == "FUTEX":
         return "futex word at %#x" % l.wchan
-    if l.kind == "PARK":
+    if l.kind == "PAUSE":
         return "nothing but time or a signal"
+    if l.kind == "PARK":
+        return "an unpark"
     what = "mutex" if l.kind == "TURNSTILE" else "condition variable"
     try:
         if l.kind == "TURNSTILE":

@@ -113,7 +113,7 @@ runs, is queued, or waits for an event that no one LWP owes. A cycle is marked."
         if l.kind == "FUTEX":
             what, owner = self.futex(l)
             return what + limit, owner
-        if l.kind == "PARK":
+        if l.kind in ("PAUSE", "PARK"):
             signal = " or a signal comes" if l.flag & kern.constant("LW_SINTR") else ""
             return "sleeps (%s)%s%s" % (
                 l.wmesg, limit or " until somebody wakes it", signal), None
