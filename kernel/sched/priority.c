@@ -9,7 +9,8 @@
  *
  * Nothing walks over all LWPs to decay them. l_estcpu is brought up to date when somebody looks at it and
  * l_pridue is over: when its LWP is picked (after a sleep it has forgotten), at each tick of the running one, and
- * at a tick for a few of those that wait (sched_age).
+ * at a tick for a few of those that wait (sched_age). There, too, who has waited for long gets one turn before all
+ * others: what they used may differ by a second, and for that long nobody is kept from the CPU.
  *
  * A change of priority is made under the LWP's lent lock, and followed by what it calls for where the LWP is
  * now: its place on its queue, a look by its CPU, the priority that it lends.
@@ -27,6 +28,7 @@
 #define EST_STEP     24 /* bits of the lowest step of priority: 2^24 ns, 17 ms */
 #define EST_MAX      (((nsec_t)1 << (EST_STEP + 10)) - 1)
 #define AGE_BATCH    4  /* waiting LWPs looked at in one tick */
+#define WAIT_MAX     ((nsec_t)1 << 27) /* 0.13 s at nice 0, by weight: longest wait for a turn */
 #define BATCH_LEVEL  16 /* SCHED_BATCH comes behind who used less than 0.27 s */
 
 static int
@@ -176,7 +178,7 @@ sched_setclass(struct lwp *l, const struct sched_class *sc)
 	nsec_t now = time_now(), run;
 	int old, base;
 
-	KASSERT(mutex_owned(&l->l_proc->p_lock) && (l->l_flag & LW_SYSTEM) == 0);
+	KASSERT(mutex_owned(&l->l_proc->p_lock));
 	KASSERT(sc->sc_nice >= NICE_MIN && sc->sc_nice <= NICE_MAX &&
 	    realtime(sc) == (sc->sc_rtprio != 0) && sc->sc_rtprio <= SCHED_RTPRIO_MAX);
 	lwp_lock(l);
@@ -216,6 +218,7 @@ sched_fork(const struct lwp *self, struct lwp *l)
 	l->l_priority = self->l_priority;
 	l->l_estcpu = self->l_estcpu;
 	l->l_esttime = self->l_esttime;
+	l->l_rstart = self->l_rstart; /* it does not wait longer than that */
 	l->l_pridue = self->l_pridue;
 	if (unlikely(l->l_class.sc_reset)) {
 		l->l_class.sc_reset = false;
@@ -250,7 +253,7 @@ sched_charge(struct lwp *l, nsec_t now)
 	}
 	if (l->l_priority >= PRI_USER_RT)
 		return false;
-	if (now >= l->l_pridue) {
+	if (l->l_pridue != NSEC_FOREVER) {
 		sched_refresh(l, l->l_rtime + (now - l->l_rstart), now);
 		pri_changed(l, old, false);
 	}
@@ -277,9 +280,13 @@ sched_age(struct cpu *ci, nsec_t now)
 		pri = __builtin_ctzll(above != 0 ? above : bits);
 		spc->spc_agepri = (uint8_t)((pri + 1) & 63);
 		l = list_first(&spc->spc_queue[pri], struct lwp, l_runq);
-		if (now < l->l_pridue)
+		if (l->l_pridue == NSEC_FOREVER)
 			continue;
-		sched_refresh(l, l->l_rtime, now);
+		if (now > l->l_rstart + (WAIT_MAX * weight(l) >> 8)) {
+			l->l_priority = PRI_USER_MAX;
+			l->l_pridue = now + WAIT_MAX; /* not before it had its turn */
+		} else if (now >= l->l_pridue)
+			sched_refresh(l, l->l_rtime, now);
 		pri_changed(l, pri, false);
 	}
 	spin_unlock(&spc->spc_mutex);
