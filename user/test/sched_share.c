@@ -23,6 +23,7 @@
 
 #define MAX         8
 #define POLICY_IDLE 5
+#define SLEEPS      50
 
 static int cpu[CPU_MAX], n_cpus;
 static int off; /* percent by which a share may be off; 0: by and large */
@@ -120,7 +121,7 @@ test_equal(void)
 	struct spinner s[4] = { [0 ... 3] = { .s_cpu = cpu[0] } };
 	int good = 0;
 
-	run(s, 4, 300, 1200);
+	run(s, 4, 200, 600);
 	for (int i = 0; i < 4; i++)
 		good += near(s[i].s_share, 25);
 	is_int(good, 4, "four equal threads share a CPU");
@@ -131,7 +132,7 @@ test_nice(int nice, double want)
 {
 	struct spinner s[2] = { { .s_cpu = cpu[0] }, { .s_cpu = cpu[0], .s_nice = nice } };
 
-	run(s, 2, 1500, 3000);
+	run(s, 2, 1000, 1500);
 	ok(near(s[1].s_share, want) && s[1].s_share < 45, "nice %d against nice 0: a smaller share",
 	    nice);
 }
@@ -141,7 +142,7 @@ test_idle(void)
 {
 	struct spinner s[2] = { { .s_cpu = cpu[0] }, { .s_cpu = cpu[0], .s_policy = POLICY_IDLE } };
 
-	run(s, 2, 1000, 3000);
+	run(s, 2, 500, 1500);
 	ok(s[1].s_share < 5, "SCHED_IDLE gets what is hardly missed");
 	run(s + 1, 1, 0, 100);
 	is_int((int)s[1].s_share, 100, "or all that nobody wants");
@@ -157,7 +158,7 @@ test_sleeper(void)
 
 	pin_cpu(cpu[0]);
 	start(s, 3);
-	for (int i = 0; i < 100; i++) {
+	for (int i = 0; i < SLEEPS; i++) {
 		t0 = now_ns() + 5000000;
 		ts = (struct timespec){ t0 / 1000000000, t0 % 1000000000 };
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
@@ -167,8 +168,8 @@ test_sleeper(void)
 	}
 	finish(s, 3);
 	unpin_cpu();
-	diag("100 sleeps: late by %lld us on the average, %lld us at worst", sum / 100000, worst / 1000);
-	ok(off == 0 ? sum / 100 < 50000000 : worst < 1000000, "a sleeper gets the CPU promptly");
+	diag("%d sleeps: late by %lld us on the average, %lld us at worst", SLEEPS, sum / SLEEPS / 1000, worst / 1000);
+	ok(off == 0 ? sum / SLEEPS < 50000000 : worst < 1000000, "a sleeper gets the CPU promptly");
 }
 
 /* One more than there are CPUs: nobody has a CPU for himself for ever. */
@@ -178,7 +179,7 @@ test_spread(void)
 	struct spinner s[MAX] = { [0 ... MAX - 1] = { .s_cpu = -1 } };
 	int n = n_cpus < MAX ? n_cpus + 1 : MAX, good = 0;
 
-	run(s, n, 1000, 3000);
+	run(s, n, 1000, 2000);
 	for (int i = 0; i < n; i++)
 		good += near(s[i].s_share, 100.0 / n);
 	is_int(good, n, "one more thread than CPUs: all get the same");
@@ -199,6 +200,7 @@ main(int argc, char **argv)
 		test_nice(5, 100.0 / 3);
 	test_idle();
 	test_sleeper();
-	test_spread();
+	if (off == 0)
+		test_spread();
 	return tap_done();
 }
