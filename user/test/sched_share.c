@@ -148,6 +148,27 @@ test_idle(void)
 	is_int((int)s[1].s_share, 100, "or all that nobody wants");
 }
 
+/* One that has used much, and by its nice value should have used little, is not kept waiting for ever. */
+static void
+test_waits(void)
+{
+	struct spinner s[2] = { { .s_cpu = cpu[0], .s_nice = 19 }, { .s_cpu = cpu[0] } };
+	clockid_t clock;
+	long long t;
+
+	start(s, 1);
+	sleep_ms(700);
+	pthread_create(&s[1].s_thread, NULL, spin, &s[1]);
+	word_wait(&ready, 2);
+	pthread_getcpuclockid(s[0].s_thread, &clock);
+	t = cpu_ns(clock);
+	sleep_ms(2500);
+	t = cpu_ns(clock) - t;
+	finish(s, 2);
+	diag("nice 19 got %lld of 2500 ms", t / 1000000);
+	ok(t > 0, "nice 19 gets on beside nice 0, whatever it had before");
+}
+
 /* A thread that sleeps most of the time finds the CPU when it wakes, whatever else runs. */
 static void
 test_sleeper(void)
@@ -199,6 +220,7 @@ main(int argc, char **argv)
 	if (off != 0)
 		test_nice(5, 100.0 / 3);
 	test_idle();
+	test_waits();
 	test_sleeper();
 	if (off == 0)
 		test_spread();
