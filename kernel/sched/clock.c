@@ -36,12 +36,14 @@ static void
 watch_realtime(struct schedstate *spc, const struct lwp *l)
 {
 	if (l->l_priority < PRI_USER_RT || l->l_priority >= PRI_KERNEL_RT ||
-	    (atomic_load_relaxed(&spc->spc_bitmap[0]) | atomic_load_relaxed(&spc->spc_bitmap[1])) == 0)
+	    (atomic_load_relaxed(&spc->spc_bitmap[0]) | atomic_load_relaxed(&spc->spc_bitmap[1])) ==
+		0)
 		spc->spc_rtticks = 0;
 	else if (++spc->spc_rtticks == RT_TICKS_LONG)
-		kprintf("sched: cpu%u: for %u s real-time LWPs (now lid %d \"%s\") let no other run\n",
-		    curcpu()->ci_index,
-		    (unsigned)(RT_TICKS_LONG * SCHED_QUANTUM / NSEC_PER_SEC), l->l_lid, l->l_name);
+		kprintf(
+		    "sched: cpu%u: for %u s real-time LWPs (now lid %d \"%s\") let no other run\n",
+		    curcpu()->ci_index, (unsigned)(RT_TICKS_LONG * SCHED_QUANTUM / NSEC_PER_SEC),
+		    l->l_lid, l->l_name);
 }
 
 /*

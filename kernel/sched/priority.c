@@ -27,9 +27,9 @@
 #define EST_HALFLIFE 30 /* bits of the half-life: 2^30 ns, 1.07 s */
 #define EST_STEP     24 /* bits of the lowest step of priority: 2^24 ns, 17 ms */
 #define EST_MAX      (((nsec_t)1 << (EST_STEP + 10)) - 1)
-#define AGE_BATCH    4  /* waiting LWPs looked at in one tick */
+#define AGE_BATCH    4                 /* waiting LWPs looked at in one tick */
 #define WAIT_MAX     ((nsec_t)1 << 27) /* 0.13 s at nice 0, by weight: longest wait for a turn */
-#define BATCH_LEVEL  16 /* SCHED_BATCH comes behind who used less than 0.27 s */
+#define BATCH_LEVEL  16                /* SCHED_BATCH comes behind who used less than 0.27 s */
 
 static int
 set_kpreempt(const char *value)
@@ -78,7 +78,8 @@ est_update(struct lwp *l, nsec_t run, nsec_t now)
 {
 	nsec_t dt = now > l->l_esttime ? (now - l->l_esttime) >> EST_TICK : 0;
 
-	nsec_t used = run > l->l_estrtime ? run - l->l_estrtime : 0; /* clocks of two CPUs may differ a little */
+	nsec_t used = run > l->l_estrtime ? run - l->l_estrtime
+					  : 0; /* clocks of two CPUs may differ a little */
 
 	l->l_estcpu = decay(l->l_estcpu, dt) + (min(used, EST_MAX) * weight(l) >> 8);
 	l->l_estcpu = min(l->l_estcpu, EST_MAX);

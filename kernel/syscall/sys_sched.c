@@ -98,8 +98,7 @@ realtime(int policy)
 
 /* May the caller give `new` to an LWP of process p that has `old`? 0 or -EPERM. => p_lock held */
 static int
-may_setclass(
-    const struct proc *p, const struct sched_class *old, const struct sched_class *new)
+may_setclass(const struct proc *p, const struct sched_class *old, const struct sched_class *new)
 {
 	uint64_t limit = p->p_rlimit[RLIMIT_RTPRIO].cur;
 	uint32_t uid = curproc()->p_uid;
@@ -109,8 +108,8 @@ may_setclass(
 	if (p->p_uid != uid)
 		return -EPERM;
 	if (realtime(new->sc_policy) &&
-	    ((new->sc_policy != old->sc_policy && limit == 0) ||
-		(new->sc_rtprio > old->sc_rtprio && new->sc_rtprio > limit)))
+	    ((new->sc_policy != old->sc_policy &&limit == 0) ||
+		(new->sc_rtprio > old->sc_rtprio &&new->sc_rtprio > limit)))
 		return -EPERM;
 	/* To leave SCHED_IDLE is to become more urgent, and so is not to lose it. */
 	if (old->sc_policy == SCHED_IDLE && new->sc_policy != SCHED_IDLE &&

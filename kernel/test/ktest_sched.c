@@ -74,8 +74,7 @@ start(unsigned i, void (*fn)(void *), const struct mutex *waits)
 		bool there;
 
 		lwp_lock(who[i]);
-		there = waits != NULL ? who[i]->l_wchan == waits
-				      : mutex_owner(&lock[1]) == who[i];
+		there = waits != NULL ? who[i]->l_wchan == waits : mutex_owner(&lock[1]) == who[i];
 		lwp_unlock(who[i]);
 		if (there)
 			return true;

@@ -130,8 +130,10 @@ test_set(void)
 	is_err(set_policy(-1, SCHED_FIFO, 1), EINVAL, "id -1: EINVAL");
 	is_err(set_policy(NOBODY, SCHED_FIFO, 1), ESRCH, "nobody: ESRCH");
 	is_err(set_policy(NOBODY, SCHED_FIFO, 0), ESRCH, "nobody, bad priority: ESRCH");
-	is_err(syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, NULL), EINVAL, "no parameters: EINVAL");
-	is_err(syscall(SYS_sched_setscheduler, NOBODY, SCHED_FIFO, wild), EFAULT, "a bad address: EFAULT");
+	is_err(
+	    syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, NULL), EINVAL, "no parameters: EINVAL");
+	is_err(syscall(SYS_sched_setscheduler, NOBODY, SCHED_FIFO, wild), EFAULT,
+	    "a bad address: EFAULT");
 	is_err(syscall(SYS_sched_setparam, 0, NULL), EINVAL, "sched_setparam, none: EINVAL");
 	is_err(syscall(SYS_sched_setparam, 0, wild), EFAULT, "bad address: EFAULT");
 	is_err(set_param(-1, 0), EINVAL, "id -1: EINVAL");
@@ -338,7 +340,8 @@ busy(void *arg)
 static void
 test_states(void)
 {
-	static const int policies[] = { SCHED_OTHER, SCHED_BATCH, POLICY_IDLE, SCHED_FIFO, SCHED_RR };
+	static const int policies[] = { SCHED_OTHER, SCHED_BATCH, POLICY_IDLE, SCHED_FIFO,
+		SCHED_RR };
 	pthread_t t[6];
 	cpu_set_t set;
 	struct rng r;

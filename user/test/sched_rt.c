@@ -316,7 +316,8 @@ test_lower(void)
 	members_start(m, 3);
 	word_add(&go, 1);
 	members_join(m, 3);
-	is_notes("abac", "one that lowers itself lets the more urgent run, and its new equals wait");
+	is_notes(
+	    "abac", "one that lowers itself lets the more urgent run, and its new equals wait");
 }
 
 /* --- a busy thread on every CPU -------------------------------------------------------------------------- */
@@ -329,8 +330,7 @@ hog(void *arg)
 	return NULL;
 }
 
-static int __attribute__((noreturn))
-hogs(void *arg)
+static int __attribute__((noreturn)) hogs(void *arg)
 {
 	pthread_t t;
 
@@ -342,8 +342,7 @@ hogs(void *arg)
 		pause();
 }
 
-static int __attribute__((noreturn))
-hogs_alarm(void *arg)
+static int __attribute__((noreturn)) hogs_alarm(void *arg)
 {
 	alarm(1);
 	hogs(arg);

@@ -189,7 +189,8 @@ test_sleeper(void)
 	}
 	finish(s, 3);
 	unpin_cpu();
-	diag("%d sleeps: late by %lld us on the average, %lld us at worst", SLEEPS, sum / SLEEPS / 1000, worst / 1000);
+	diag("%d sleeps: late by %lld us on the average, %lld us at worst", SLEEPS,
+	    sum / SLEEPS / 1000, worst / 1000);
 	ok(off == 0 ? sum / SLEEPS < 50000000 : worst < 1000000, "a sleeper gets the CPU promptly");
 }
 

@@ -193,11 +193,11 @@ struct lwp {
 	/* Scheduling: docs/scheduling.md. */
 	struct sched_class l_class; /* (l)+(p) to change, either to read */
 	uint8_t l_slice;            /* (l) SCHED_RR: ticks of its slice that are over */
-	nsec_t l_sliceend;          /* (l) SCHED_RR: start of the run in which its last slice ended */
-	nsec_t l_estcpu;            /* (l) time sharing: weighed CPU time, decaying */
-	nsec_t l_esttime;           /* (l) ... decayed up to this time */
-	nsec_t l_estrtime;          /* (l) ... charged up to this CPU time */
-	nsec_t l_pridue;            /* (l) when to compute l_priority anew; NSEC_FOREVER: fixed */
+	nsec_t l_sliceend; /* (l) SCHED_RR: start of the run in which its last slice ended */
+	nsec_t l_estcpu;   /* (l) time sharing: weighed CPU time, decaying */
+	nsec_t l_esttime;  /* (l) ... decayed up to this time */
+	nsec_t l_estrtime; /* (l) ... charged up to this CPU time */
+	nsec_t l_pridue;   /* (l) when to compute l_priority anew; NSEC_FOREVER: fixed */
 
 	/* Accounting. */
 	nsec_t l_rstart;   /* (l) when the present run began */

@@ -11,9 +11,9 @@
 #include <kernel/lwp.h>
 #include <kernel/spinlock.h>
 
-#define RUNQ_WORDS    ((PRI_COUNT + 63) / 64)
-#define SCHED_QUANTUM ((nsec_t)10000000) /* 10 ms: a tick, and the turn of a time-sharing LWP */
-#define SCHED_RR_TICKS 10                /* turn of a SCHED_RR one */
+#define RUNQ_WORDS     ((PRI_COUNT + 63) / 64)
+#define SCHED_QUANTUM  ((nsec_t)10000000) /* 10 ms: a tick, and the turn of a time-sharing LWP */
+#define SCHED_RR_TICKS 10                 /* turn of a SCHED_RR one */
 
 /* struct schedstate, field locks: (r) spc_mutex (o) this CPU only, interrupts off */
 struct schedstate {
@@ -74,7 +74,8 @@ struct cpu *sched_takecpu(struct lwp *, cpuset_t); /* choose a CPU for a wakeup;
 void sched_kick_idle(cpuset_t, struct cpu *); /* queued there: wake an idle CPU that may steal it */
 void sched_enqueue(struct lwp *);             /* lent lock is its CPU's spc_mutex and held */
 void sched_enqueue_head(struct lwp *);        /* before its equals */
-void sched_enqueue_rt(struct lwp *);          /* a real-time one that leaves its CPU by preemption or yield */
+void sched_enqueue_rt(
+    struct lwp *); /* a real-time one that leaves its CPU by preemption or yield */
 void sched_dequeue(struct lwp *);
 void sched_resched_cpu(struct cpu *, int pri); /* spc_mutex held */
 struct lwp *runq_first(struct schedstate *);

@@ -242,7 +242,8 @@ pull(unsigned c)
 	for (unsigned i = 0; i < NLWPS; i++)
 		if (lwps[i].l_cpu != was[i]) {
 			KASSERT(lwps[i].l_cpu == &host_cpus[c] && lwp_eprio(&lwps[i]) == top);
-			KASSERT(host_cpus[c].ci_want_resched != 0 || spc->spc_curpriority == PRI_IDLE);
+			KASSERT(
+			    host_cpus[c].ci_want_resched != 0 || spc->spc_curpriority == PRI_IDLE);
 			stamp[i] = ++clock_;
 			moved++;
 		}
