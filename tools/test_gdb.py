@@ -319,13 +319,27 @@ result["lock"] = run("print chain_lock[1]")
     def test_fsck_finds_what_is_wrong(self):
         """Each predicate's field is spoilt by hand, looked at, and put right."""
         wrong = {"T6": "idtable.count", "T2": "idtable.array->entry[1].pid",
+                 "T4": "$lwp(1)->l_lid", "T7": "idtable.array->entry[1].pgrp->pg_id",
+                 "T11": "idtable.array->entry[0].slot", "P3": "$proc(1)->p_deadlwps",
+                 "P12": "$proc(1)->p_single", "L11": "$lwp(1)->l_waiter",
                  "P1": "$proc(1)->p_nlwps", "P8": "$proc(1)->p_nstopchild",
                  "L1": "$lwp(1)->l_stat", "L4": "*(long *)&$lwp(1)->l_wchan",
                  "L2": "$lwp(1)->l_running", "L8": "$lwp(1)->l_magic",
                  "R2": "cpus[0]->ci_spc->spc_maxpri", "R3": "cpus[0]->ci_spc->spc_count"}
+        # What it takes more for than a bit.
+        worse = {"P6": [("l_stat", "LS_SUSPENDED")], "L12": [("l_affinity", "1 << 5")],
+                 "L14": [("l_syncobj", "&syncobj_park"), ("l_flag", "~0")]}
         result, _, _ = self.session(2, [self.program], """
 go_to("sys_getppid")
 result["good"] = run("fsck")
+for letter, changes in %r.items():
+    saved = [(field, int(gdb.parse_and_eval("(unsigned long)$lwp(1)->" + field)))
+             for field, _ in changes]
+    for field, value in changes:
+        run("set var $lwp(1)->%%s = %%s" %% (field, value))
+    result[letter] = run("fsck")
+    for field, value in saved:
+        run("set var $lwp(1)->%%s = %%d" %% (field, value))
 memory = gdb.selected_inferior()
 for letter, field in %r.items():
     place = int(gdb.parse_and_eval("(unsigned long)&(%%s)" %% field))
@@ -334,10 +348,10 @@ for letter, field in %r.items():
     result[letter] = run("fsck")
     memory.write_memory(place, saved)
 result["good again"] = run("fsck")
-""" % wrong)
+""" % (worse, wrong))
         for when in ("good", "good again"):
             self.assertIn(" 0 violated, ", result[when])
-        for letter in wrong:
+        for letter in [*wrong, *worse]:
             self.assertIn("VIOLATED %s: " % letter, result[letter], letter)
 
     def test_break_in_the_switch_on_every_cpu(self):
