@@ -240,7 +240,7 @@ counted as skipped."""
         for e in table.entries[1:]:
             if e.kind == model.PROC:
                 p = e.object
-                check(int(p["p_pid"]) == e.pid and int(p["p_stat"]) != kern.constant("PS_IDL"),
+                check(int(p["p_pid"]) == e.pid and model.Proc(p).state != "IDL",
                       "T3: entry of id %d: process %#x has pid %d", e.pid, addr(p), int(p["p_pid"]))
             elif e.kind == model.LWP:
                 l = e.object
@@ -357,7 +357,7 @@ counted as skipped."""
         owner = addr(p.v["p_single"])
         if owner and p.state != "ZOMB":
             check(any(l.addr == owner and l.state != "ZOMB" for l in lwps)
-                  and int(p.v["p_singlemode"]) != kern.constant("SINGLE_NONE"),
+                  and kern.enum_name("single_mode", int(p.v["p_singlemode"]), "SINGLE_") != "NONE",
                   "P12: %s: lwp %#x owns its single-threading and is not of it, or dead", who,
                   owner)
         if kern.enum_name("single_mode", int(p.v["p_singlemode"]), "SINGLE_") == "EXIT" \
