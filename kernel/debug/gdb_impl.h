@@ -66,8 +66,8 @@ extern struct debug_cpu debug_cpus[MAXCPUS];
 
 /* What is to run next. */
 struct debug_resume {
-	cpuset_t dr_run;     /* CPUs to let go; of the others, those that are stopped stay so */
-	bool dr_timed;       /* one step that may need the others: when it takes long, all are let go */
+	cpuset_t dr_run; /* CPUs to let go; of the others, those that are stopped stay so */
+	bool dr_timed;   /* one step that may need the others: when it takes long, all are let go */
 	struct lwp *dr_step; /* LWP to do one step, or NULL */
 };
 

@@ -323,7 +323,8 @@ let_go(struct cpu *self, const struct debug_resume *r)
 	if (held != 0 && r->dr_timed) {
 		stepper = (uint32_t)__builtin_ctzll(r->dr_run) + 1;
 		debug_cpus[stepper - 1].dc_probes = 0;
-		atomic_store_relaxed(&debug_cpus[stepper - 1].dc_probe, 0); /* ended with the last step */
+		atomic_store_relaxed(
+		    &debug_cpus[stepper - 1].dc_probe, 0); /* ended with the last step */
 		next_probe = arch_time_ns() + PROBE_PERIOD;
 	}
 	/* The watcher may be one that halts. */
