@@ -27,7 +27,7 @@ BOCHSRC = """\
 config_interface: textconfig
 display_library: term
 plugin_ctrl: speaker=false, parallel=false
-cpu: count=%(smp)d, model=corei7_haswell_4770, ips=400000000, reset_on_triple_fault=0
+cpu: count=%(smp)d, model=corei7_haswell_4770, ips=80000000, reset_on_triple_fault=0
 memory: guest=256, host=256
 romimage: file=%(bios)s
 vgaromimage: file=%(vgabios)s
