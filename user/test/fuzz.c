@@ -32,7 +32,7 @@
 #define STK     16384
 #define STALL   20 /* ms without a call: all who are left sleep */
 
-#define NUDGE   63 /* the signal that ends sleeps */
+#define NUDGE 63 /* the signal that ends sleeps */
 
 #define ARENA_PAGES 16
 #define NIDS        64
@@ -192,8 +192,9 @@ static const char *const paths[] = { "/", "/bin/true", "/bin/false", "/dev/null"
 	"/nothing", "", ".", "..", "/dev/zero", "/bin", "/dev/tty" };
 
 static const uintptr_t wild[] = { 0, 1, 0x1000, 0x400000, 0x7ffffffff000, 0x7fffffffffff,
-	0x800000000000, 0x8000000000000000, 0xffff7fffffffffff, 0xffff800000000000, 0xffff888000000000,
-	0xffffffff80000000, 0xffffffff80100000, 0xfffffffffffff000, 0xffffffffffffffff };
+	0x800000000000, 0x8000000000000000, 0xffff7fffffffffff, 0xffff800000000000,
+	0xffff888000000000, 0xffffffff80000000, 0xffffffff80100000, 0xfffffffffffff000,
+	0xffffffffffffffff };
 
 static uintptr_t
 address(struct rng *r, int aligned)
@@ -332,9 +333,9 @@ argument(struct rng *r, char kind, struct timespec *own)
 	case 'a':
 		return (long)address(r, 1);
 	case 'l':
-		return rng_below(r, 8) == 0 ? number(r) :
-		    rng_below(r, 2) == 0    ? PAGE * (long)rng_below(r, 4) :
-					      (long)rng_below(r, 512);
+		return rng_below(r, 8) == 0 ? number(r)
+		    : rng_below(r, 2) == 0  ? PAGE * (long)rng_below(r, 4)
+					    : (long)rng_below(r, 512);
 	case 'I':
 		return id(r);
 	case 's':
@@ -342,14 +343,14 @@ argument(struct rng *r, char kind, struct timespec *own)
 	case 't':
 		return (long)limit(r, own);
 	case 'w':
-		return rng_below(r, 8) == 0 ? (long)address(r, 0) :
-					      (long)&board->b_futex[rng_below(r, 16)];
+		return rng_below(r, 8) == 0 ? (long)address(r, 0)
+					    : (long)&board->b_futex[rng_below(r, 16)];
 	case 'g':
-		return rng_below(r, 4) == 0 ? number(r) :
-					      (long)(1u << rng_below(r, 24) | rng_below(r, 64));
+		return rng_below(r, 4) == 0 ? number(r)
+					    : (long)(1u << rng_below(r, 24) | rng_below(r, 64));
 	case 'S':
-		return rng_below(r, 4) == 0 ? (long)address(r, 0) :
-					      (long)paths[rng_below(r, NELEM(paths))];
+		return rng_below(r, 4) == 0 ? (long)address(r, 0)
+					    : (long)paths[rng_below(r, NELEM(paths))];
 	default:
 		return number(r);
 	}
@@ -423,8 +424,8 @@ one_call(struct rng *r, struct timespec *own)
 	if (c->c_number == SYS_vfork) /* the child would go on on our stack */
 		return;
 	/* Who ends makes no more calls. */
-	if ((c->c_number == SYS_exit || c->c_number == SYS_exit_group || c->c_number == SYS_execve ||
-		c->c_number == 1025) &&
+	if ((c->c_number == SYS_exit || c->c_number == SYS_exit_group ||
+		c->c_number == SYS_execve || c->c_number == 1025) &&
 	    rng_below(r, 16) != 0)
 		return;
 	if (c->c_number == SYS_clone || c->c_number == SYS_fork) {
@@ -444,10 +445,11 @@ one_call(struct rng *r, struct timespec *own)
 
 		ret = raw6(SYS_rt_sigaction, a[0], (long)&act, 0, 8, 0, 0);
 	} else {
-		ret = raw6(rng_below(r, 256) == 0 ? (long)rng_below(r, 1100) : c->c_number, a[0], a[1],
-		    a[2], a[3], a[4], a[5]);
+		ret = raw6(rng_below(r, 256) == 0 ? (long)rng_below(r, 1100) : c->c_number, a[0],
+		    a[1], a[2], a[3], a[4], a[5]);
 	}
-	if (ret > 0 && ret < 70000 && strchr("If", c->c_args[0] == '\0' ? 'x' : c->c_args[0]) == NULL)
+	if (ret > 0 && ret < 70000 &&
+	    strchr("If", c->c_args[0] == '\0' ? 'x' : c->c_args[0]) == NULL)
 		atomic_store(&board->b_ids[rng_below(r, NIDS)], (int)ret);
 }
 
