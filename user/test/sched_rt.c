@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Real-time classes on one CPU: who runs before whom, who keeps his turn when
- * he is preempted, slices of SCHED_RR, yields; and that a busy real-time
+ * he is preempted (B17), slices of SCHED_RR, yields; and that a busy real-time
  * thread on every CPU can be ended.
  *
  * test: timeout=90
