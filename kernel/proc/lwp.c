@@ -246,7 +246,7 @@ void
 lwp_free(struct lwp *l)
 {
 	KASSERT(l->l_stat == LS_IDL && l->l_kstack == NULL && l->l_locks == NULL &&
-	    l->l_waitingfor == 0);
+	    l->l_waitingfor == 0 && l->l_lwpctl == NULL);
 	TRACE(FREE, 0, l->l_lid, l->l_proc->p_pid);
 	lwp_clear(l);
 	compiler_barrier(); /* fsck takes who has neither id nor stack for free */

@@ -10,6 +10,7 @@
 #include <abi/time.h>
 #include <arch/arch_if.h>
 #include <kernel/callout.h>
+#include <kernel/lwpctl.h>
 #include <kernel/process.h>
 #include <kernel/sched.h>
 #include <kernel/string.h>
@@ -243,6 +244,19 @@ int64_t
 sys__lwp_getprivate(const uint64_t *a __unused)
 {
 	return (int64_t)arch_get_tls();
+}
+
+/* (int features, struct lwpctl **address): asking again gives the same address */
+int64_t
+sys__lwp_ctl(const uint64_t *a)
+{
+	uintptr_t addr;
+	int error;
+
+	if ((int)a[0] & ~(LWPCTL_FEATURE_CURCPU | LWPCTL_FEATURE_PCTR))
+		return -ENODEV;
+	error = lwpctl_get(curproc()->p_vmspace, &addr);
+	return error != 0 ? error : arch_ustore_64(a[1], addr);
 }
 
 /* 0 = the caller. => p_lock held */

@@ -13,6 +13,7 @@
 #include <arch/arch_if.h>
 #include <kernel/callout.h>
 #include <kernel/kmem.h>
+#include <kernel/lwpctl.h>
 #include <kernel/proc.h>
 #include <kernel/trace.h>
 #include <kernel/vm.h>
@@ -140,6 +141,9 @@ mi_switch(struct lwp *l)
 	if (kick)
 		sched_kick_idle(sched_allowed(l), ci);
 
+	/* Both here: it is the kernel's address that is written, whatever address space is loaded. */
+	if (unlikely(((uintptr_t)l->l_lwpctl | (uintptr_t)new->l_lwpctl) != 0))
+		lwpctl_switch(l, new, ci);
 	vm = new->l_proc->p_vmspace;
 	if (ci->ci_vmspace != vm)
 		vmspace_activate(vm);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * steps fork|futex: N = 10 operations between two calls of getsid(2), which tools/profile takes as marks.
+ * steps fork|futex|signal: N = 10 operations between two calls of getsid(2), which tools/profile takes as marks.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -26,6 +27,18 @@ do_fork(void)
 	if (pid == 0)
 		_exit(0);
 	waitpid(pid, &st, 0);
+}
+
+static void
+on_signal(int sig)
+{
+	(void)sig;
+}
+
+static void
+do_signal(void)
+{
+	syscall(SYS_tgkill, getpid(), gettid(), SIGUSR1);
 }
 
 static void
@@ -55,11 +68,14 @@ main(int argc, char **argv)
 
 	if (strcmp(what, "futex") == 0)
 		pthread_create(&t, NULL, other, NULL);
+	signal(SIGUSR1, on_signal);
 	for (int i = 0; i < 2 * N; i++) {
 		if (i == N)
 			getsid(0);
 		if (strcmp(what, "futex") == 0)
 			pass(0);
+		else if (strcmp(what, "signal") == 0)
+			do_signal();
 		else
 			do_fork();
 	}

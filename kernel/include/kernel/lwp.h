@@ -15,6 +15,8 @@
 #include <kernel/types.h>
 
 struct cpu;
+struct lwpctl;
+struct lwpctl_page;
 struct proc;
 struct spinlock;
 struct turnstile;
@@ -128,7 +130,8 @@ struct lwp {
 	cpuset_t l_affinity;      /* (l) allowed CPUs; 0 = all */
 	struct arch_lwp l_md;     /* (o) saved stack pointer, TLS base ... */
 
-	void *l_kstack; /* (o) base of the kernel stack; taken by the successor at exit */
+	struct lwpctl *l_lwpctl; /* (o) its place in memory that its process can read, or NULL */
+	void *l_kstack;          /* (o) base of the kernel stack; taken by the successor at exit */
 
 	/* Sleep queues and turnstiles. */
 	const void *l_wchan;             /* (l) what it waits for, or NULL */
@@ -178,6 +181,8 @@ struct lwp {
 	uintptr_t l_robust_head;   /* (o) user address, or 0 */
 	uint32_t l_sysrestart;     /* (o) ERESTART or ERESTARTNOHAND of the call just ended, or 0 */
 	nsec_t l_restart_deadline; /* (o) for restarted clock_nanosleep, futex */
+
+	struct lwpctl_page *l_lwpctlpage; /* (o) where l_lwpctl is; NULL = of the vfork parent */
 
 	char l_name[LWP_NAMELEN]; /* (p) */
 
