@@ -102,6 +102,8 @@ build_stack(struct vmspace *vm, const struct elf_image *im, const struct exec_ar
 	AUX(AT_HWCAP2, arch_hwcap2());
 	AUX(AT_EXECFN, execfn);
 	AUX(AT_PLATFORM, platform);
+	if (im->vdso != 0)
+		AUX(AT_SYSINFO_EHDR, im->vdso);
 	AUX(AT_NULL, 0);
 #undef AUX
 	KASSERT(n <= words);
@@ -127,6 +129,8 @@ build_image(struct inode *ino, const struct exec_args *args, const char *path, s
 	if (vm == NULL)
 		return -ENOMEM;
 	error = elf_load(vm, ino, &im);
+	if (error == 0)
+		error = vdso_map(vm, &im.vdso);
 	if (error == 0)
 		error = vm_map(vm, &va, stack, PROT_R | PROT_W, PROT_R | PROT_W | PROT_X,
 		    VR_GROWSDOWN | VR_STACK | VM_FIXED | VM_NOREPLACE, NULL, 0);
