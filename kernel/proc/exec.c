@@ -225,7 +225,7 @@ commit(const char *path, struct vmspace *vm, struct filedesc *fd, uintptr_t entr
 	p->p_single = NULL;
 	p->p_singlemode = SINGLE_NONE;
 	if (p->p_flag & PK_KILLED)
-		l->l_ast = 1;
+		l->l_ast = AST_WORK;
 	mutex_unlock(&p->p_lock);
 }
 

@@ -184,7 +184,7 @@ lwp_link(struct proc *p, struct lwp *l)
 	if (curproc() == p) {
 		l->l_flag |= atomic_load_relaxed(&curlwp()->l_flag) & (LW_WEXIT | LW_WBOUNDARY);
 		if (l->l_flag & (LW_WEXIT | LW_WBOUNDARY))
-			l->l_ast = 1;
+			l->l_ast = AST_WORK;
 	}
 	list_insert_tail(&p->p_lwps, &l->l_sibling);
 	p->p_nlwps++;

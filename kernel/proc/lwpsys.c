@@ -76,7 +76,7 @@ sys__lwp_create(const uint64_t *a)
 	mutex_lock(&p->p_lock);
 	if (a[1] & LWP_SUSPENDED) {
 		l->l_flag |= LW_WSUSPEND;
-		l->l_ast = 1;
+		l->l_ast = AST_WORK;
 	}
 	lwp_link(p, l);
 	lwp_start(l);

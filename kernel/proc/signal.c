@@ -237,9 +237,9 @@ sigpend_put(struct sigpend *sp, int sig, const siginfo_t *info)
 	ks = sig == SIGKILL ? NULL : ksiginfo_alloc(); /* nobody sees what comes with SIGKILL */
 	if (ks != NULL) {
 		if (info != NULL)
-			ks->ks_info = *info;
+			siginfo_copy(&ks->ks_info, info);
 		else {
-			memset(&ks->ks_info, 0, sizeof(ks->ks_info));
+			siginfo_clear(&ks->ks_info);
 			ks->ks_info.si_code = SI_KERNEL;
 		}
 		ks->ks_info.si_signo = sig;
@@ -272,11 +272,11 @@ sigpend_take(struct sigpend *sp, int sig, siginfo_t *info)
 	if (!more)
 		sp->sp_set &= ~SIGBIT(sig);
 	if (first != NULL) {
-		*info = first->ks_info;
+		siginfo_copy(info, &first->ks_info);
 		list_remove(&first->ks_link);
 		ksiginfo_free(first);
 	} else {
-		memset(info, 0, sizeof(*info));
+		siginfo_clear(info);
 		info->si_signo = sig;
 		info->si_code = SI_USER;
 	}

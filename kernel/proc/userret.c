@@ -31,7 +31,7 @@ user_return(struct trapframe *tf)
 		lwp_exit(0);
 	if (unlikely(flags & LW_WSUSPEND)) {
 		lwp_suspend_self();
-		atomic_store_relaxed(&l->l_ast, 1); /* from the top */
+		atomic_store_relaxed(&l->l_ast, AST_WORK); /* from the top */
 		return;
 	}
 	if (flags & LW_WBOUNDARY) {
@@ -43,7 +43,7 @@ user_return(struct trapframe *tf)
 			lwp_unlock(l);
 		}
 		mutex_unlock(&p->p_lock);
-		atomic_store_relaxed(&l->l_ast, 1); /* from the top: we may have to die now */
+		atomic_store_relaxed(&l->l_ast, AST_WORK); /* from the top: we may have to die now */
 		return;
 	}
 	if ((flags & LW_PENDSIG) || l->l_sysrestart != 0)

@@ -55,7 +55,7 @@ void
 lwp_need_userret(struct lwp *l)
 {
 	KASSERT(lwp_locked(l, NULL));
-	atomic_store_relaxed(&l->l_ast, 1);
+	atomic_store_relaxed(&l->l_ast, AST_WORK);
 	atomic_fence_full();
 	if (l->l_stat == LS_ONPROC && l->l_cpu != curcpu())
 		arch_ipi_resched(l->l_cpu);
@@ -212,7 +212,7 @@ sched_tick(nsec_t now, bool user)
 	spc->spc_nexttick = now + SCHED_QUANTUM;
 	if (spc->spc_tickpick == ci->ci_nswitch && atomic_load_relaxed(&spc->spc_count) != 0) {
 		atomic_or(&ci->ci_want_resched, RESCHED_UPREEMPT);
-		atomic_store_relaxed(&l->l_ast, 1);
+		atomic_store_relaxed(&l->l_ast, AST_WORK);
 	}
 	spc->spc_tickpick = ci->ci_nswitch;
 }

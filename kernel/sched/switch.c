@@ -110,7 +110,7 @@ mi_switch(struct lwp *l)
 	if (unlikely(spc->spc_maxpri > spc->spc_curpriority)) {
 		/* `new` has lost its boost, and who waits has his still: at the user boundary it is his turn. */
 		atomic_store_relaxed(&ci->ci_want_resched, RESCHED_UPREEMPT);
-		atomic_store_relaxed(&new->l_ast, 1);
+		atomic_store_relaxed(&new->l_ast, AST_WORK);
 	}
 
 	if (new == l) {

@@ -129,6 +129,8 @@ typedef struct { /* 128 bytes, Linux's layout */
 	} u;
 } siginfo_t;
 _Static_assert(sizeof(siginfo_t) == 128, "siginfo_t");
+/* The part that has a meaning; while a signal is pending only this is kept. Zeros follow. */
+#define SIGINFO_USED 48
 
 #define SIGEV_SIGNAL    0
 #define SIGEV_NONE      1

@@ -91,6 +91,10 @@ enum lwp_state {
 #define LP_NOFAULT    0x00000002 /* page faults on user addresses fail at once (no sleep) */
 #define LP_SIGRESTORE 0x00000004 /* l_sigoldmask holds the mask to restore */
 
+/* l_ast: set by a store of AST_WORK, which may take the place of the other. */
+#define AST_WORK 1 /* look at everything: user_return() */
+#define AST_FULL 2 /* the registers were replaced: load them all */
+
 /* Priorities: higher value runs first. */
 #define PRI_IDLE      (-1)
 #define PRI_USER      0   /* 0..63 time sharing */
@@ -121,7 +125,7 @@ struct lwp {
 	bool l_kpribase; /* (l) kernel boost in force */
 	uint32_t l_flag; /* (l) LW_* */
 	uint32_t l_dopreempt;     /* (a) kernel preemption wanted */
-	uint32_t l_ast;           /* (a) work to do before return to user mode */
+	uint32_t l_ast;           /* (a) AST_*: what is to do before return to user mode */
 	int16_t l_priority;       /* (l) base priority */
 	int16_t l_inheritedprio;  /* (l) maximum lent through turnstiles, or -1 */
 	int16_t l_qpri;           /* (l) run queue that it is on */
