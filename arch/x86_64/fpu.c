@@ -25,7 +25,8 @@ uint8_t fpu_kind = FPU_FXSAVE;
 static uint64_t xcr0;
 static uint32_t mxcsr_mask = MXCSR_MASK_DEFAULT;
 uint32_t fpu_mxcsr_invalid = ~MXCSR_MASK_DEFAULT;
-uint64_t fpu_sw[3] = { 0, 0, 512 };
+uint64_t fpu_sw[3];
+size_t fpu_frame_size = 512;
 static size_t area_size = 512;
 static uint8_t initial_state[FPU_AREA] __aligned(64);
 
@@ -69,6 +70,7 @@ fpu_enable(void)
 		fpu_sw[0] = FP_XSTATE_MAGIC1 | (area_size + sizeof(uint32_t)) << 32;
 		fpu_sw[1] = xcr0;
 		fpu_sw[2] = area_size;
+		fpu_frame_size = area_size + sizeof(uint32_t);
 	}
 	fpu_load_initial();
 	__asm volatile("fxsave64 %0" : "=m"(image));

@@ -143,7 +143,6 @@ genassym(void)
 	OFFSET(SF_UC_STACK, rt_sigframe, sf_uc.uc_stack);
 	OFFSET(SF_UC_SIGMASK, rt_sigframe, sf_uc.uc_sigmask);
 	OFFSET(SF_SC, rt_sigframe, sf_uc.uc_mcontext);
-	OFFSET(SF_SC_RESERVED, rt_sigframe, sf_uc.uc_mcontext.sc_reserved);
 	OFFSET(SF_INFO, rt_sigframe, sf_info);
 	DEFINE(SF_FPSTATE, SF_FPSTATE);
 	OFFSET(UC_FLAGS, ucontext, uc_flags);
@@ -153,9 +152,6 @@ genassym(void)
 	DEFINE(SS_SP, offsetof(stack_t, ss_sp));
 	DEFINE(SS_FLAGS, offsetof(stack_t, ss_flags));
 	DEFINE(SS_SIZE, offsetof(stack_t, ss_size));
-	OFFSET(SR_MASK, sigframe_rest, sr_mask);
-	OFFSET(SR_STACK, sigframe_rest, sr_stack);
-	OFFSET(SR_FPSTATE, sigframe_rest, sr_fpstate);
 	DEFINE(UC_FP_XSTATE, UC_FP_XSTATE);
 	DEFINE(UC_SIGCONTEXT_SS, UC_SIGCONTEXT_SS);
 	DEFINE(UC_FLAGS_LESS, UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS);

@@ -95,11 +95,6 @@ sigframe_put:
 	U fault, mov [rdi + SF_UC_STACK + SS_SP], r8
 	U fault, mov [rdi + SF_UC_STACK + SS_FLAGS], rdx
 	U fault, mov [rdi + SF_UC_STACK + SS_SIZE], rcx
-%assign i 0
-%rep 8
-	U fault, mov [rdi + SF_SC_RESERVED + i], rax
-%assign i i + 8
-%endrep
 %assign i SIGINFO_USED
 %rep (128 - SIGINFO_USED) / 8
 	U fault, mov [rdi + SF_INFO + i], rax
@@ -140,7 +135,7 @@ fault:	CLAC
 	mov	eax, -EFAULT
 	ret
 
-; int sigframe_get(uintptr_t uc, struct trapframe *tf, struct sigframe_rest *rest)
+; int sigframe_get(uintptr_t uc, struct trapframe *tf, sigset_t *mask, stack_t *ss, uintptr_t *fpstate)
 ; => the whole struct ucontext at `uc` is below USER_END
 	align	16
 	global	sigframe_get:function
@@ -157,21 +152,21 @@ sigframe_get:
 	cmp	eax, SEL_UDATA
 	jne	fault
 .selectors:
-	U fault, mov r8, [rdi + UC_SC + SC_RIP]
+	U fault, mov rax, [rdi + UC_SIGMASK]
+	mov	[rdx], rax
+	U fault, mov rax, [rdi + UC_STACK + SS_SP]
+	mov	[rcx + SS_SP], rax
+	U fault, mov rax, [rdi + UC_STACK + SS_FLAGS]
+	mov	[rcx + SS_FLAGS], rax
+	U fault, mov rax, [rdi + UC_STACK + SS_SIZE]
+	mov	[rcx + SS_SIZE], rax
+	add	rdi, UC_SC
+	U fault, mov rax, [rdi + SC_FPSTATE]
+	mov	[r8], rax
+	U fault, mov r8, [rdi + SC_RIP]
 	mov	rax, USER_END
 	cmp	r8, rax
 	jae	fault
-	U fault, mov rax, [rdi + UC_SIGMASK]
-	mov	[rdx + SR_MASK], rax
-	U fault, mov rax, [rdi + UC_STACK + SS_SP]
-	mov	[rdx + SR_STACK + SS_SP], rax
-	U fault, mov rax, [rdi + UC_STACK + SS_FLAGS]
-	mov	[rdx + SR_STACK + SS_FLAGS], rax
-	U fault, mov rax, [rdi + UC_STACK + SS_SIZE]
-	mov	[rdx + SR_STACK + SS_SIZE], rax
-	add	rdi, UC_SC
-	U fault, mov rax, [rdi + SC_FPSTATE]
-	mov	[rdx + SR_FPSTATE], rax
 	U fault, mov r9, [rdi + SC_RSP]
 	U fault, mov rcx, [rdi + SC_RFLAGS]
 	EACH_REGISTER GET

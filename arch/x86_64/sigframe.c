@@ -48,13 +48,6 @@ _Static_assert(sizeof(struct fpstate) == FPU_AREA && offsetof(struct fpstate, fp
 
 /* ---- FPU state ---- */
 
-/* Bytes on the user's stack. */
-static inline size_t
-fpstate_size(void)
-{
-	return fpu_sw[2] + (fpu_sw[1] != 0 ? sizeof(uint32_t) : 0);
-}
-
 /* Is it a complete XSAVE area, as its reserved bytes say? Else it is x87 and SSE state alone. */
 static bool
 fpstate_extended(const struct fpstate *fp, uintptr_t src)
@@ -132,7 +125,7 @@ frame_place(const struct trapframe *tf, const struct k_sigaction *act, const sta
 		sp = ss->ss_sp + ss->ss_size;
 		alternate = true;
 	}
-	sp = ((sp - fpstate_size()) & ~(uintptr_t)63) - SF_FPSTATE;
+	sp = ((sp - fpu_frame_size) & ~(uintptr_t)63) - SF_FPSTATE;
 	return alternate && !on_stack(sp, ss) ? 0 : sp;
 }
 
@@ -146,7 +139,7 @@ arch_sendsig(struct trapframe *tf, const struct k_sigaction *act, const siginfo_
 	if ((act->sa_flags & SA_RESTORER) == 0)
 		return -EFAULT; /* as Linux: nothing else could call rt_sigreturn */
 	sp = frame_place(tf, act, altstack);
-	if (sp == 0 || sp > USER_END - SF_FPSTATE - fpstate_size() ||
+	if (sp == 0 || sp > USER_END - SF_FPSTATE - fpu_frame_size ||
 	    sigframe_put(sp, tf, info, altstack, act->sa_restorer, oldmask) != 0)
 		return -EFAULT;
 
@@ -189,18 +182,15 @@ load_registers(struct trapframe *tf, const struct sigcontext *sc)
 int
 arch_sigreturn(struct trapframe *tf, sigset_t *mask, stack_t *ss)
 {
-	struct sigframe_rest rest;
 	/* The handler's return took the address of the restorer. */
-	uintptr_t frame = tf->tf_rsp - sizeof(uint64_t);
+	uintptr_t frame = tf->tf_rsp - sizeof(uint64_t), fpstate;
 
 	frame_return_full();
 	if (frame > USER_END - sizeof(struct rt_sigframe) ||
-	    sigframe_get(frame + offsetof(struct rt_sigframe, sf_uc), tf, &rest) != 0 ||
-	    fpstate_in(rest.sr_fpstate) != 0)
+	    sigframe_get(frame + offsetof(struct rt_sigframe, sf_uc), tf, mask, ss,
+		&fpstate) != 0)
 		return -EFAULT;
-	*mask = rest.sr_mask;
-	*ss = rest.sr_stack;
-	return 0;
+	return fpstate_in(fpstate);
 }
 
 /* ---- _lwp_create ---- */

@@ -64,14 +64,12 @@ static void
 sig_call_handler(struct trapframe *tf, struct lwp *l, int sig, const struct k_sigaction *act,
     const siginfo_t *info)
 {
+	static const stack_t none = { .ss_flags = SS_DISABLE };
 	struct proc *p = l->l_proc;
-	stack_t ss = l->l_sigstk;
 	sigset_t mask;
 
-	if (ss.ss_size == 0)
-		ss.ss_flags = SS_DISABLE;
 	if (arch_sendsig(tf, act, info, l->l_pflag & LP_SIGRESTORE ? l->l_sigoldmask : l->l_sigmask,
-		&ss) != 0) {
+		l->l_sigstk.ss_size != 0 ? &l->l_sigstk : &none) != 0) {
 		if (sig == SIGSEGV) {
 			mutex_lock(&p->p_lock);
 			sigacts_default(p, SIGSEGV);

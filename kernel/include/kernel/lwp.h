@@ -91,7 +91,7 @@ enum lwp_state {
 #define LP_NOFAULT    0x00000002 /* page faults on user addresses fail at once (no sleep) */
 #define LP_SIGRESTORE 0x00000004 /* l_sigoldmask holds the mask to restore */
 
-/* l_ast: set by a store of AST_WORK, which may take the place of the other. */
+/* l_ast: set by a store of AST_WORK, which may take the place of the other; that one only takes that of 0. */
 #define AST_WORK 1 /* look at everything: user_return() */
 #define AST_FULL 2 /* the registers were replaced: load them all */
 
