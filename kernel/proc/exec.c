@@ -28,7 +28,9 @@
 #include <kernel/upcall.h>
 #include <kernel/vm.h>
 
-#define STACK_TOP (USER_END - PAGE_SIZE)
+/* At the very top the vDSO, by the same page tables as the stack; unmapped pages around it. */
+#define VDSO_BASE (USER_END - PAGE_SIZE - VDSO_SIZE)
+#define STACK_TOP (VDSO_BASE - PAGE_SIZE)
 
 /* ---- the initial stack ---- */
 
@@ -130,7 +132,7 @@ build_image(struct inode *ino, const struct exec_args *args, const char *path, s
 		return -ENOMEM;
 	error = elf_load(vm, ino, &im);
 	if (error == 0)
-		error = vdso_map(vm, &im.vdso);
+		error = vdso_map(vm, VDSO_BASE, &im.vdso);
 	if (error == 0)
 		error = vm_map(vm, &va, stack, PROT_R | PROT_W, PROT_R | PROT_W | PROT_X,
 		    VR_GROWSDOWN | VR_STACK | VM_FIXED | VM_NOREPLACE, NULL, 0);

@@ -173,25 +173,20 @@ park_deadline(int clock, int flags, uintptr_t uts, nsec_t *deadline)
 	return 0;
 }
 
-/*
- * (clockid_t clock, int flags, struct timespec *ts, lwpid_t unpark, const void *hint, const void *unparkhint)
- * The hints name what is waited for; nothing here needs them. A span in *ts becomes what is left of it.
- */
-int64_t
-sys__lwp_park(const uint64_t *a)
+/* With a time limit. A span in *ts becomes what is left of it. */
+static int __noinline
+park_until(const uint64_t *a)
 {
 	int flags = (int)a[1], error;
-	nsec_t deadline = NSEC_FOREVER, now;
+	nsec_t deadline, now;
 	struct abi_timespec ts;
 
-	if (flags & ~TIMER_ABSTIME)
-		return -EINVAL;
-	if (a[2] != 0 && (error = park_deadline((int)a[0], flags, a[2], &deadline)) != 0)
+	if ((error = park_deadline((int)a[0], flags, a[2], &deadline)) != 0)
 		return error;
 	if ((lwpid_t)a[3] != 0 && (error = lwp_unpark((lwpid_t)a[3])) != 0)
 		return error;
 	error = lwp_park(deadline);
-	if (a[2] != 0 && (flags & TIMER_ABSTIME) == 0) {
+	if ((flags & TIMER_ABSTIME) == 0) {
 		now = time_now();
 		now = error != -ETIMEDOUT && deadline > now ? deadline - now : 0;
 		ts.tv_sec = (int64_t)(now / NSEC_PER_SEC);
@@ -200,6 +195,25 @@ sys__lwp_park(const uint64_t *a)
 		    a[2], &ts, sizeof(ts)); /* the park has been, whatever becomes of this */
 	}
 	return error;
+}
+
+/*
+ * (clockid_t clock, int flags, struct timespec *ts, lwpid_t unpark, const void *hint, const void *unparkhint)
+ * The hints name what is waited for; nothing here needs them.
+ */
+int64_t
+sys__lwp_park(const uint64_t *a)
+{
+	lwpid_t other = (lwpid_t)a[3];
+	int error;
+
+	if ((int)a[1] & ~TIMER_ABSTIME)
+		return -EINVAL;
+	if (a[2] != 0)
+		return park_until(a);
+	if (other != 0 && (error = lwp_unpark(other)) != 0)
+		return error;
+	return lwp_park(NSEC_FOREVER);
 }
 
 /* (lwpid_t lid, const void *hint) */

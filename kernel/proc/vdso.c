@@ -16,7 +16,7 @@
 
 static enum { VDSO_YES, VDSO_NO, VDSO_ONLY_CALLS } wanted;
 
-static struct page *pages[2]; /* data, image; constant once booted */
+static struct page *pages[VDSO_SIZE / PAGE_SIZE]; /* data, image; constant once booted */
 static struct vmobj *object;  /* of both; NULL = no vDSO */
 
 static int
@@ -49,21 +49,21 @@ vdso_init(void)
 	memcpy(page_to_virt(pages[1]), image, size);
 	arch_vdso_data(
 	    page_to_virt(pages[0]), arch_time_wall_at_boot(), wanted == VDSO_ONLY_CALLS);
-	if ((object = vmobj_create_file(pages, ARRAY_SIZE(pages) * PAGE_SIZE)) == NULL)
+	if ((object = vmobj_create_file(pages, VDSO_SIZE)) == NULL)
 		panic("vdso: no memory");
 }
 
 int
-vdso_map(struct vmspace *vm, uintptr_t *image)
+vdso_map(struct vmspace *vm, uintptr_t base, uintptr_t *image)
 {
-	vaddr_t va = 0;
+	vaddr_t va = base;
 	int error;
 
 	*image = 0;
 	if (object == NULL)
 		return 0;
-	error = vm_map(vm, &va, ARRAY_SIZE(pages) * PAGE_SIZE, PROT_R | PROT_X, PROT_R | PROT_X,
-	    VR_SHARED | VR_VDSO, object, 0);
+	error = vm_map(vm, &va, VDSO_SIZE, PROT_R | PROT_X, PROT_R | PROT_X,
+	    VR_SHARED | VR_VDSO | VM_FIXED | VM_NOREPLACE, object, 0);
 	if (error == 0)
 		*image = va + PAGE_SIZE;
 	return error;

@@ -32,8 +32,9 @@ int elf_load(struct vmspace *vm, struct inode *ino, struct elf_image *);
 
 /* ---- the vDSO, docs/linux.md ---- */
 void vdso_init(void); /* => boot, once memory and time are up */
-/* Maps it where there is room; *image receives where, or 0 if it is switched off. 0, -ENOMEM */
-int vdso_map(struct vmspace *, uintptr_t *image);
+#define VDSO_SIZE (2 * PAGE_SIZE)
+/* Maps it at `base`; *image receives where its image is, or 0 if it is switched off. 0, -ENOMEM, -EEXIST */
+int vdso_map(struct vmspace *, uintptr_t base, uintptr_t *image);
 
 /*
  * Replaces curlwp's process image. `path` and `args` are kernel memory.
