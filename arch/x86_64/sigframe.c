@@ -187,8 +187,7 @@ arch_sigreturn(struct trapframe *tf, sigset_t *mask, stack_t *ss)
 
 	frame_return_full();
 	if (frame > USER_END - sizeof(struct rt_sigframe) ||
-	    sigframe_get(frame + offsetof(struct rt_sigframe, sf_uc), tf, mask, ss,
-		&fpstate) != 0)
+	    sigframe_get(frame + offsetof(struct rt_sigframe, sf_uc), tf, mask, ss, &fpstate) != 0)
 		return -EFAULT;
 	return fpstate_in(fpstate);
 }

@@ -52,7 +52,8 @@ _Static_assert(sizeof(struct rt_sigframe) == 440, "struct rt_sigframe");
 
 /* ---- fpu.c ---- */
 
-extern uint64_t fpu_sw[3]; /* what marks a complete state: magic number and size with its end, XCR0, size */
+extern uint64_t
+    fpu_sw[3]; /* what marks a complete state: magic number and size with its end, XCR0, size */
 extern uint32_t fpu_mxcsr_invalid;
 extern size_t fpu_frame_size; /* bytes on the user's stack */
 
@@ -60,8 +61,7 @@ extern size_t fpu_frame_size; /* bytes on the user's stack */
 
 int sigframe_put(uintptr_t frame, const struct trapframe *, const siginfo_t *, const stack_t *,
     uint64_t restorer, sigset_t oldmask);
-int sigframe_get(
-    uintptr_t uc, struct trapframe *, sigset_t *mask, stack_t *, uintptr_t *fpstate);
+int sigframe_get(uintptr_t uc, struct trapframe *, sigset_t *mask, stack_t *, uintptr_t *fpstate);
 int sigfpu_get(uintptr_t fpstate);
 extern const char sigfpu_fault[]; /* where an XRSTOR goes on that the processor has refused */
 

@@ -214,8 +214,7 @@ trap_kernel(struct trapframe *tf)
 			tf->tf_rip = fixup;
 			return;
 		}
-	}
-		break;
+	} break;
 	}
 	if (!try_recover(tf))
 		fatal_trap(tf);

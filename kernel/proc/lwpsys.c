@@ -264,12 +264,16 @@ sys__lwp_getprivate(const uint64_t *a __unused)
 int64_t
 sys__lwp_ctl(const uint64_t *a)
 {
+	struct lwp *l = curlwp();
 	uintptr_t addr;
 	int error;
 
 	if ((int)a[0] & ~(LWPCTL_FEATURE_CURCPU | LWPCTL_FEATURE_PCTR))
 		return -ENODEV;
-	error = lwpctl_get(curproc()->p_vmspace, &addr);
+	/* A vfork child uses what its parent has. */
+	if (l->l_lwpctl == NULL && atomic_load_relaxed(&l->l_proc->p_vforklwp) != NULL)
+		return -EBUSY;
+	error = lwpctl_get(l->l_proc->p_vmspace, &addr);
 	return error != 0 ? error : arch_ustore_64(a[1], addr);
 }
 

@@ -168,7 +168,8 @@ sys_rt_sigreturn(const uint64_t *a __unused)
 	set_own_mask(l, mask);
 	if (unlikely(ss.ss_size != l->l_sigstk.ss_size || ss.ss_sp != l->l_sigstk.ss_sp ||
 		(ss.ss_size != 0 && ss.ss_flags == SS_DISABLE)))
-		(void)set_sigstack(l, &ss, arch_frame_sp(tf)); /* as in Linux, a bad one is ignored */
+		(void)set_sigstack(
+		    l, &ss, arch_frame_sp(tf)); /* as in Linux, a bad one is ignored */
 	return -EJUSTRETURN;
 }
 

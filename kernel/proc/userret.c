@@ -46,7 +46,8 @@ user_return(struct trapframe *tf)
 			lwp_unlock(l);
 		}
 		mutex_unlock(&p->p_lock);
-		atomic_store_relaxed(&l->l_ast, AST_WORK); /* from the top: we may have to die now */
+		atomic_store_relaxed(
+		    &l->l_ast, AST_WORK); /* from the top: we may have to die now */
 		return;
 	}
 	if ((flags & LW_PENDSIG) || l->l_sysrestart != 0)

@@ -17,7 +17,7 @@
 static enum { VDSO_YES, VDSO_NO, VDSO_ONLY_CALLS } wanted;
 
 static struct page *pages[VDSO_SIZE / PAGE_SIZE]; /* data, image; constant once booted */
-static struct vmobj *object;  /* of both; NULL = no vDSO */
+static struct vmobj *object;                      /* of both; NULL = no vDSO */
 
 static int
 set_vdso(const char *value)
@@ -47,8 +47,7 @@ vdso_init(void)
 		if ((pages[i] = page_alloc_zeroed(PG_OBJ)) == NULL)
 			panic("vdso: no memory");
 	memcpy(page_to_virt(pages[1]), image, size);
-	arch_vdso_data(
-	    page_to_virt(pages[0]), arch_time_wall_at_boot(), wanted == VDSO_ONLY_CALLS);
+	arch_vdso_data(page_to_virt(pages[0]), arch_time_wall_at_boot(), wanted == VDSO_ONLY_CALLS);
 	if ((object = vmobj_create_file(pages, VDSO_SIZE)) == NULL)
 		panic("vdso: no memory");
 }

@@ -142,7 +142,7 @@ mi_switch(struct lwp *l)
 		sched_kick_idle(sched_allowed(l), ci);
 
 	/* Both here: it is the kernel's address that is written, whatever address space is loaded. */
-	if (unlikely(((uintptr_t)l->l_lwpctl | (uintptr_t)new->l_lwpctl) != 0))
+	if (unlikely(((uintptr_t)l->l_lwpctl | (uintptr_t) new->l_lwpctl) != 0))
 		lwpctl_switch(l, new, ci);
 	vm = new->l_proc->p_vmspace;
 	if (ci->ci_vmspace != vm)

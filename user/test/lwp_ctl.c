@@ -21,9 +21,9 @@
 #include "tap.h"
 #include "util.h"
 
-#define BOTH    (LWPCTL_FEATURE_CURCPU | LWPCTL_FEATURE_PCTR)
-#define CROWD   200
-#define STACK(i) (stacks + (size_t)(i) * LWP_STACK)
+#define BOTH     (LWPCTL_FEATURE_CURCPU | LWPCTL_FEATURE_PCTR)
+#define CROWD    200
+#define STACK(i) (stacks + (size_t)(i)*LWP_STACK)
 
 static char *stacks;
 static struct lwpctl *mine, *of[CROWD];
@@ -314,9 +314,27 @@ test_vfork(int how)
 		waitpid(pid, &st, 0);
 		good += WIFEXITED(st) && WEXITSTATUS(st) == 0;
 	}
-	is_int(good, 6 * n, how ? "vfork and exec: child, parent" : "vfork and exit: child, parent");
+	is_int(
+	    good, 6 * n, how ? "vfork and exec: child, parent" : "vfork and exit: child, parent");
 	ok(same == mine, "the child is told the same address");
 	ok(mine->lc_pctr - before >= 2 * n, "lc_pctr has gone on");
+}
+
+static int
+vfork_without(void *arg)
+{
+	volatile int error = 0;
+	struct lwpctl *lc;
+	pid_t pid;
+
+	(void)arg;
+	pid = vfork();
+	if (pid == 0) {
+		error = _lwp_ctl(BOTH, &lc) == -1 ? errno : -1;
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+	return error == EBUSY ? 0 : 1;
 }
 
 static int
@@ -418,6 +436,7 @@ main(int argc, char **argv)
 	test_fork();
 	test_vfork(0);
 	test_vfork(1);
+	is_exit(run_child(vfork_without, NULL), 0, "a vfork child of who has none: EBUSY");
 	test_killed_lender();
 	test_ends();
 	return tap_done();

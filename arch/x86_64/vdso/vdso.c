@@ -27,10 +27,7 @@ call(long nr, long a, long b)
 {
 	long r;
 
-	__asm volatile("syscall"
-		       : "=a"(r)
-		       : "a"(nr), "D"(a), "S"(b)
-		       : "rcx", "r11", "memory");
+	__asm volatile("syscall" : "=a"(r) : "a"(nr), "D"(a), "S"(b) : "rcx", "r11", "memory");
 	return r;
 }
 

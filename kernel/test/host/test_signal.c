@@ -175,16 +175,6 @@ arch_frame_restart_syscall(struct trapframe *tf __unused)
 
 /* ---- helpers ---- */
 
-/* What the sets have room for themselves is taken, too. */
-static void
-out_of_memory(bool on)
-{
-	no_memory = on;
-	proc.p_sigpend.sp_ownused = on;
-	for (int i = 0; i < NLWPS; i++)
-		lwp[i].l_sigpend.sp_ownused = on;
-}
-
 static void
 setup(void)
 {
@@ -312,11 +302,11 @@ test_memory(void)
 
 	setup();
 	action(SIGUSR1, HANDLER, SA_NODEFER, 0);
-	out_of_memory(true);
+	no_memory = lwp[0].l_sigpend.sp_ownused = proc.p_sigpend.sp_ownused = true;
 	CHECK_NAMED(post(0, SIGUSR1, 5) == 0, "without memory a standard signal is sent bare");
 	CHECK_NAMED(post(0, RT, 5) == -EAGAIN, "a real-time one is refused");
 	CHECK(deliver(0) == 0 && nsent == 1 && sent[0].code == SI_USER && sent[0].value == 0);
-	out_of_memory(false);
+	no_memory = lwp[0].l_sigpend.sp_ownused = proc.p_sigpend.sp_ownused = false;
 	setmask(0, SIGBIT(RT));
 	for (i = 0; post(0, RT, 0) == 0; i++)
 		continue;
@@ -562,10 +552,10 @@ test_timers(void)
 	sig_discard_timer(&proc, 2);
 	CHECK_NAMED(proc.p_sigpend.sp_set == 0, "that of a deleted timer is discarded");
 	mutex_unlock(&proc.p_lock);
-	out_of_memory(true);
+	no_memory = lwp[0].l_sigpend.sp_ownused = proc.p_sigpend.sp_ownused = true;
 	CHECK_NAMED(post_timer(NULL, SIGUSR1, 1) == -EAGAIN && proc.p_sigpend.sp_set == 0,
 	    "no memory: a timer's signal is not sent at all");
-	out_of_memory(false);
+	no_memory = lwp[0].l_sigpend.sp_ownused = proc.p_sigpend.sp_ownused = false;
 	teardown();
 }
 
