@@ -17,6 +17,7 @@
 #include <arch/arch_if.h>
 #include <kernel/debug.h>
 #include <kernel/kmem.h>
+#include <kernel/lwpctl.h>
 #include <kernel/monitor.h>
 #include <kernel/pmem.h>
 #include <kernel/printf.h>
@@ -128,6 +129,7 @@ check_lwp(const struct lwp *l)
 {
 	const struct spinlock *m = l->l_mutex;
 	bool idle = (l->l_flag & LW_IDLE) != 0;
+	const char *text;
 
 	CHECK(l->l_magic == LWP_MAGIC, "L8: lwp %p: magic %#x", (const void *)l, l->l_magic);
 	CHECK(l->l_stat < LS_COUNT, "L1: lid %d: state %u", l->l_lid, l->l_stat);
@@ -167,6 +169,8 @@ check_lwp(const struct lwp *l)
 	}
 	CHECK(l->l_running == is_current(l), "L2: lid %d %s: RUNNING %u, current %d", l->l_lid,
 	    st(l), l->l_running, is_current(l));
+	text = lwpctl_check(l, l->l_running ? l->l_cpu : NULL);
+	CHECK(text == NULL, "L16: lid %d %s: %s", l->l_lid, st(l), text);
 	CHECK(l->l_stat == LS_IDL || l->l_target_cpu != NULL || l->l_affinity == 0 ||
 		(l->l_affinity & CPU_BIT(l->l_cpu)),
 	    "L12: lid %d %s is of cpu%u, allowed are %#lx", l->l_lid, st(l), l->l_cpu->ci_index,

@@ -185,7 +185,7 @@ lwp_link(struct proc *p, struct lwp *l)
 	if (curproc() == p) {
 		l->l_flag |= atomic_load_relaxed(&curlwp()->l_flag) & (LW_WEXIT | LW_WBOUNDARY);
 		if (l->l_flag & (LW_WEXIT | LW_WBOUNDARY))
-			l->l_ast = 1;
+			l->l_ast = AST_WORK;
 	}
 	list_insert_tail(&p->p_lwps, &l->l_sibling);
 	p->p_nlwps++;
@@ -247,7 +247,7 @@ void
 lwp_free(struct lwp *l)
 {
 	KASSERT(l->l_stat == LS_IDL && l->l_kstack == NULL && l->l_locks == NULL &&
-	    l->l_waitingfor == 0);
+	    l->l_waitingfor == 0 && l->l_lwpctl == NULL);
 	TRACE(FREE, 0, l->l_lid, l->l_proc->p_pid);
 	lwp_clear(l);
 	compiler_barrier(); /* fsck takes who has neither id nor stack for free */

@@ -80,7 +80,7 @@ sched_tick(nsec_t now, bool user)
 		sched_age(ci, now);
 		if (over) {
 			atomic_or(&ci->ci_want_resched, RESCHED_UPREEMPT);
-			atomic_store_relaxed(&l->l_ast, 1);
+			atomic_store_relaxed(&l->l_ast, AST_WORK);
 		}
 	}
 	spc->spc_tickpick = ci->ci_nswitch;

@@ -133,7 +133,7 @@ sched_resched_cpu(struct cpu *ci, int pri)
 	if (atomic_or(&ci->ci_want_resched, bit) & bit)
 		return;
 	if (ci == curcpu()) {
-		atomic_store_relaxed(&curlwp()->l_ast, 1);
+		atomic_store_relaxed(&curlwp()->l_ast, AST_WORK);
 		if (bit != RESCHED_KPREEMPT || ci->ci_intr_depth != 0)
 			return; /* looked at on the way out */
 	}
@@ -144,5 +144,5 @@ sched_resched_cpu(struct cpu *ci, int pri)
 void
 sched_ipi(void)
 {
-	atomic_store_relaxed(&curlwp()->l_ast, 1);
+	atomic_store_relaxed(&curlwp()->l_ast, AST_WORK);
 }

@@ -37,7 +37,7 @@ void
 lwp_need_userret(struct lwp *l)
 {
 	KASSERT(lwp_locked(l, NULL));
-	atomic_store_relaxed(&l->l_ast, 1);
+	atomic_store_relaxed(&l->l_ast, AST_WORK);
 	atomic_fence_full();
 	if (l->l_stat == LS_ONPROC && l->l_cpu != curcpu())
 		arch_ipi_resched(l->l_cpu);

@@ -13,6 +13,7 @@
 #include <arch/arch_if.h>
 #include <kernel/callout.h>
 #include <kernel/kmem.h>
+#include <kernel/lwpctl.h>
 #include <kernel/proc.h>
 #include <kernel/trace.h>
 #include <kernel/vm.h>
@@ -114,7 +115,7 @@ mi_switch(struct lwp *l)
 	if (unlikely(spc->spc_maxpri > spc->spc_curpriority)) {
 		/* `new` has lost its boost, and who waits has his still: at the user boundary it is his turn. */
 		atomic_store_relaxed(&ci->ci_want_resched, RESCHED_UPREEMPT);
-		atomic_store_relaxed(&new->l_ast, 1);
+		atomic_store_relaxed(&new->l_ast, AST_WORK);
 	}
 
 	if (new == l) {
@@ -145,6 +146,9 @@ mi_switch(struct lwp *l)
 	if (kick)
 		sched_kick_idle(sched_allowed(l), ci);
 
+	/* Both here: it is the kernel's address that is written, whatever address space is loaded. */
+	if (unlikely(((uintptr_t)l->l_lwpctl | (uintptr_t) new->l_lwpctl) != 0))
+		lwpctl_switch(l, new, ci);
 	vm = new->l_proc->p_vmspace;
 	if (ci->ci_vmspace != vm)
 		vmspace_activate(vm);

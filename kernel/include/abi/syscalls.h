@@ -139,8 +139,9 @@
 	X(1036, _lwp_setprivate) \
 	X(1037, _lwp_getprivate) \
 	X(1038, _lwp_setname) \
-	X(1039, _lwp_getname)
+	X(1039, _lwp_getname) \
+	X(1040, _lwp_ctl)
 
-#define SYSCALL_MAX 1039
+#define SYSCALL_MAX 1040
 
 #endif

@@ -15,6 +15,8 @@
 #include <kernel/types.h>
 
 struct cpu;
+struct lwpctl;
+struct lwpctl_page;
 struct proc;
 struct spinlock;
 struct turnstile;
@@ -89,6 +91,10 @@ enum lwp_state {
 #define LP_NOFAULT    0x00000002 /* page faults on user addresses fail at once (no sleep) */
 #define LP_SIGRESTORE 0x00000004 /* l_sigoldmask holds the mask to restore */
 
+/* l_ast: set by a store of AST_WORK, which may take the place of the other; that one only takes that of 0. */
+#define AST_WORK 1 /* look at everything: user_return() */
+#define AST_FULL 2 /* the registers were replaced: load them all */
+
 /* Priorities: higher value runs first. */
 #define PRI_IDLE      (-1)
 #define PRI_USER      0   /* 0..63 time sharing */
@@ -128,7 +134,7 @@ struct lwp {
 	bool l_kpribase; /* (l) kernel boost in force */
 	uint32_t l_flag; /* (l) LW_* */
 	uint32_t l_dopreempt;     /* (a) kernel preemption wanted */
-	uint32_t l_ast;           /* (a) work to do before return to user mode */
+	uint32_t l_ast;           /* (a) AST_*: what is to do before return to user mode */
 	int16_t l_priority;       /* (l) base priority */
 	int16_t l_inheritedprio;  /* (l) maximum lent through turnstiles, or -1 */
 	int16_t l_qpri;           /* (l) run queue that it is on */
@@ -137,7 +143,8 @@ struct lwp {
 	cpuset_t l_affinity;      /* (l) allowed CPUs; 0 = all */
 	struct arch_lwp l_md;     /* (o) saved stack pointer, TLS base ... */
 
-	void *l_kstack; /* (o) base of the kernel stack; taken by the successor at exit */
+	struct lwpctl *l_lwpctl; /* (o) its place in memory that its process can read, or NULL */
+	void *l_kstack;          /* (o) base of the kernel stack; taken by the successor at exit */
 
 	/* Sleep queues and turnstiles. */
 	const void *l_wchan;             /* (l) what it waits for, or NULL */
@@ -187,6 +194,8 @@ struct lwp {
 	uintptr_t l_robust_head;   /* (o) user address, or 0 */
 	uint32_t l_sysrestart;     /* (o) ERESTART or ERESTARTNOHAND of the call just ended, or 0 */
 	nsec_t l_restart_deadline; /* (o) for restarted clock_nanosleep, futex */
+
+	struct lwpctl_page *l_lwpctlpage; /* (o) where l_lwpctl is; NULL = of the vfork parent */
 
 	char l_name[LWP_NAMELEN]; /* (p) */
 

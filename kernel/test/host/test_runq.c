@@ -69,6 +69,13 @@ spin_trylock(struct spinlock *m)
 }
 
 void
+spin_lock_slow(struct spinlock *m)
+{
+	(void)m;
+	abort(); /* spin_lock() waits itself */
+}
+
+void
 spin_unlock(struct spinlock *m)
 {
 	KASSERT(m->sl_word == 1);
