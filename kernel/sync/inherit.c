@@ -8,7 +8,8 @@
  *
  * While we hold the chain lock of an object with waiters, its owner cannot release it (the release path
  * needs the chain lock), so the owner is stable; its LWP lock is of the same or a lower rank than what
- * we hold, so it is only tried, and on failure all is let go and the walk begins again.
+ * we hold, so it is only tried, and on failure all is let go and the walk begins again. A walk ends at an owner
+ * who is urgent enough, for his own chain is, too; but not where the walk before had come by and made him so.
  *
  * What an owner inherits is the maximum over the first waiters of its lenders. These are read without their
  * chain locks: a waiter that is coming or leaving makes it a hint, which that waiter's own walk corrects.
@@ -46,15 +47,15 @@ inherit_lend(struct lwp *self)
 {
 	const bool user = self->l_syncobj->so_user;
 	struct lwp *l, *owner;
-	unsigned links;
-	bool lift;
+	unsigned links = 0,
+		 passed = 0; /* passed: by a walk before; what is urgent there may be so by us */
 	int pri, error;
 
 again:
 	l = self;
+	passed = max(passed, links);
 	links = 0;
 	error = 0;
-	lift = true;
 	pri = sleepq_pri(self);
 	while ((owner = owner_of(l)) != NULL) {
 		const struct syncobj *so = l->l_syncobj;
@@ -90,14 +91,13 @@ again:
 			ts->ts_inheritor = owner;
 			list_insert_tail(&owner->l_pi_lenders, &ts->ts_lender);
 		}
-		lift = lift && pri_under(owner, so) < pri;
-		if (!lift && !user) {
+		if (pri_under(owner, so) < pri)
+			sched_lendpri(owner, pri);
+		else if (!user && links > passed) {
 			if (!same)
 				lwp_unlock(owner);
 			break;
 		}
-		if (lift)
-			sched_lendpri(owner, pri);
 		if (l != self && l->l_mutex != self->l_mutex && l->l_mutex != owner->l_mutex)
 			lwp_unlock(l);
 		l = owner;

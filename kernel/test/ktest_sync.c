@@ -338,6 +338,10 @@ ktest_turnstile_pi(void)
 		if (!lent)
 			kpause("chain", false, time_now() + MSEC);
 	}
+	for (int i = 0; i < 3 && !lent; i++)
+		kprintf("ktest: owner %d is lid %d %s at %d, inherits %d, waits in %s\n", i,
+		    owner[i]->l_lid, lwp_state_name[owner[i]->l_stat], lwp_eprio(owner[i]),
+		    owner[i]->l_inheritedprio, owner[i]->l_wchan != NULL ? owner[i]->l_wmesg : "-");
 	EXPECT(lent);
 	fsck();
 	atomic_store_relaxed(&chain_go, true);
