@@ -158,7 +158,9 @@ fatal_page_fault(struct trapframe *tf, uintptr_t addr)
 static inline int
 fault_access(const struct trapframe *tf)
 {
-	return tf->tf_err & PF_WRITE ? PROT_W : tf->tf_err & PF_EXEC ? PROT_X : PROT_R;
+	int access = tf->tf_err & PF_WRITE ? PROT_W : tf->tf_err & PF_EXEC ? PROT_X : PROT_R;
+
+	return tf->tf_err & PF_PRESENT ? access | FAULT_PRESENT : access;
 }
 
 static void

@@ -195,11 +195,13 @@ check_lwp(const struct lwp *l)
 		CHECK(l->l_ts == NULL || l->l_ts->ts_obj == NULL,
 		    "L6: lid %d %s: its turnstile is active", l->l_lid, st(l));
 		CHECK(list_empty(&l->l_pi_lenders), "L6: lid %d %s has lenders", l->l_lid, st(l));
+		CHECK(list_empty(&l->l_pifutexes), "L6: lid %d %s holds locks that others wait for",
+		    l->l_lid, st(l));
 	}
 	if (l->l_stat == LS_IDL && !idle && l->l_lid == 0 && l->l_kstack == NULL)
 		CHECK(lwp_is_clear(l), "L13: lwp %p is free, and something is left of its life",
 		    (const void *)l);
-	if (l->l_syncobj == &syncobj_turnstile && l->l_wchan != NULL)
+	if (waits_on_turnstile(l))
 		CHECK(l->l_ts->ts_obj == l->l_wchan,
 		    "L10: lid %d waits for %p with a turnstile of %p", l->l_lid, l->l_wchan,
 		    l->l_ts->ts_obj);
@@ -365,7 +367,7 @@ check_proc(struct proc *p, bool zombie)
 			p->p_fd == NULL && list_empty(&p->p_children),
 		    "P7: zombie pid %d keeps something", p->p_pid);
 	} else if (p->p_vmspace != &vmspace_kernel && p->p_vmspace != NULL &&
-	    mutex_owner(&p->p_vmspace->vm_lock) == NULL) {
+	    atomic_load_relaxed(&p->p_vmspace->vm_lock.rw_word) == 0) {
 		const char *bad = vm_check(p->p_vmspace);
 
 		CHECK(bad == NULL, "pid %d: %s", p->p_pid, bad);

@@ -301,6 +301,7 @@ kernel_main(struct bootinfo *bi)
 	procs_init();
 	signal_init();
 	futex_init();
+	pifutex_init();
 	arch_intr_enable();
 	debug_init();
 	arch_start_cpus();

@@ -69,10 +69,10 @@ add_page(struct vmspace *vm)
 		page_destroy(lp);
 		return error;
 	}
-	mutex_lock(&vm->vm_lock);
+	rw_enter(&vm->vm_lock, RW_WRITE);
 	lp->lp_next = vm->vm_lwpctl;
 	vm->vm_lwpctl = lp;
-	mutex_unlock(&vm->vm_lock);
+	rw_exit(&vm->vm_lock);
 	return 0;
 }
 
@@ -89,7 +89,7 @@ take_place(struct vmspace *vm, struct lwpctl_page **lpp)
 	struct lwpctl_page *lp;
 	int i = -1;
 
-	mutex_lock(&vm->vm_lock);
+	rw_enter(&vm->vm_lock, RW_WRITE);
 	for (lp = vm->vm_lwpctl; lp != NULL && ~lp->lp_used == 0; lp = lp->lp_next)
 		continue;
 	if (lp != NULL) {
@@ -100,7 +100,7 @@ take_place(struct vmspace *vm, struct lwpctl_page **lpp)
 		lp->lp_rotor = (unsigned)(i + 1) % PLACES;
 		*lpp = lp;
 	}
-	mutex_unlock(&vm->vm_lock);
+	rw_exit(&vm->vm_lock);
 	return i;
 }
 
@@ -145,12 +145,12 @@ lwpctl_get(struct vmspace *vm, uintptr_t *addr)
 	}
 	lp = l->l_lwpctlpage;
 	if (lp == NULL) { /* borrowed: whose page is it? */
-		mutex_lock(&vm->vm_lock);
+		rw_enter(&vm->vm_lock, RW_WRITE);
 		for (lp = vm->vm_lwpctl;
 		     page_to_virt(lp->lp_page) != (void *)trunc_page((uintptr_t)l->l_lwpctl);
 		     lp = lp->lp_next)
 			KASSERT(lp->lp_next != NULL);
-		mutex_unlock(&vm->vm_lock);
+		rw_exit(&vm->vm_lock);
 	}
 	*addr = lp->lp_addr + ((uintptr_t)l->l_lwpctl & PAGE_MASK);
 	return 0;
@@ -172,9 +172,9 @@ lwpctl_release(struct vmspace *vm)
 	}
 	l->l_lwpctlpage = NULL;
 	lc = clear(l, LWPCTL_CPU_EXITED);
-	mutex_lock(&vm->vm_lock);
+	rw_enter(&vm->vm_lock, RW_WRITE);
 	lp->lp_used &= ~((uint64_t)1 << ((uintptr_t)lc & PAGE_MASK) / PLACE);
-	mutex_unlock(&vm->vm_lock);
+	rw_exit(&vm->vm_lock);
 }
 
 struct lwpctl *

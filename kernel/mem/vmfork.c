@@ -72,7 +72,7 @@ vmspace_fork(struct vmspace *parent, struct vmspace **childp)
 
 	if (child == NULL)
 		return -ENOMEM;
-	mutex_lock(&parent->vm_lock);
+	rw_enter(&parent->vm_lock, RW_WRITE);
 	error = vm_region_clone(&child->vm_regions, &parent->vm_regions);
 	if (error == 0 && unlikely(parent->vm_lwpctl != NULL))
 		error = drop_nofork(&child->vm_regions);
@@ -86,7 +86,7 @@ vmspace_fork(struct vmspace *parent, struct vmspace **childp)
 	child->vm_brk_start = parent->vm_brk_start;
 	child->vm_brk = parent->vm_brk;
 	child->vm_mmap_top = parent->vm_mmap_top;
-	mutex_unlock(&parent->vm_lock);
+	rw_exit(&parent->vm_lock);
 	if (error != 0) {
 		vmspace_unref(child);
 		return error;

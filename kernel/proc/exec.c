@@ -186,6 +186,7 @@ commit(const char *path, struct vmspace *vm, struct filedesc *fd, uintptr_t entr
 	lwp_release_user_state(l); /* with the old id, in the old address space */
 	fp(exec_commit);
 	take_pid(p, l);
+	atomic_store_relaxed(&l->l_pigone, false);
 
 	mutex_lock(&p->p_lock);
 	timers_exec(p);

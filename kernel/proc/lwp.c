@@ -47,6 +47,7 @@ lwp_ctor(void *obj)
 	l->l_proc = &proc0;
 	l->l_inheritedprio = -1;
 	list_init(&l->l_pi_lenders);
+	list_init(&l->l_pifutexes);
 	sigpend_init(&l->l_sigpend);
 	sleepq_lwp_ctor(l);
 	arch_lwp_ctor(l);
@@ -74,6 +75,7 @@ procs_init_early(void)
 	l->l_proc = &proc0;
 	l->l_nopreempt = 1;
 	list_init(&l->l_pi_lenders);
+	list_init(&l->l_pifutexes);
 	sigpend_init(&l->l_sigpend);
 	strlcpy(l->l_name, "idle0", sizeof(l->l_name));
 	spc0.spc_curlwp = l;

@@ -26,10 +26,10 @@ static struct {
 	struct spinlock lock;
 } __cacheline_aligned sleepq_locks[SLEEPQ_LOCKS];
 
-const struct syncobj syncobj_cv = { SOBJ_CV, true, NULL };
-const struct syncobj syncobj_futex = { SOBJ_FUTEX, false, NULL };
-const struct syncobj syncobj_pause = { SOBJ_PAUSE, false, NULL };
-const struct syncobj syncobj_park = { SOBJ_PARK, false, NULL };
+const struct syncobj syncobj_cv = { SOBJ_CV, true, NULL, false };
+const struct syncobj syncobj_futex = { SOBJ_FUTEX, false, NULL, false };
+const struct syncobj syncobj_pause = { SOBJ_PAUSE, false, NULL, false };
+const struct syncobj syncobj_park = { SOBJ_PARK, false, NULL, false };
 
 void
 sleepq_init(void)

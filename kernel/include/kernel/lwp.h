@@ -12,6 +12,7 @@
 #include <kernel/atomic.h>
 #include <kernel/callout.h>
 #include <kernel/list.h>
+#include <kernel/rwlock.h> /* struct rwhold */
 #include <kernel/types.h>
 
 struct cpu;
@@ -122,6 +123,7 @@ struct sched_class {
  *   (c) constant while the LWP is not IDL  (o) the LWP itself, or anyone once it is off CPU
  *   (a) atomic                             (s) stable for ever (type-stable memory)
  *   (x) proc_lock                          (b) the futex bucket's lock
+ *   (w) the owner lock of kernel/proc/pifutex.c
  */
 struct lwp {
 	/* Switch and scheduler: one cache line that other CPUs read. */
@@ -156,6 +158,7 @@ struct lwp {
 	struct callout l_timeout;        /* (o) time limit of the sleep */
 	struct turnstile *l_ts;          /* (l) its own or a borrowed turnstile */
 	struct list l_pi_lenders; /* (l) turnstiles that lend it priority; guarded by its lock */
+	struct list l_pifutexes;  /* (w) locks of user programs that it holds and others wait for */
 
 	/* Process. */
 	struct proc *l_proc;   /* (c) */
@@ -169,18 +172,23 @@ struct lwp {
 	 * who finds an LWP without knowing that it lives reads nothing here.
 	 */
 #define l_life_begin l_pflag
-	uint32_t l_pflag;          /* (o) LP_* */
-	uint32_t l_nopreempt;      /* (o) preemption disabled, nested */
-	uint32_t l_prflag;         /* (p) LPR_* */
-	lwpid_t l_waitingfor;      /* (p) _lwp_wait: for this LWP, or LWP_ANY; 0 = does not wait */
-	lwpid_t l_waiter;          /* (p) the first LWP that waits for just this one, or 0 */
-	uint32_t l_nlocks;         /* (o) adaptive locks held (DEBUG) */
-	struct mutex *l_locks;     /* (o) the adaptive mutexes held, newest first (DEBUG) */
-	struct mutex *l_lockwait;  /* (o) the one that it spins or sleeps for, or NULL (DEBUG) */
+	uint32_t l_pflag;         /* (o) LP_* */
+	uint32_t l_nopreempt;     /* (o) preemption disabled, nested */
+	uint32_t l_prflag;        /* (p) LPR_* */
+	lwpid_t l_waitingfor;     /* (p) _lwp_wait: for this LWP, or LWP_ANY; 0 = does not wait */
+	lwpid_t l_waiter;         /* (p) the first LWP that waits for just this one, or 0 */
+	uint32_t l_nlocks;        /* (o) adaptive locks held (DEBUG) */
+	struct mutex *l_locks;    /* (o) the adaptive mutexes held, newest first (DEBUG) */
+	struct mutex *l_lockwait; /* (o) the one that it spins or sleeps for, or NULL (DEBUG) */
+#ifdef DEBUG
+	struct rwhold l_rwholds[RWHOLDS]; /* (o) the rwlocks held */
+	struct rwlock *l_rwwait;          /* (o) the one that it spins or sleeps for, or NULL */
+#endif
 	struct proc *l_vforkchild; /* (x) the vfork child that it waits for */
 	const void *l_futex_obj;   /* (b) key: address space or object; NULL once woken */
 	uint64_t l_futex_off;      /* (b) key: address or offset */
 	uint32_t l_futex_bits;     /* (b) FUTEX_WAIT_BITSET's set */
+	bool l_pigone;             /* (a) owner only: gets no more of l_pifutexes */
 
 	/* Signals. */
 	sigset_t l_sigmask;    /* (p) written by the owner only; the owner may read it without */
@@ -232,6 +240,13 @@ lwp_eprio(const struct lwp *l) /* effective priority => l locked */
 	if (l->l_kpribase && pri < PRI_KERNEL)
 		pri = PRI_KERNEL + (pri >> 1);
 	return pri > l->l_inheritedprio ? pri : l->l_inheritedprio;
+}
+
+/* The same in user mode: without the boost of the kernel. => l locked */
+static inline int
+lwp_uprio(const struct lwp *l)
+{
+	return l->l_priority > l->l_inheritedprio ? l->l_priority : l->l_inheritedprio;
 }
 
 /*

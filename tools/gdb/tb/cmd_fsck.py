@@ -49,7 +49,6 @@ counted as skipped."""
         self.by_address = {l.addr: l for l in self.everybody}
         self.lwplocks = {addr(c.v["ci_spc"]["spc_lwplock"].address) for c in self.everywhere
                          if c.spc is not None}
-        self.syncobj_turnstile = addr(kern.symbol("syncobj_turnstile").address)
         self.syncobj_park = addr(kern.symbol("syncobj_park").address)
         for l in self.everybody:
             self.one(self.lwp, l, self.quiet(l))
@@ -171,7 +170,7 @@ counted as skipped."""
             check(not lenders, "L6: %s %s has lenders", who, l.state)
         if self.spinning:
             return
-        if addr(v["l_syncobj"]) == self.syncobj_turnstile and l.wchan:
+        if l.wchan and addr(v["l_syncobj"]["so_owner"]):
             check(addr(v["l_ts"]["ts_obj"]) == l.wchan,
                   "L10: %s waits for %#x with a turnstile of %#x", who, l.wchan,
                   addr(v["l_ts"]["ts_obj"]))
@@ -396,7 +395,7 @@ counted as skipped."""
 
     def regions(self, p, who):
         space = pages.AddressSpace(p)
-        if model.mutex_owner(space.vm["vm_lock"])[0]:
+        if addr(space.vm["vm_lock"]["rw_word"]):
             self.skipped += 1
             return
         found, broken = space.regions()

@@ -157,6 +157,8 @@ void pmap_activate(struct pmap *);
 cpuset_t pmap_active_cpus(const struct pmap *);
 int pmap_enter(struct pmap *, vaddr_t, paddr_t,
     int prot); /* user page; replaces, flushing if it was present */
+/* The same where nothing may be; if there is something, it stays: -EEXIST. */
+int pmap_enter_new(struct pmap *, vaddr_t, paddr_t, int prot);
 /* Returns false if nothing is mapped at `va`. *prot as entered. */
 bool pmap_extract(struct pmap *, vaddr_t va, paddr_t *pa, int *prot);
 /* Walks present user pages of [start,end), calling fn(arg, va, pa, prot); fn must not change this pmap. */
@@ -309,7 +311,8 @@ void kpreempt_intr(
  * Page faults: returns 0 when resolved, else -EFAULT (kernel: the extable fixup is taken); for user mode the
  * signal is posted by the callee.
  */
-int vm_fault_trap(uintptr_t addr, int access /* PROT_* */, bool user);
+int vm_fault_trap(uintptr_t addr, int access /* PROT_*, FAULT_PRESENT */, bool user);
+#define FAULT_PRESENT 8                             /* what is mapped there forbids the access */
 void user_fault(int sig, int code, uintptr_t addr); /* any other user fault: post the signal */
 
 #endif

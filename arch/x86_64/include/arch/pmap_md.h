@@ -56,7 +56,7 @@ void arch_page_init(void);
 #define PML4_USER           256u /* entries of the user's half */
 
 /*
- * struct pmap, field locks: (v) the vmspace lock of the owner (c) constant (a) atomic
+ * struct pmap, field locks: (v) the locks of the owner, see struct vmspace (c) constant (a) atomic
  *
  * Each page-table page of a user pmap has in its struct page the number of entries in use (pg_count) and a
  * bitmap of the groups of 8 entries that may hold some (pg_groups), so that a walk skips what is empty.
