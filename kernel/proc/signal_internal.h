@@ -33,6 +33,7 @@ bool sigpend_discard_timer(struct sigpend *, int32_t id);
 int sig_take(struct lwp *, sigset_t wanted, siginfo_t *info);
 
 void sigacts_set(struct proc *, int sig, const struct k_sigaction *);
+sigset_t sigacts_stops(const struct sigacts *); /* signals whose action is to stop */
 void sig_setmask(struct lwp *, sigset_t); /* curlwp only */
 
 void sig_discard(struct proc *, sigset_t);         /* pending anywhere in the process */

@@ -43,6 +43,7 @@ struct ptimers {
 	struct list pts_link;        /* (f) fired_procs */
 	struct list pts_fired;       /* (f) pt_fired */
 	bool pts_tick;               /* (f) the CPU timers are to be looked at */
+	bool pts_cont;               /* (p) to set; some timer sends SIGCONT: posted with proc_lock */
 	struct proc *pts_proc;       /* (i) */
 	struct list pts_cpu;         /* (p) pt_cpulink; p_cputick says whether there are any */
 	struct rb_tree pts_tree;     /* (p) POSIX timers by pt_id */

@@ -14,14 +14,15 @@
 static struct tty t;
 static char echoed[4 * TTY_RING];
 static size_t nechoed;
-static unsigned wakes;
+static unsigned wakes, nsignals;
+static int signals[8];
 
 static void
 start(bool stream)
 {
 	tty_init(&t, stream);
 	nechoed = 0;
-	wakes = 0;
+	wakes = nsignals = 0;
 }
 
 static void
@@ -30,12 +31,15 @@ type(const char *s, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		char echo[TTY_ECHO];
 		bool wake;
-		unsigned e = tty_input(&t, s[i], echo, &wake);
+		int sig;
+		unsigned e = tty_input(&t, s[i], echo, &wake, &sig);
 
 		QUIET_CHECK(e <= TTY_ECHO);
 		memcpy(echoed + nechoed, echo, e);
 		nechoed += e;
 		wakes += wake;
+		if (sig != 0)
+			signals[nsignals++ % 8] = sig;
 	}
 }
 
