@@ -4,10 +4,11 @@
  * while a reader is between look and take.
  *
  * sources: kernel/fs/tty.c
- * cflags: -Ikernel/fs
+ * cflags: -D_POSIX_C_SOURCE=200809L -Ikernel/fs
  */
 #include "hosttest.h"
 
+#include <abi/signal.h>
 #include <kernel/string.h>
 #include "tty.h"
 
@@ -106,6 +107,34 @@ test_raw(void)
 	type("abc", 3);
 	tty_set_modes(&t, &m, true);
 	CHECK(reads(100, "", -1));
+}
+
+static void
+test_signals(void)
+{
+	struct abi_termios m;
+
+	start(false);
+	type("abc\003de\n", 7);
+	CHECK(nsignals == 1 && signals[0] == SIGINT && reads(100, "de\n", 3));
+	CHECK(nechoed == 9 && memcmp(echoed, "abc^Cde\r\n", 9) == 0);
+	type("x\n\034\032", 4);
+	CHECK(nsignals == 3 && signals[1] == SIGQUIT && signals[2] == SIGTSTP);
+	CHECK(reads(100, "", -1)); /* dropped with it */
+	m = t.t_modes;
+	m.c_lflag = ISIG | NOFLSH;
+	m.c_cc[VINTR] = 'i';
+	m.c_cc[VQUIT] = 0;
+	tty_set_modes(&t, &m, false);
+	type("ai\003\034\0b", 6);
+	CHECK(nsignals == 4 && signals[3] == SIGINT && reads(100, "a\003\034\0b", 5));
+	m.c_lflag = ICANON;
+	tty_set_modes(&t, &m, false);
+	type("i\032\n", 3);
+	CHECK(nsignals == 4 && reads(100, "i\032\n", 3));
+	start(true);
+	type("\003", 1);
+	CHECK(nsignals == 0 && reads(100, "\003", 1));
 }
 
 static void
@@ -210,6 +239,7 @@ main(void)
 	test_lines();
 	test_eof();
 	test_raw();
+	test_signals();
 	test_stream();
 	test_full();
 	test_flush();
