@@ -339,8 +339,9 @@ check_proc(struct proc *p, bool zombie)
 
 		CHECK(on_list(&pg->pg_members, &p->p_pglist), "P10: pid %d is not in its group %d",
 		    p->p_pid, pg->pg_id);
-		CHECK(p->p_jobc == (p->p_stat < PS_DEAD && ppg != NULL && ppg != pg &&
-				       ppg->pg_session == pg->pg_session),
+		CHECK(p->p_jobc ==
+			(p->p_stat < PS_DEAD && ppg != NULL && ppg != pg &&
+			    ppg->pg_session == pg->pg_session),
 		    "P10: pid %d of group %d, parent of group %d: counted %d", p->p_pid, pg->pg_id,
 		    ppg != NULL ? ppg->pg_id : 0, p->p_jobc);
 	}

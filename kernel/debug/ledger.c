@@ -150,7 +150,8 @@ type_command(const char *arg)
 		bool intr;
 
 		for (; *arg != '\0' && *arg != ' '; arg++, digits++) {
-			unsigned d = *arg >= 'a' ? (unsigned)(*arg - 'a') + 10 : (unsigned)(*arg - '0');
+			unsigned d =
+			    *arg >= 'a' ? (unsigned)(*arg - 'a') + 10 : (unsigned)(*arg - '0');
 
 			if (d > 15 || digits == 2)
 				return -EINVAL;

@@ -139,7 +139,8 @@ lwp_suspend_self(void)
 	/* p_lock may not be released under our lock, so we are SUSPENDED for a while before we leave the CPU. */
 	preempt_disable();
 	lwp_lock(l);
-	rest = (l->l_flag & (LW_WSUSPEND | LW_KILL | LW_WSTOP)) == LW_WSUSPEND; /* others come first */
+	rest =
+	    (l->l_flag & (LW_WSUSPEND | LW_KILL | LW_WSTOP)) == LW_WSUSPEND; /* others come first */
 	if (rest) {
 		lwp_setstat(l, LS_SUSPENDED);
 		p->p_nrlwps--;

@@ -75,7 +75,8 @@ pri_changed(struct lwp *l, int old)
 		sched_resched_cpu(l->l_cpu, pri);
 	} else if (l->l_wchan != NULL)
 		sleepq_changepri(l);
-	else if (l->l_stat == LS_ONPROC || ((l->l_stat == LS_SUSPENDED || l->l_stat == LS_STOP) && l->l_running)) {
+	else if (l->l_stat == LS_ONPROC ||
+	    ((l->l_stat == LS_SUSPENDED || l->l_stat == LS_STOP) && l->l_running)) {
 		struct schedstate *spc = l->l_cpu->ci_spc;
 
 		spin_lock(&spc->spc_mutex);

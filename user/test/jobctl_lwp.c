@@ -198,7 +198,8 @@ test_kill(long n)
 	long killed = 0;
 
 	for (long i = 0; i < n; i++) {
-		pid_t pid = start(i % 3 == 0 ? with_suspended : vforks_group, i % 3 == 1 ? sh : NULL);
+		pid_t pid =
+		    start(i % 3 == 0 ? with_suspended : vforks_group, i % 3 == 1 ? sh : NULL);
 		int st;
 
 		kill(pid, SIGSTOP);

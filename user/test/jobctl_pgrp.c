@@ -200,7 +200,8 @@ test_orphans(void)
 	memset(sh, 0, sizeof(*sh));
 	pid = spawn(in_orphan, NULL);
 	waitpid(pid, &st, WUNTRACED);
-	ok(WIFSTOPPED(st) && WSTOPSIG(st) == SIGSTOP, "SIGSTOP stops a member of an orphaned group");
+	ok(WIFSTOPPED(st) && WSTOPSIG(st) == SIGSTOP,
+	    "SIGSTOP stops a member of an orphaned group");
 	is_int(atomic_load(&sh->ready), 1, "a terminal's stop signals do not");
 	kill(pid, SIGCONT);
 	is_exit(reap(pid), 3, "it goes on");

@@ -140,7 +140,8 @@ test_owner(void)
 	reap(other);
 	is_int(tcgetpgrp(0), 0, "a foreground group that is gone: 0");
 	tcsetpgrp(0, getpgrp());
-	is_exit(run_child(outsider, NULL), 0, "another session has no terminal, and cannot get this");
+	is_exit(
+	    run_child(outsider, NULL), 0, "another session has no terminal, and cannot get this");
 	is_exit(run_child(resigns, NULL), 0, "/dev/tty is there, until it is given up");
 	is_int(tcgetpgrp(0), getpgrp(), "by that process alone");
 }
@@ -239,8 +240,7 @@ writes(void *arg)
 	int how = (int)(long)arg;
 
 	setpgid(0, 0);
-	if (how == 1)
-		signal(SIGTTOU, SIG_IGN);
+	signal(SIGTTOU, how == 1 ? SIG_IGN : SIG_DFL);
 	word_add(&sh->ready, 1);
 	if (how == 2)
 		return tcsetpgrp(0, getpgrp()) == 0 ? 12 : errno;
@@ -389,7 +389,8 @@ test_leader(void)
 {
 	for (long i = 0; i < 2; i++) {
 		memset(sh, 0, sizeof(*sh));
-		is_exit(run_child(session, i != 0 ? sh : NULL), 7, "a session takes the terminal and ends");
+		is_exit(run_child(session, i != 0 ? sh : NULL), 7,
+		    "a session takes the terminal and ends");
 		for (int k = 0; k < 5000 && atomic_load(&sh->hup) == 0; k++)
 			sleep_ms(1);
 		ok(atomic_load(&sh->hup) >= 1, "its foreground group gets SIGHUP");

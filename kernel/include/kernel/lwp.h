@@ -76,8 +76,7 @@ enum lwp_state {
 #define LW_BOUND     0x00000800 /* never leaves its CPU */
 #define LW_WSTOP     0x00001000 /* must look at its stop point whether its process is to stop */
 /* Any of these ends or prevents an interruptible sleep; LW_KILL and LW_WSTOP a killable one. */
-#define LW_INTERRUPT \
-	(LW_CANCELLED | LW_PENDSIG | LW_WEXIT | LW_WSUSPEND | LW_WBOUNDARY | LW_WSTOP)
+#define LW_INTERRUPT (LW_CANCELLED | LW_PENDSIG | LW_WEXIT | LW_WSUSPEND | LW_WBOUNDARY | LW_WSTOP)
 #define LW_KILL      LW_WEXIT
 
 /* l_prflag: guarded by p_lock. */

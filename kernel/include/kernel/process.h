@@ -97,8 +97,9 @@ bool pgrp_jobc_update(struct proc *);
  * must die. => no lock held
  */
 void lwp_stop_point(void);
-void proc_stop_check(struct proc *); /* an LWP of p has left: is p stopped now? => no lock held; sleeps */
-void proc_continue(struct proc *);   /* PK_STOP is set. => proc_lock and p_lock held */
+void proc_stop_check(
+    struct proc *); /* an LWP of p has left: is p stopped now? => no lock held; sleeps */
+void proc_continue(struct proc *); /* PK_STOP is set. => proc_lock and p_lock held */
 void proc_report(struct proc *, enum proc_report); /* => proc_lock held */
 
 /* ---- single-threading, docs/protocol.md 4.3 ---- */
