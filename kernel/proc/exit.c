@@ -191,7 +191,8 @@ exit_process(struct proc *p, struct lwp *l)
 	mutex_lock(&p->p_lock);
 	proc_setstat(p, PS_DYING);
 	mutex_unlock(&p->p_lock);
-	proc_report(p, REPORT_NONE);
+	if (unlikely(p->p_report != REPORT_NONE))
+		proc_report(p, REPORT_NONE);
 	mutex_unlock(&proc_lock);
 	lwp_release_user_state(l);
 
@@ -228,7 +229,8 @@ exit_process(struct proc *p, struct lwp *l)
 	mutex_unlock(&p->p_lock);
 	TRACE(EXIT, TRX_DEAD, p->p_pid, 0);
 	fp(exit_after_dead);
-	(void)pgrp_jobc_update(p);
+	if (p->p_jobc) /* not any more */
+		(void)pgrp_jobc_update(p);
 	parent = p->p_pptr;
 	heir = bequeath(p, parent);
 

@@ -4,10 +4,10 @@
  * exits, is killed (B58), or forks in a group that is killed (B59). Each stop that is asked for ends in a stop, each
  * continue in its going on, and nothing that was handed over is lost.
  *
- * test: timeout=90 host=no
- * test: name=b41 smp=2,4 append="fp=sleep-queued-not-switched:200,woken-while-RUNNING:100,stop-not-taken:300" args="60" host=no timeout=90
- * test: name=b48 smp=2,4 append="fp=zombie-before-switch:300,stopped-not-at-rest:500,exit-after-DEAD:200" args="60" host=no timeout=90
- * test: name=exec smp=2,4 append="fp=exec-commit:500,signal-not-taken:200,id-published-not-started:200" args="60" host=no timeout=90
+ * test: timeout=120 host=no
+ * test: name=b41 smp=2,4 append="fp=sleep-queued-not-switched:200,woken-while-RUNNING:100,stop-not-taken:300" args="25" host=no timeout=120
+ * test: name=b48 smp=2,4 append="fp=zombie-before-switch:300,stopped-not-at-rest:500,exit-after-DEAD:200" args="25" host=no timeout=120
+ * test: name=exec smp=2,4 append="fp=exec-commit:500,signal-not-taken:200,id-published-not-started:200" args="25" host=no timeout=120
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -349,7 +349,7 @@ main(int argc, char **argv)
 	sh = shared_mem(PAGE);
 	if (argc > 2 && strcmp(argv[1], "chain") == 0)
 		return exec_chain(atol(argv[2]));
-	n = arg_long(argc, argv, 1, 150);
+	n = arg_long(argc, argv, 1, 60);
 	rng_seed(&rnd, rng_arg(argc, argv));
 	become_reaper();
 	test_sleepers(n);
