@@ -54,6 +54,7 @@ lwp_exit_locked(struct proc *p)
 	mutex_unlock(&p->p_lock);
 	if (unlikely(stopping))
 		proc_stop_check(p); /* for us it does not wait (B48) */
+	fp(lwp_exit_begun);
 	if ((p->p_flag & PK_SYSTEM) == 0)
 		lwp_release_user_state(l);
 

@@ -6,7 +6,7 @@
  *
  * test: timeout=120 host=no
  * test: name=b41 smp=2,4 append="fp=sleep-queued-not-switched:200,woken-while-RUNNING:100,stop-not-taken:300" args="25" host=no timeout=120
- * test: name=b48 smp=2,4 append="fp=zombie-before-switch:300,stopped-not-at-rest:500,exit-after-DEAD:200" args="25" host=no timeout=120
+ * test: name=b48 smp=2,4 append="fp=lwp-exit-begun:2000,zombie-before-switch:300,stopped-not-at-rest:500,exit-after-DEAD:200" args="25" host=no timeout=120
  * test: name=exec smp=2,4 append="fp=exec-commit:500,signal-not-taken:200,id-published-not-started:200" args="25" host=no timeout=120
  */
 #define _GNU_SOURCE
