@@ -44,9 +44,6 @@ lwp_prepare(struct lwp *l, const struct clone_args *ca)
 	arch_lwp_init(l, child_return, NULL);
 	arch_lwp_fork(l, ca->stack, (ca->flags & CLONE_SETTLS) != 0, ca->tls);
 	sig_lwp_fork(self, l, keep_altstack);
-	l->l_priority = self->l_priority;
-	l->l_affinity = self->l_affinity;
-	l->l_cpu = self->l_cpu;
 	if (ca->flags & CLONE_CHILD_SETTID)
 		l->l_set_tid = ca->child_tid;
 	if (ca->flags & CLONE_CHILD_CLEARTID)
@@ -82,6 +79,7 @@ clone_thread(const struct clone_args *ca)
 	if (ca->flags & CLONE_PARENT_SETTID)
 		(void)arch_ustore_32(ca->parent_tid, (uint32_t)lid);
 	mutex_lock(&p->p_lock);
+	sched_fork(curlwp(), l);
 	lwp_link(p, l);
 	lwp_start(l);
 	mutex_unlock(&p->p_lock);
@@ -179,6 +177,7 @@ fork_process(const struct clone_args *ca)
 		error = -ERESTARTNOINTR;
 		goto unlock;
 	}
+	sched_fork(self, l);
 	mutex_unlock(&parent->p_lock);
 	pid = p->p_pid = id_alloc_lwp(l);
 	proc_count++;

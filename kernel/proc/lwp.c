@@ -9,6 +9,7 @@
 #include <kernel/process.h>
 
 #include <abi/errno.h>
+#include <abi/sched.h>
 #include <arch/arch_if.h>
 #include <kernel/failpoint.h>
 #include <kernel/idtable.h>
@@ -151,7 +152,7 @@ lwp_alloc(struct proc *p)
 	l->l_proc = p;
 	l->l_flag = 0;
 	l->l_kpribase = false;
-	l->l_priority = PRI_DEFAULT;
+	l->l_priority = PRI_USER_MAX;
 	l->l_inheritedprio = -1;
 	l->l_affinity = 0;
 	l->l_target_cpu = NULL;
@@ -274,6 +275,9 @@ kernel_lwp(const char *name, int pri, uint32_t flag, void (*fn)(void *), void *a
 	l->l_flag = LW_SYSTEM | flag;
 	l->l_prflag = LPR_DETACHED;
 	l->l_priority = (int16_t)pri;
+	l->l_pridue = NSEC_FOREVER;
+	l->l_class.sc_policy = SCHED_FIFO;
+	l->l_class.sc_rtprio = SCHED_RTPRIO_MAX;
 	strlcpy(l->l_name, name, sizeof(l->l_name));
 	arch_lwp_init(l, fn, arg);
 	if ((error = id_enter()) != 0) {

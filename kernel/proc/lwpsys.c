@@ -77,6 +77,7 @@ sys__lwp_create(const uint64_t *a)
 		l->l_flag |= LW_WSUSPEND;
 		l->l_ast = 1;
 	}
+	sched_fork(curlwp(), l);
 	lwp_link(p, l);
 	lwp_start(l);
 	mutex_unlock(&p->p_lock);

@@ -82,7 +82,10 @@ mi_switch(struct lwp *l)
 		lwp_setstat(l, LS_RUN);
 		lwp_setlock(l, &spc->spc_mutex);
 		if (likely(l->l_target_cpu == NULL)) {
-			sched_enqueue(l);
+			if (unlikely(l->l_priority >= PRI_USER_RT))
+				sched_enqueue_rt(l);
+			else
+				sched_enqueue(l);
 			kick = ncpu > 1;
 		}
 	}
@@ -92,6 +95,8 @@ mi_switch(struct lwp *l)
 		sched_dequeue(new);
 		lwp_setstat(new, LS_ONPROC);
 		new->l_kpribase = false;
+		if (unlikely(now >= new->l_pridue))
+			sched_refresh(new, new->l_rtime, now);
 		atomic_store_relaxed(&spc->spc_curpriority, lwp_eprio(new));
 		new->l_running = 1;
 		new->l_rstart = now; /* before the lock is lent: see lwp_cputime_locked() */
