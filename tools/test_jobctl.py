@@ -4,10 +4,12 @@
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 
-from test_monitor import Session
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from test_monitor import Session  # noqa: E402
 
 USERCC = os.environ.get("USERCC", "musl-gcc")
 
