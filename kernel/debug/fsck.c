@@ -287,6 +287,25 @@ check_lwp_waits(const struct proc *p, uint32_t dead)
 	    waits);
 }
 
+/* Stopped: at rest, all but those in exit, unless it is being killed. */
+static void
+check_stop(const struct proc *p)
+{
+	bool ending = (p->p_flag & (PK_KILLED | PK_EXITING)) != 0;
+	const struct lwp *l;
+
+	CHECK(p->p_stat != PS_STOP || (p->p_flag & PK_STOP), "P6: pid %d is STOP, not PK_STOP",
+	    p->p_pid);
+	list_foreach (l, &p->p_lwps, l_sibling) {
+		CHECK(p->p_stat != PS_STOP || ending || l->l_stat == LS_STOP ||
+			l->l_stat == LS_SUSPENDED || l->l_stat == LS_ZOMB ||
+			(l->l_prflag & LPR_EXITING),
+		    "P6: pid %d is STOP, lid %d %s", p->p_pid, l->l_lid, st(l));
+		CHECK(l->l_stat != LS_STOP || (p->p_flag & PK_STOP),
+		    "P6: lid %d is STOP, pid %d is not", l->l_lid, p->p_pid);
+	}
+}
+
 static void
 check_proc_lwps(const struct proc *p)
 {
@@ -318,6 +337,7 @@ check_proc_lwps(const struct proc *p)
 			p->p_single->l_stat != LS_ZOMB && p->p_singlemode != SINGLE_NONE,
 		    "P12: pid %d: lwp %p owns its single-threading and is not of it, or dead",
 		    p->p_pid, (const void *)p->p_single);
+	check_stop(p);
 	if (p->p_singlemode == SINGLE_EXIT && p->p_single != NULL && n == p->p_nlwps)
 		list_foreach (l, &p->p_lwps, l_sibling)
 			CHECK(l == p->p_single || l->l_stat == LS_ZOMB || (l->l_flag & LW_WEXIT) ||
@@ -349,14 +369,25 @@ check_proc(struct proc *p, bool zombie)
 		CHECK(c->p_pptr == p && c->p_ppid == p->p_pid,
 		    "P8: pid %d is on the list of pid %d, has parent %d", c->p_pid, p->p_pid,
 		    c->p_pptr->p_pid);
-		dead += c->p_stat == PS_ZOMB || c->p_stat == PS_DEAD;
+		dead += c->p_stat == PS_ZOMB || c->p_stat == PS_DEAD || c->p_report != REPORT_NONE;
+		CHECK(c->p_report == REPORT_NONE || c->p_stat <= PS_STOP,
+		    "P8: pid %d is dying and is to be reported as %s", c->p_pid,
+		    c->p_report == REPORT_STOPPED ? "stopped" : "continued");
 	}
 	CHECK(dead == p->p_nstopchild, "P8: pid %d: nstopchild %u, are %u", p->p_pid,
 	    p->p_nstopchild, dead);
 	CHECK(p->p_pgrp != NULL || p == &proc0, "P10: pid %d is in no group", p->p_pid);
-	if (p->p_pgrp != NULL)
-		CHECK(on_list(&p->p_pgrp->pg_members, &p->p_pglist),
-		    "P10: pid %d is not in its group %d", p->p_pid, p->p_pgrp->pg_id);
+	if (p->p_pgrp != NULL) {
+		const struct pgrp *pg = p->p_pgrp, *ppg = p->p_pptr->p_pgrp;
+
+		CHECK(on_list(&pg->pg_members, &p->p_pglist), "P10: pid %d is not in its group %d",
+		    p->p_pid, pg->pg_id);
+		CHECK(p->p_jobc ==
+			(p->p_stat < PS_DEAD && ppg != NULL && ppg != pg &&
+			    ppg->pg_session == pg->pg_session),
+		    "P10: pid %d of group %d, parent of group %d: counted %d", p->p_pid, pg->pg_id,
+		    ppg != NULL ? ppg->pg_id : 0, p->p_jobc);
+	}
 	if (p->p_vforklwp != NULL)
 		CHECK(p->p_vforklwp->l_vforkchild == p && p->p_vforklwp->l_proc == p->p_pptr,
 		    "P11: pid %d: vfork parent lid %d", p->p_pid, p->p_vforklwp->l_lid);

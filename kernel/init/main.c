@@ -7,6 +7,7 @@
 #include <arch/arch_if.h>
 #include <kernel/bootinfo.h>
 #include <kernel/console.h>
+#include <kernel/ctty.h>
 #include <kernel/debug.h>
 #include <kernel/exec.h>
 #include <kernel/file.h>
@@ -159,6 +160,8 @@ start_init(void)
 	mutex_lock(&proc_lock);
 	mutex_lock(&p->p_lock);
 	proc_setstat(p, PS_ACTIVE);
+	if (console_is_tty())
+		ctty_give(p);
 	mutex_unlock(&proc_lock);
 	lwp_link(p, l);
 	lwp_start(l);

@@ -159,7 +159,7 @@ lwp_find_locked(const struct proc *p, lwpid_t lid)
 }
 
 struct proc *
-lwp_find_acquire_proc(lwpid_t lid, struct lwp **lp)
+lwp_find_acquire_both(lwpid_t lid, struct lwp **lp)
 {
 	struct proc *p;
 	struct lwp *l;
@@ -172,11 +172,21 @@ lwp_find_acquire_proc(lwpid_t lid, struct lwp **lp)
 	/* proc_lock keeps the id, so the LWP and its process, in being until p_lock is ours. */
 	p = l->l_proc;
 	mutex_lock(&p->p_lock);
-	mutex_unlock(&proc_lock);
 	if (l->l_stat == LS_IDL || l->l_stat == LS_ZOMB || l->l_lid != lid || l->l_proc != p) {
 		mutex_unlock(&p->p_lock);
+		mutex_unlock(&proc_lock);
 		return NULL;
 	}
 	*lp = l;
+	return p;
+}
+
+struct proc *
+lwp_find_acquire_proc(lwpid_t lid, struct lwp **lp)
+{
+	struct proc *p = lwp_find_acquire_both(lid, lp);
+
+	if (p != NULL)
+		mutex_unlock(&proc_lock);
 	return p;
 }

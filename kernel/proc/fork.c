@@ -87,7 +87,10 @@ clone_thread(const struct clone_args *ca)
 	return lid;
 }
 
-/* Waits until the vfork child has let go of our address space. Only a kill ends the wait early. */
+/*
+ * Waits until the vfork child has let go of our address space. Only a kill ends the wait early. A stop does not:
+ * the wait is a stop point (B54).
+ */
 static void
 vfork_wait(struct proc *p, struct lwpctl *lent)
 {
@@ -100,13 +103,20 @@ vfork_wait(struct proc *p, struct lwpctl *lent)
 	single_rest_begin(p);
 	mutex_unlock(&p->p_lock);
 	mutex_lock(&proc_lock);
-	while (l->l_vforkchild != NULL)
-		if (cv_wait_kill(&p->p_vforkcv, &proc_lock) != 0 && l->l_vforkchild != NULL) {
-			KASSERT(l->l_vforkchild->p_vforklwp == l);
-			l->l_vforkchild->p_vforklwp = NULL;
-			l->l_vforkchild = NULL;
-			killed = true;
+	while (l->l_vforkchild != NULL) {
+		if (cv_wait_kill(&p->p_vforkcv, &proc_lock) == 0 || l->l_vforkchild == NULL)
+			continue;
+		if ((atomic_load_relaxed(&l->l_flag) & LW_KILL) == 0) {
+			mutex_unlock(&proc_lock);
+			lwp_stop_point();
+			mutex_lock(&proc_lock);
+			continue;
 		}
+		KASSERT(l->l_vforkchild->p_vforklwp == l);
+		l->l_vforkchild->p_vforklwp = NULL;
+		l->l_vforkchild = NULL;
+		killed = true;
+	}
 	KASSERT(l->l_vforkchild == NULL);
 	mutex_unlock(&proc_lock);
 	if (lent != NULL && !killed)
@@ -167,7 +177,7 @@ fork_process(const struct clone_args *ca)
 	}
 	/* Signals are posted and exits begun under p_lock; groups are signalled under proc_lock too. */
 	mutex_lock(&parent->p_lock);
-	if ((atomic_load_relaxed(&self->l_flag) & (LW_WEXIT | LW_WBOUNDARY)) ||
+	if ((atomic_load_relaxed(&self->l_flag) & (LW_WEXIT | LW_WBOUNDARY | LW_WSTOP)) ||
 	    (parent->p_flag & (PK_KILLED | PK_EXITING)) || sig_deliverable(self)) {
 		mutex_unlock(&parent->p_lock);
 		error = -ERESTARTNOINTR;
@@ -181,6 +191,7 @@ fork_process(const struct clone_args *ca)
 	list_insert_tail(&parent->p_children, &p->p_sibling);
 	list_insert_tail(&allproc, &p->p_list);
 	pgrp_enter(p, parent->p_pgrp);
+	p->p_ctty = parent->p_ctty;
 	if (ca->flags & CLONE_VFORK) {
 		p->p_vforklwp = self;
 		self->l_vforkchild = p;

@@ -93,6 +93,7 @@ sig_deliver(struct trapframe *tf)
 	struct lwp *l = curlwp();
 	struct proc *p = l->l_proc;
 	uint32_t restart = l->l_sysrestart;
+	sigset_t wanted, stops = 0;
 	int sig;
 
 	KASSERT(l->l_nlocks == 0 && (p->p_flag & PK_SYSTEM) == 0);
@@ -103,15 +104,20 @@ sig_deliver(struct trapframe *tf)
 		struct k_sigaction act;
 		siginfo_t info;
 
-		if ((p->p_flag & PK_EXITING) || (sig = take(l, ~l->l_sigmask, &info)) == 0)
+		wanted = ~l->l_sigmask;
+		if (unlikely((l->l_sigpend.sp_set | p->p_sigpend.sp_set) & sigs_stop & wanted)) {
+			stops |= (l->l_sigpend.sp_set | p->p_sigpend.sp_set) & wanted &
+			    sigacts_stops(p->p_sigacts);
+			wanted &= ~stops;
+		}
+		if ((p->p_flag & PK_EXITING) || (sig = take(l, wanted, &info)) == 0)
 			break;
 		act = p->p_sigacts->sa_act[sig];
 		TRACE(DELIVER, sig, 0, act.sa_handler);
 		if (p->p_sigacts->sa_ignored & SIGBIT(sig))
 			continue;
 		if (act.sa_handler == SIG_DFL) {
-			if (sigs_stop & SIGBIT(sig))
-				continue; /* it became the default while the signal was pending; no stopping yet */
+			KASSERT((sigs_stop & SIGBIT(sig)) == 0);
 			/*
 			 * It was blocked, or had another action, when it was sent. In the same hold: no sibling may fork
 			 * a survivor before the exit has begun (B59).
@@ -140,6 +146,8 @@ sig_deliver(struct trapframe *tf)
 	lwp_lock(l);
 	l->l_flag &= ~(uint32_t)LW_PENDSIG;
 	lwp_unlock(l);
+	if (stops != 0) /* its action became the default while it was pending */
+		lwp_interrupt(l, LW_WSTOP);
 	if (l->l_pflag & LP_SIGRESTORE) { /* rt_sigsuspend, and no handler ran */
 		l->l_pflag &= ~(uint32_t)LP_SIGRESTORE;
 		sig_setmask(

@@ -11,7 +11,8 @@
  * for the process that some live LWP does not block has armed such an LWP. So each of these looks again: posting,
  * a change of mask, the exit of an LWP. An LWP disarms itself in sig_deliver() when nothing is left to take.
  *
- * SIGSTOP and its kin do not stop anybody yet: kill() refuses them with ENOSYS where they would.
+ * A stop signal whose action is the default is not delivered: its LWP takes it at its stop point (stop.c). Until
+ * then SIGCONT finds it pending, and takes it away.
  */
 #include "signal_internal.h"
 
@@ -114,6 +115,17 @@ sigacts_set(struct proc *p, int sig, const struct k_sigaction *act)
 		sa->sa_ignored |= bit;
 	else
 		sa->sa_ignored &= ~bit;
+}
+
+sigset_t
+sigacts_stops(const struct sigacts *sa)
+{
+	sigset_t stops = sigs_stop;
+
+	for (sigset_t set = sigs_stop & sa->sa_set; set != 0; set &= set - 1)
+		if (sa->sa_act[sig_lowest(set)].sa_handler != SIG_DFL)
+			stops &= ~SIGBIT(sig_lowest(set));
+	return stops;
 }
 
 void

@@ -50,7 +50,8 @@ bool sigpend_discard_timer(struct sigpend *, int32_t id);
 int sig_take(struct lwp *, sigset_t wanted, siginfo_t *info);
 
 void sigacts_set(struct proc *, int sig, const struct k_sigaction *);
-void sig_setmask(struct lwp *, sigset_t); /* curlwp only */
+sigset_t sigacts_stops(const struct sigacts *); /* signals whose action is to stop */
+void sig_setmask(struct lwp *, sigset_t);       /* curlwp only */
 
 void sig_discard(struct proc *, sigset_t);         /* pending anywhere in the process */
 void sig_discard_timer(struct proc *, int32_t id); /* what this timer has pending */

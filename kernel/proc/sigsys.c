@@ -220,27 +220,21 @@ sender_info(siginfo_t *info, int sig, int code)
 	info->u.rt.uid = p->p_uid;
 }
 
-/* => p_lock held. -ENOSYS: p would have to stop, which is not supported yet */
-static int
-may_send(const struct proc *p, int sig)
+static inline bool
+is_signal(int sig) /* 0 is the probe */
 {
-	KASSERT(mutex_owned(&p->p_lock));
-	if (sig < 0 || sig > NSIG)
-		return -EINVAL;
-	if (sig != 0 && (sigs_stop & SIGBIT(sig)) && p->p_sigacts != NULL &&
-	    p->p_sigacts->sa_act[sig].sa_handler == SIG_DFL)
-		return -ENOSYS;
-	return 0;
+	return sig >= 0 && sig <= NSIG;
 }
 
 static int
 kill_proc(struct proc *p, int sig, const siginfo_t *info)
 {
-	int error;
+	int error = 0;
 
+	if (!is_signal(sig))
+		return -EINVAL;
 	mutex_lock(&p->p_lock);
-	error = may_send(p, sig);
-	if (error == 0 && sig != 0)
+	if (sig != 0)
 		error = sig_post_proc(p, sig, info);
 	mutex_unlock(&p->p_lock);
 	return error;
@@ -313,21 +307,23 @@ signal_lwp(pid_t pid, lwpid_t lid, int sig, const siginfo_t *info)
 	struct proc *p;
 	int error;
 
-	if (lid == self->l_lid) { /* to itself, as abort() and raise() do */
+	if (lid == self->l_lid && sig != SIGCONT) { /* to itself, as abort() and raise() do */
 		l = self;
 		p = l->l_proc;
 		mutex_lock(&p->p_lock);
-	} else
-		p = lwp_find_acquire_proc(lid, &l);
-	if (p == NULL)
+	} else if ((p = lwp_find_acquire_both(lid, &l)) == NULL)
 		return -ESRCH;
+	else if (sig != SIGCONT)
+		mutex_unlock(&proc_lock);
 	if ((pid != 0 && p->p_pid != pid) || (p->p_flag & PK_SYSTEM))
 		error = -ESRCH;
 	else
-		error = may_send(p, sig);
+		error = is_signal(sig) ? 0 : -EINVAL;
 	if (error == 0 && sig != 0)
 		error = sig_post_lwp(l, sig, info);
 	mutex_unlock(&p->p_lock);
+	if (sig == SIGCONT)
+		mutex_unlock(&proc_lock);
 	return error;
 }
 

@@ -35,10 +35,10 @@ lwp_interrupt(struct lwp *l, uint32_t flag)
 		return;
 	}
 	lwp_need_userret(l);
-	if (l->l_stat == LS_SLEEP && (l->l_flag & LW_SINTR) && (l->l_flag & l->l_intrmask))
-		setrunnable(l);
-	else if (l->l_stat == LS_SUSPENDED && (flag & LW_KILL))
+	if ((l->l_stat == LS_SUSPENDED || l->l_stat == LS_STOP) && (flag & LW_KILL))
 		lwp_resume(l);
+	else if ((l->l_flag & LW_SINTR) && (l->l_flag & l->l_intrmask))
+		setrunnable(l); /* out of its sleep; if it is stopped, it stays so */
 	else
 		lwp_unlock(l);
 }
@@ -54,7 +54,8 @@ single_begin(enum single_mode mode)
 		mutex_unlock(&p->p_lock);
 		return -ERESTARTNOINTR;
 	}
-	if (mode == SINGLE_BOUNDARY && (p->p_flag & PK_KILLED)) {
+	/* While it stops nobody begins to exec: who is stopped need not count as parked then. */
+	if (mode == SINGLE_BOUNDARY && (p->p_flag & (PK_KILLED | PK_STOP))) {
 		mutex_unlock(&p->p_lock);
 		return -ERESTARTNOINTR;
 	}

@@ -88,8 +88,18 @@ void
 lwp_resume(struct lwp *l)
 {
 	KASSERT(mutex_owned(&l->l_proc->p_lock) && lwp_locked(l, NULL));
-	KASSERT(l->l_stat == LS_SUSPENDED && l->l_wchan == NULL);
+	KASSERT(l->l_stat == LS_STOP || (l->l_stat == LS_SUSPENDED && l->l_wchan == NULL));
 	l->l_proc->p_nrlwps++;
+	if (l->l_wchan != NULL) {
+		KASSERT(l->l_flag & LW_SINTR);
+		if ((l->l_flag & l->l_intrmask) == 0) {
+			lwp_setstat(l, LS_SLEEP); /* it was stopped where it slept */
+			lwp_unlock(l);
+			return;
+		}
+		setrunnable(l); /* off its queue first, still stopped (B41) */
+		lwp_lock(l);
+	}
 	setrunnable(l);
 }
 
@@ -129,7 +139,8 @@ lwp_suspend_self(void)
 	/* p_lock may not be released under our lock, so we are SUSPENDED for a while before we leave the CPU. */
 	preempt_disable();
 	lwp_lock(l);
-	rest = (l->l_flag & (LW_WSUSPEND | LW_KILL)) == LW_WSUSPEND;
+	rest =
+	    (l->l_flag & (LW_WSUSPEND | LW_KILL | LW_WSTOP)) == LW_WSUSPEND; /* others come first */
 	if (rest) {
 		lwp_setstat(l, LS_SUSPENDED);
 		p->p_nrlwps--;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The user boundary: what an LWP does before it goes back to user mode when l_ast is set. It comes here
- * again until nothing is left to do. Exit beats suspension and parking, these beat signals.
+ * again until nothing is left to do: exit, then parking for an exec, stop, suspension, signals.
  */
 #include <kernel/process.h>
 
@@ -32,12 +32,7 @@ user_return(struct trapframe *tf)
 		proc_exit(0, p->p_xsig);
 	if (flags & LW_WEXIT)
 		lwp_exit(0);
-	if (unlikely(flags & LW_WSUSPEND)) {
-		lwp_suspend_self();
-		atomic_store_relaxed(&l->l_ast, AST_WORK); /* from the top */
-		return;
-	}
-	if (flags & LW_WBOUNDARY) {
+	if (unlikely(flags & LW_WBOUNDARY)) {
 		single_boundary();
 		mutex_lock(&p->p_lock);
 		if (p->p_single == NULL || p->p_single == l) {
@@ -48,6 +43,14 @@ user_return(struct trapframe *tf)
 		mutex_unlock(&p->p_lock);
 		atomic_store_relaxed(
 		    &l->l_ast, AST_WORK); /* from the top: we may have to die now */
+		return;
+	}
+	if (unlikely(flags & (LW_WSTOP | LW_WSUSPEND))) {
+		if (flags & LW_WSTOP)
+			lwp_stop_point();
+		else
+			lwp_suspend_self();
+		atomic_store_relaxed(&l->l_ast, AST_WORK);
 		return;
 	}
 	if ((flags & LW_PENDSIG) || l->l_sysrestart != 0)

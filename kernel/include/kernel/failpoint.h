@@ -25,6 +25,9 @@
 	X(vfork_release, "vfork-release") \
 	X(vfork_child_started, "vfork-child-started") \
 	X(signal_not_taken, "signal-not-taken") \
+	X(lwp_exit_begun, "lwp-exit-begun") \
+	X(stop_not_taken, "stop-not-taken") \
+	X(stopped_not_at_rest, "stopped-not-at-rest") \
 	X(stack_not_freed, "stack-not-freed") \
 	X(exec_commit, "exec-commit") \
 	X(lend_restart, "lend-restart") \

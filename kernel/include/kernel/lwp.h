@@ -46,22 +46,22 @@ enum lwp_state {
  */
 #define LWP_TRANSITIONS(X) \
 	X(IDL, RUN, P, "lwp_start()") \
-	X(IDL, STOP, P, "") \
+	X(IDL, STOP, P, "lwp_start()") \
 	X(IDL, ZOMB, P, "") \
 	X(RUN, ONPROC, L, "mi_switch() picks it") \
 	X(ONPROC, RUN, L, "mi_switch(): it yields") \
 	X(ONPROC, SLEEP, L, "sleepq_enqueue()") \
-	X(ONPROC, STOP, P, "") \
+	X(ONPROC, STOP, P, "lwp_stop_point()") \
 	X(ONPROC, SUSPENDED, P, "lwp_suspend_self()") \
 	X(ONPROC, ZOMB, P, "lwp_exit()") \
 	X(SLEEP, RUN, L, "sleepq_remove()") \
 	X(SLEEP, ONPROC, L, "sleepq_remove():\nstill on its CPU") \
-	X(SLEEP, STOP, P, "") \
-	X(STOP, RUN, P, "setrunnable()") \
-	X(STOP, ONPROC, P, "setrunnable()") \
-	X(STOP, SLEEP, P, "") \
-	X(SUSPENDED, RUN, P, "setrunnable()") \
-	X(SUSPENDED, ONPROC, P, "setrunnable()") \
+	X(SLEEP, STOP, P, "stop_others()") \
+	X(STOP, RUN, P, "lwp_resume()") \
+	X(STOP, ONPROC, P, "lwp_resume()") \
+	X(STOP, SLEEP, P, "lwp_resume()") \
+	X(SUSPENDED, RUN, P, "lwp_resume()") \
+	X(SUSPENDED, ONPROC, P, "lwp_resume()") \
 	X(ZOMB, IDL, P, "lwp_reap_dead()")
 
 /* l_flag: guarded by the LWP's lock. */
@@ -77,8 +77,9 @@ enum lwp_state {
 #define LW_WSUSPEND  0x00000200 /* must suspend itself at the user boundary */
 #define LW_WBOUNDARY 0x00000400 /* must wait at the user boundary (single-threading) */
 #define LW_BOUND     0x00000800 /* never leaves its CPU */
-/* Any of these ends or prevents an interruptible sleep; LW_KILL a killable one. */
-#define LW_INTERRUPT (LW_CANCELLED | LW_PENDSIG | LW_WEXIT | LW_WSUSPEND | LW_WBOUNDARY)
+#define LW_WSTOP     0x00001000 /* must look at its stop point whether its process is to stop */
+/* Any of these ends or prevents an interruptible sleep; LW_KILL and LW_WSTOP a killable one. */
+#define LW_INTERRUPT (LW_CANCELLED | LW_PENDSIG | LW_WEXIT | LW_WSUSPEND | LW_WBOUNDARY | LW_WSTOP)
 #define LW_KILL      LW_WEXIT
 
 /* l_prflag: guarded by p_lock. */

@@ -313,7 +313,7 @@ counted as skipped."""
             c = model.Proc(ptr)
             check(addr(c.v["p_pptr"]) == p.addr and int(c.v["p_ppid"]) == p.pid, "P8: pid %d is on the list of %s, has parent %d",
                   c.pid, who, c.parent)
-            dead += c.state in ("ZOMB", "DEAD")
+            dead += c.state in ("ZOMB", "DEAD") or int(c.v["p_report"]) != 0
         check(not walk.broken, "P8: children of %s: %s", who, walk.broken)
         check(dead == int(v["p_nstopchild"]), "P8: %s: nstopchild %d, are %d", who,
               int(v["p_nstopchild"]), dead)
@@ -321,6 +321,7 @@ counted as skipped."""
         if addr(v["p_pgrp"]):
             check(self.on_list(v["p_pgrp"]["pg_members"], p.addr + kern.offset(
                 v.type, "p_pglist")), "P10: %s is not in its group", who)
+            self.jobc(p, who)
         if addr(v["p_vforklwp"]):
             check(addr(v["p_vforklwp"]["l_vforkchild"]) == p.addr and addr(
                 v["p_vforklwp"]["l_proc"]) == addr(v["p_pptr"]), "P11: %s: vfork parent", who)
@@ -333,6 +334,14 @@ counted as skipped."""
                   and not addr(v["p_fd"]) and not list(p.children()), "P7: zombie %s keeps something", who)
         elif not p.kernel:
             self.regions(p, who)
+
+    @staticmethod
+    def jobc(p, who):
+        parent = p.v["p_pptr"]["p_pgrp"]
+        counts = (p.state not in ("ZOMB", "DEAD") and addr(parent)
+                  and addr(parent) != addr(p.v["p_pgrp"])
+                  and addr(parent["pg_session"]) == addr(p.v["p_pgrp"]["pg_session"]))
+        check(bool(counts) == bool(p.v["p_jobc"]), "P10: %s is counted wrongly in its group", who)
 
     def proc_lwps(self, p, who):
         exiting, walk = kern.constant("LPR_EXITING"), p.lwps()
@@ -353,6 +362,13 @@ counted as skipped."""
                   int(p.v[field]), count)
         self.lwp_waits(p, who, lwps, dead)
         check(lwps or p.state == "IDL", "P4: %s has no LWP", who)
+        flag, ending = int(p.v["p_flag"]), kern.constant("PK_KILLED") | kern.constant("PK_EXITING")
+        for l in lwps:
+            check(p.state != "STOP" or flag & ending or l.state in ("STOP", "SUSPENDED", "ZOMB")
+                  or int(l.v["l_prflag"]) & exiting, "P6: %s is STOP, lid %d is %s", who, l.lid,
+                  l.state)
+            check(l.state != "STOP" or flag & kern.constant("PK_STOP"),
+                  "P6: lid %d is STOP, %s is not", l.lid, who)
         owner = addr(p.v["p_single"])
         if owner and p.state != "ZOMB":
             check(any(l.addr == owner and l.state != "ZOMB" for l in lwps)
