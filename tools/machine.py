@@ -30,6 +30,8 @@ import tty
 import newc
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SANITIZERS = ("ubsan", "kasan", "kcsan")
+BUILDS = ("release", "debug", *("debug-" + name for name in SANITIZERS))
 QEMU = os.environ.get("QEMU", "qemu-system-x86_64")
 
 TIMED_OUT, PANICKED, NOT_STARTED, BY_USER, BROKEN_PIPE = 124, 125, 126, 130, 141

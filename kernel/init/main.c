@@ -13,6 +13,7 @@
 #include <kernel/futex.h>
 #include <kernel/gdbstub.h>
 #include <kernel/idtable.h>
+#include <kernel/kasan.h>
 #include <kernel/kmem.h>
 #include <kernel/log.h>
 #include <kernel/options.h>
@@ -20,6 +21,7 @@
 #include <kernel/printf.h>
 #include <kernel/process.h>
 #include <kernel/random.h>
+#include <kernel/san.h>
 #include <kernel/sched.h>
 #include <kernel/signal.h>
 #include <kernel/timers.h>
@@ -290,6 +292,7 @@ kernel_main(struct bootinfo *bi)
 	read_added_ramdisk(bi);
 	pmem_early_init(bi, (paddr_t)4 << 30);
 	pmap_bootstrap(bi);
+	kasan_init();
 	pmem_init(bi);
 	kmem_init();
 	kstack_init();
@@ -306,6 +309,7 @@ kernel_main(struct bootinfo *bi)
 	kprintf("threadbare: %u CPU%s, %zu MiB\n", ncpu, ncpu == 1 ? "" : "s",
 	    pmem_total() >> (20 - PAGE_SHIFT));
 	trace_init();
+	kcsan_init();
 	if ((error = kthread_create("adopter", PRI_KERNEL_RT, start_thread, bi, NULL)) != 0)
 		panic("adopter: error %d", error);
 	cold = false;

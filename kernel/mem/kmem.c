@@ -128,6 +128,9 @@ kmem_cache_free(struct kmem_cache *kc, void *obj)
 	bool on;
 
 	kmem_debug_free(kc, obj);
+	obj = kmem_quarantine(kc, obj);
+	if (obj == NULL)
+		return;
 	on = arch_intr_disable();
 	cpu = arch_curcpu()->ci_index;
 	m = kc->kc_mag[cpu];
@@ -145,7 +148,7 @@ size_t
 kmem_cache_inuse(const struct kmem_cache *kc)
 {
 	size_t n = atomic_load_relaxed(&kc->kc_nout);
-	size_t cached = 0;
+	size_t cached = kmem_quarantined(kc);
 
 	for (unsigned i = 0; i < MAXCPUS; i++)
 		cached += atomic_load_relaxed(&atomic_load_relaxed(&kc->kc_mag[i])->m_count);
@@ -185,15 +188,18 @@ alloc_large(size_t size)
 	(void)atomic_add(&nlarge, 1);
 	pg->pg_owner = NULL;
 	pg->pg_count = (uint16_t)n;
-	return page_to_virt(pg);
+	return kmem_sized(page_to_virt(pg), size, n << PAGE_SHIFT);
 }
 
 void *
 kmem_alloc(size_t size)
 {
+	struct kmem_cache *kc;
+
 	if (unlikely(size > SMALL_MAX))
 		return alloc_large(size);
-	return kmem_cache_alloc(by_size[(size + 15) / 16]);
+	kc = by_size[(size + 15) / 16];
+	return kmem_sized(kmem_cache_alloc(kc), size, kc->kc_size);
 }
 
 void *
@@ -286,8 +292,10 @@ kmem_reap(void)
 	size_t n = 0;
 
 	for (struct kmem_cache *kc = atomic_load_acquire(&kmem_caches); kc != NULL;
-	     kc = kc->kc_next)
+	     kc = kc->kc_next) {
+		kmem_quarantine_drain(kc);
 		n += kmem_slab_reap(kc);
+	}
 	return n;
 }
 

@@ -108,8 +108,8 @@ stack_guard(void)
 	for (l = atomic_load_acquire(&lwp_all); l != NULL; l = l->l_allnext) {
 		if (l->l_kstack == NULL)
 			continue;
-		bad += arch_try(read_byte, (char *)l->l_kstack) != 0;
-		bad += arch_try(read_byte, (char *)l->l_kstack - 1) != -EFAULT;
+		bad += arch_try_clean(read_byte, (char *)l->l_kstack) != 0;
+		bad += arch_try_clean(read_byte, (char *)l->l_kstack - 1) != -EFAULT;
 	}
 	arch_intr_restore(intr);
 	return bad == 0 ? 0 : -EIO;
