@@ -97,7 +97,7 @@ SANFLAGS_kasan := -fsanitize=kernel-address -fasan-shadow-offset=0xdffffc0000000
 	--param asan-globals=1 --param asan-stack=1 --param asan-instrumentation-with-call-threshold=0 \
 	-Wno-maybe-uninitialized
 SANFLAGS_kcsan := -fsanitize=thread --param tsan-instrument-func-entry-exit=0 \
-	--param tsan-distinguish-volatile=1
+	--param tsan-distinguish-volatile=1 -Wno-tsan -Wno-maybe-uninitialized
 SAN_UNWATCHED := kernel/debug/san/% $(if $(filter kasan kcsan,$(SANITIZER)),kernel/lib/string.c \
 	kernel/debug/% kernel/mem/kmem_debug.c kernel/mem/pmem_debug.c arch/x86_64/gdb% arch/x86_64/kasan.c)
 SAN_DEFINE := $(if $(SANITIZER),-D$(shell echo $(SANITIZER) | tr a-z A-Z))

@@ -52,7 +52,7 @@ spin_acquire(struct spinlock *m, uintptr_t pc, bool try, bool check)
 	struct cpu *ci = arch_curcpu();
 	struct spinlock *newest = ci->ci_spinlocks;
 
-	if (m->sl_cpu == ci->ci_index + 1)
+	if (atomic_load_relaxed(&m->sl_cpu) == ci->ci_index + 1)
 		panic("spin lock %s (%p): taken twice by this CPU, first at %p", m->sl_name,
 		    (void *)m, (void *)m->sl_pc);
 	if (check && newest != NULL && newest->sl_rank >= m->sl_rank)
@@ -71,7 +71,7 @@ spin_acquire(struct spinlock *m, uintptr_t pc, bool try, bool check)
 		spin_lock_slow(m);
 		ci->ci_spinwait = NULL;
 	}
-	m->sl_cpu = (uint16_t)(ci->ci_index + 1);
+	atomic_store_relaxed(&m->sl_cpu, (uint16_t)(ci->ci_index + 1));
 	m->sl_pc = pc;
 	m->sl_next = ci->ci_spinlocks;
 	ci->ci_spinlocks = m;
@@ -106,7 +106,7 @@ spin_unlock(struct spinlock *m)
 	for (p = &ci->ci_spinlocks; *p != m; p = &(*p)->sl_next)
 		KASSERT(*p != NULL);
 	*p = m->sl_next;
-	m->sl_cpu = 0;
+	atomic_store_relaxed(&m->sl_cpu, (uint16_t)0);
 	atomic_store_release(&m->sl_word, 0);
 	KASSERT(ci->ci_mtx_count > 0);
 	if (--ci->ci_mtx_count == 0 && ci->ci_mtx_intr)

@@ -161,7 +161,7 @@ kmem_find_object(const void *addr, struct kmem_object *ko)
 	ko->ko_free = &tracks(kc, obj)[1];
 	return (kc->kc_flags & KC_INTERNAL) == 0;
 }
-#define note_made(kc, obj)  memset(tracks(kc, obj), 0, 2 * sizeof(struct kasan_track))
+#define note_made(kc, obj)  (tracks(kc, obj)[0].n = tracks(kc, obj)[1].n = 0)
 #define note_alloc(kc, obj) (tracks(kc, obj)[1].n = 0, kasan_track(&tracks(kc, obj)[0]))
 #define note_free(kc, obj)  kasan_track(&tracks(kc, obj)[1])
 #else

@@ -131,7 +131,7 @@ lwp_find(struct proc *p, lwpid_t lid)
 {
 	struct lwp *l = lwp_find_dead(p, lid);
 
-	return l != NULL && l->l_stat != LS_ZOMB ? l : NULL;
+	return l != NULL && lwp_stat(l) != LS_ZOMB ? l : NULL;
 }
 
 struct lwp *
