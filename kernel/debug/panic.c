@@ -33,6 +33,12 @@ panic_report(void)
 {
 }
 
+void
+panic_symbol(uintptr_t pc)
+{
+	mo_symbol(&log_out, pc);
+}
+
 static int
 lwp_id(const struct lwp *l)
 {

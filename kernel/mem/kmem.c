@@ -15,6 +15,7 @@
 #include <kernel/atomic.h>
 #include <kernel/cpu.h>
 #include <kernel/ledger.h>
+#include <kernel/lockdebug.h>
 #include <kernel/panic.h>
 #include <kernel/string.h>
 
@@ -228,6 +229,7 @@ kmem_free(void *p, size_t size)
 	pg = virt_to_page(p);
 	KASSERTMSG(pg->pg_kind == PG_KMEM && pg->pg_owner == NULL && pg->pg_count == n,
 	    "%p of %zu bytes", p, size);
+	lockdebug_freed(p, size);
 	(void)atomic_sub(&nlarge, 1);
 	page_free_run(pg, n);
 }

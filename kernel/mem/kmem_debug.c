@@ -11,6 +11,7 @@
 #include "kmem_impl.h"
 
 #include <kernel/atomic.h>
+#include <kernel/lockdebug.h>
 #include <kernel/panic.h>
 #include <kernel/string.h>
 
@@ -211,6 +212,7 @@ kmem_debug_free(struct kmem_cache *kc, void *obj)
 {
 	uint64_t bit, *word = used_bit(kc, obj, &bit);
 
+	lockdebug_freed(obj, kc->kc_size);
 	redzone_check(kc, obj);
 	show(kc, obj);
 	if (poisoned(kc))

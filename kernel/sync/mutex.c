@@ -11,6 +11,7 @@
 #include <kernel/mutex.h>
 
 #include <kernel/failpoint.h>
+#include <kernel/lockdebug.h>
 #include <kernel/panic.h>
 #include <kernel/proc.h>
 #include <kernel/sched.h>
@@ -133,6 +134,8 @@ mutex_acquire(struct mutex *m, uintptr_t pc, bool check)
 		panic("lid %d: lock order: mutex %s (%p) taken while %s (%p) is held since %p",
 		    curlwp()->l_lid, m->mtx_name, (void *)m, newest->mtx_name, (void *)newest,
 		    (void *)newest->mtx_pc);
+	if (check)
+		lockdebug_mutex(m, pc);
 	if (!atomic_cas(&m->mtx_word, &free, (uintptr_t)curlwp())) {
 		curlwp()->l_lockwait = m;
 		mutex_lock_slow(m);

@@ -18,6 +18,7 @@
 
 #include <kernel/failpoint.h>
 #include <kernel/kmem.h>
+#include <kernel/lockdebug.h>
 #include <kernel/mutex.h>
 #include <kernel/sched.h>
 
@@ -96,6 +97,13 @@ turnstile_find(const void *obj)
 	return NULL;
 }
 
+#ifdef DEBUG
+#define deadlock(self, obj) lockdebug_circle(self)
+#else
+#define deadlock(self, obj) \
+	panic("lid %d: deadlock: waits for lock %p, whose owners wait for it", (self)->l_lid, (obj))
+#endif
+
 /*
  * The turnstile of each link is listed with the owner even if that owner is urgent enough already: when it
  * releases another object, it must still count what waits here.
@@ -117,8 +125,7 @@ again:
 		bool same;
 
 		if (owner == self)
-			panic("lid %d: deadlock: waits for lock %p, whose owners wait for it",
-			    self->l_lid, l->l_wchan);
+			deadlock(self, l->l_wchan);
 		/* A lock that we hold cannot stop being the owner's. It is taken once: chains hash to few locks. */
 		m = atomic_load_relaxed(&owner->l_mutex);
 		same = m == l->l_mutex || m == self->l_mutex;

@@ -22,6 +22,9 @@ void panic_report(void);
 
 extern void (*panic_detail)(void); /* who panics may set it: prints more, behind the backtrace */
 
+/* Prints an address of the image as its function and offset. */
+void panic_symbol(uintptr_t pc);
+
 struct lwp;
 /* Prints the kernel frames of a switched-out LWP or, with NULL, of the caller. => any context */
 void backtrace(const struct lwp *);
