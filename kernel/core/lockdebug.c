@@ -21,6 +21,7 @@
 #include <kernel/options.h>
 #include <kernel/panic.h>
 #include <kernel/printf.h>
+#include <kernel/san.h>
 #include <kernel/spinlock.h>
 #include <kernel/string.h>
 
@@ -287,6 +288,30 @@ lockdebug_spinning(const struct spinlock *m)
 	    self->ci_index, m->sl_name, (const void *)m);
 }
 
+/*
+ * Who closes the circle sees all of it: each has stored what it waits for, and then changed the mutex's word, before it
+ * looks. The lending of priority sees a circle too, but stops at an owner that is urgent already. The mutex that another
+ * LWP waited for a moment ago may be free memory by now; the second walk tells.
+ */
+void NO_KASAN
+lockdebug_waiting(struct mutex *m)
+{
+	const struct lwp *self = arch_curlwp(), *l = mutex_owner(m);
+
+	for (unsigned round = 0; round < 2; round++, l = mutex_owner(m)) {
+		for (unsigned n = 0; l != self; n++) {
+			const struct mutex *next;
+
+			if (l == NULL || n > CLASSES ||
+			    (next = atomic_load_acquire(&l->l_lockwait)) == NULL)
+				return;
+			l = (const struct lwp *)(atomic_load_relaxed(&next->mtx_word) &
+			    ~MTX_WAITERS);
+		}
+	}
+	lockdebug_circle(self, m);
+}
+
 static void
 print_lwps(void)
 {
@@ -307,12 +332,11 @@ print_lwps(void)
 }
 
 void
-lockdebug_circle(const struct lwp *l)
+lockdebug_circle(const struct lwp *l, const void *obj)
 {
 	circle_lwp = l;
 	panic_detail = print_lwps;
-	panic("lid %d: deadlock: waits for lock %p, whose owners wait for it", l->l_lid,
-	    l->l_wchan);
+	panic("lid %d: deadlock: waits for lock %p, whose owners wait for it", l->l_lid, obj);
 }
 
 /* ---- leaks ---- */

@@ -9,6 +9,7 @@
 #include <kernel/console.h>
 #include <kernel/debug.h>
 #include <kernel/exec.h>
+#include <kernel/fault.h>
 #include <kernel/file.h>
 #include <kernel/futex.h>
 #include <kernel/gdbstub.h>
@@ -124,6 +125,7 @@ init_start(void *arg __unused)
 	}
 	if (error != 0)
 		panic("init: %s: error %d", init_path, error);
+	fault_boot();
 }
 
 static void

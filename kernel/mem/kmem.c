@@ -14,6 +14,7 @@
 
 #include <kernel/atomic.h>
 #include <kernel/cpu.h>
+#include <kernel/fault.h>
 #include <kernel/ledger.h>
 #include <kernel/lockdebug.h>
 #include <kernel/panic.h>
@@ -111,6 +112,10 @@ kmem_cache_alloc(struct kmem_cache *kc)
 	uint32_t n = m->m_count;
 	void *obj;
 
+	if (fault_alloc()) {
+		arch_intr_restore(on);
+		return NULL;
+	}
 	if (unlikely(n == 0))
 		return alloc_slow(kc, cpu, on);
 	m->m_count = --n;
@@ -182,7 +187,7 @@ static void *__noinline
 alloc_large(size_t size)
 {
 	size_t n = (size + PAGE_MASK) >> PAGE_SHIFT;
-	struct page *pg = n <= PMEM_MAXRUN ? page_alloc_run(n, PG_KMEM) : NULL;
+	struct page *pg = n <= PMEM_MAXRUN && !fault_alloc() ? page_alloc_run(n, PG_KMEM) : NULL;
 
 	if (pg == NULL)
 		return NULL;

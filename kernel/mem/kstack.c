@@ -20,6 +20,7 @@
 #include <arch/arch_if.h>
 #include <kernel/atomic.h>
 #include <kernel/cpu.h>
+#include <kernel/fault.h>
 #include <kernel/kasan.h>
 #include <kernel/options.h>
 #include <kernel/panic.h>
@@ -353,6 +354,10 @@ kstack_alloc(void)
 	uint32_t n = sc->sc_count;
 	void *base;
 
+	if (fault_alloc()) {
+		arch_intr_restore(on);
+		return NULL;
+	}
 	if (unlikely(n == 0))
 		return alloc_slow(sc, on);
 	sc->sc_count = --n;

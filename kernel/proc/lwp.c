@@ -94,7 +94,7 @@ procs_init(void)
 	    lwp_cache, offsetof(struct lwp, l_mutex), offsetof(struct lwp, l_dopreempt));
 	kmem_cache_stable(
 	    lwp_cache, offsetof(struct lwp, l_wchan), offsetof(struct lwp, l_wmesg));
-	kmem_cache_stable(lwp_cache, offsetof(struct lwp, l_lid), offsetof(struct lwp, l_sibling));
+	kmem_cache_stable(lwp_cache, offsetof(struct lwp, l_proc), offsetof(struct lwp, l_sibling));
 	kmem_cache_stable(lwp_cache, offsetof(struct lwp, l_magic), sizeof(struct lwp));
 	proc_cache_init();
 	if (a == NULL)

@@ -12,6 +12,7 @@
 
 #include <arch/arch_if.h>
 #include <kernel/callout.h>
+#include <kernel/debug.h>
 #include <kernel/kmem.h>
 #include <kernel/proc.h>
 #include <kernel/trace.h>
@@ -140,6 +141,7 @@ mi_switch(struct lwp *l)
 	if (kick)
 		sched_kick_idle(sched_allowed(l), ci);
 
+	fsck_switch(new);
 	vm = new->l_proc->p_vmspace;
 	if (ci->ci_vmspace != vm)
 		vmspace_activate(vm);

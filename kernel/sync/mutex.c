@@ -87,6 +87,7 @@ mutex_lock_slow(struct mutex *m)
 			spin_unlock(chain);
 			continue;
 		}
+		DEBUG_ONLY(lockdebug_waiting(m));
 		fp(mutex_waiters_set);
 		if (spins < SPIN_MAX && owner_running(word)) {
 			spin_unlock(chain);
@@ -137,9 +138,9 @@ mutex_acquire(struct mutex *m, uintptr_t pc, bool check)
 	if (check)
 		lockdebug_mutex(m, pc);
 	if (!atomic_cas(&m->mtx_word, &free, (uintptr_t)curlwp())) {
-		curlwp()->l_lockwait = m;
+		atomic_store_relaxed(&curlwp()->l_lockwait, m);
 		mutex_lock_slow(m);
-		curlwp()->l_lockwait = NULL;
+		atomic_store_relaxed(&curlwp()->l_lockwait, NULL);
 	}
 	took(m, pc);
 }

@@ -98,7 +98,7 @@ turnstile_find(const void *obj)
 }
 
 #ifdef DEBUG
-#define deadlock(self, obj) lockdebug_circle(self)
+#define deadlock(self, obj) lockdebug_circle(self, obj)
 #else
 #define deadlock(self, obj) \
 	panic("lid %d: deadlock: waits for lock %p, whose owners wait for it", (self)->l_lid, (obj))

@@ -12,7 +12,7 @@ struct lwp;
 struct mutex;
 struct spinlock;
 
-#ifdef DEBUG
+#if defined(DEBUG) && !__STDC_HOSTED__
 
 /*
  * A lock is about to be taken, and waited for, by who holds others: learns the order and panics if it closes a circle.
@@ -22,8 +22,10 @@ void lockdebug_spin(struct spinlock *, uintptr_t pc);
 void lockdebug_mutex(struct mutex *, uintptr_t pc);
 /* Spinning for `m` since long: panics if the CPUs wait for each other in a circle. => interrupts off */
 void lockdebug_spinning(const struct spinlock *m);
+/* About to sleep for `m`, l_lockwait and MTX_WAITERS set: panics if the owners wait in a circle. => chain lock held */
+void lockdebug_waiting(struct mutex *m);
 /* `l` waits for a mutex whose owner waits, ... for a mutex of l: panics. => the owners cannot go on */
-void lockdebug_circle(const struct lwp *l) __attribute__((noreturn));
+void lockdebug_circle(const struct lwp *l, const void *obj) __attribute__((noreturn));
 /* Panics if curlwp holds any lock; `where`: "return to user mode". */
 void lockdebug_none(const char *where);
 /* Memory is about to be freed: panics if curlwp holds a lock in it. => any context */
