@@ -36,6 +36,7 @@ panic_report(void)
 void
 panic_symbol(uintptr_t pc)
 {
+	kprintf("%#lx ", pc);
 	mo_symbol(&log_out, pc);
 }
 

@@ -15,9 +15,7 @@
 #include <arch/arch_if.h>
 #include <kernel/atomic.h>
 #include <kernel/kmem.h>
-#include <kernel/log.h>
 #include <kernel/lwp.h>
-#include <kernel/monitor.h>
 #include <kernel/panic.h>
 #include <kernel/pmem.h>
 #include <kernel/printf.h>
@@ -105,8 +103,8 @@ print_track(const char *what, const struct kasan_track *t)
 		return;
 	kprintf("%s by lid%u:\n", what, t->lid);
 	for (uint32_t i = 0; i < t->n && i < KASAN_FRAMES; i++) {
-		kprintf("  %#lx ", t->pc[i]);
-		mo_symbol(&log_out, t->pc[i]);
+		kprintf("  ");
+		panic_symbol(t->pc[i]);
 		kprintf("\n");
 	}
 }
@@ -157,8 +155,8 @@ report(uintptr_t a, size_t n, bool write, uintptr_t bad, uintptr_t pc)
 		    object.ko_cache, object.ko_base);
 		panic_detail = detail;
 	}
-	kprintf("kasan: at %#lx ", pc);
-	mo_symbol(&log_out, pc);
+	kprintf("kasan: at ");
+	panic_symbol(pc);
 	kprintf("\n");
 	panic("kasan: %s: %s of %zu bytes at %#lx%s (shadow %#x)", kind(bad),
 	    write ? "write" : "read", n, a, where, *(const uint8_t *)kasan_shadow(bad));

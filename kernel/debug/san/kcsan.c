@@ -23,9 +23,7 @@
 #include <kernel/cpu.h>
 #include <kernel/kmem.h>
 #include <kernel/ksyms.h>
-#include <kernel/log.h>
 #include <kernel/lwp.h>
-#include <kernel/monitor.h>
 #include <kernel/options.h>
 #include <kernel/panic.h>
 #include <kernel/printf.h>
@@ -147,8 +145,8 @@ print(const struct access *a)
 	kprintf("%s%s of %u bytes at %#lx by cpu%u lid%d:\n", a->a_marked ? "marked " : "",
 	    a->a_write ? "write" : "read", a->a_size, a->a_addr, a->a_cpu, a->a_lid);
 	for (uint32_t i = 0; i < a->a_nframes; i++) {
-		kprintf("  %#lx ", a->a_pc[i]);
-		mo_symbol(&log_out, a->a_pc[i]);
+		kprintf("  ");
+		panic_symbol(a->a_pc[i]);
 		kprintf("\n");
 	}
 }

@@ -22,7 +22,7 @@ void panic_report(void);
 
 extern void (*panic_detail)(void); /* who panics may set it: prints more, behind the backtrace */
 
-/* Prints an address of the image as its function and offset. */
+/* Prints an address of the image, with its function and offset. */
 void panic_symbol(uintptr_t pc);
 
 struct lwp;
