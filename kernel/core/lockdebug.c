@@ -31,24 +31,25 @@
 #define EDGES   LOCKDEBUG_EDGES
 #define HELD    16u /* locks held at once that are looked at */
 
-struct class {
+struct class
+{
 	const char *c_name;
 	uint32_t c_rank;
 };
 
 /* Field locks: (c) constant once e_used is set */
 struct edge {
-	uint32_t e_used;       /* (a) */
-	uint8_t e_from, e_to;  /* (c) classes */
-	uintptr_t e_held_at;   /* (c) where the lock of e_from had been taken */
-	uintptr_t e_taken_at;  /* (c) where that of e_to was, meanwhile */
+	uint32_t e_used;      /* (a) */
+	uint8_t e_from, e_to; /* (c) classes */
+	uintptr_t e_held_at;  /* (c) where the lock of e_from had been taken */
+	uintptr_t e_taken_at; /* (c) where that of e_to was, meanwhile */
 };
 
 static struct class classes[CLASSES]; /* writers hold `busy` */
 static uint32_t nclasses = 1;         /* (a) */
 static struct edge edges[EDGES];      /* open addressing by from, to */
 static uint32_t nedges;               /* by busy */
-static uint32_t busy;                 /* (a) a raw lock: those of the kernel are what is looked at */
+static uint32_t busy; /* (a) a raw lock: those of the kernel are what is looked at */
 bool lockdebug_learning = true;
 uint64_t lockdebug_hold; /* (c) after boot, but for tests */
 
@@ -64,7 +65,8 @@ set_hold(const char *value)
 	lockdebug_hold = usec * (hz != 0 ? hz / 1000000 : 1000);
 	return 0;
 }
-OPTION(lock_hold, "0 to 10000000 microseconds that a spin lock may be held; 0 = any time", set_hold);
+OPTION(
+    lock_hold, "0 to 10000000 microseconds that a spin lock may be held; 0 = any time", set_hold);
 
 /* => interrupts off */
 static void
@@ -164,7 +166,8 @@ way(uint8_t a, uint8_t b, uint64_t seen[CLASSES / 64])
 			continue;
 		if (e->e_to == b)
 			return e;
-		if ((seen[e->e_to / 64] >> (e->e_to % 64) & 1) == 0 && way(e->e_to, b, seen) != NULL)
+		if ((seen[e->e_to / 64] >> (e->e_to % 64) & 1) == 0 &&
+		    way(e->e_to, b, seen) != NULL)
 			return e;
 	}
 	return NULL;

@@ -359,9 +359,9 @@ fsck(void)
 /* ---- fsck=N ---- */
 
 #ifdef DEBUG
-uint64_t fsck_every;         /* (c) after boot */
-static uint32_t fsck_left;   /* (a) switches until it is due */
-static bool fsck_due;        /* (a) */
+uint64_t fsck_every;       /* (c) after boot */
+static uint32_t fsck_left; /* (a) switches until it is due */
+static bool fsck_due;      /* (a) */
 
 static int
 set_fsck(const char *value)
@@ -383,7 +383,7 @@ fsck_count(struct lwp *new)
 		atomic_store_relaxed(&fsck_due, true);
 	}
 	/* Whoever gets there first does it. */
-	if (atomic_load_relaxed(&fsck_due) && (new->l_proc->p_flag & PK_SYSTEM) == 0)
+	if (atomic_load_relaxed(&fsck_due) && (new->l_proc->p_flag &PK_SYSTEM) == 0)
 		atomic_store_relaxed(&new->l_ast, 1);
 }
 

@@ -153,11 +153,9 @@ kmem_find_object(const void *addr, struct kmem_object *ko)
 	if (pg->pg_kind != PG_KMEM || s == NULL || (const char *)addr < s->s_base)
 		return false;
 	kc = s->s_cache;
-	obj = s->s_base +
-	    (size_t)((const char *)addr - s->s_base) / kc->kc_stride * kc->kc_stride;
-	*ko = (struct kmem_object){ .ko_cache = kc->kc_name,
-		.ko_base = obj,
-		.ko_size = kc->kc_size };
+	obj = s->s_base + (size_t)((const char *)addr - s->s_base) / kc->kc_stride * kc->kc_stride;
+	*ko =
+	    (struct kmem_object){ .ko_cache = kc->kc_name, .ko_base = obj, .ko_size = kc->kc_size };
 	ko->ko_alloc = &tracks(kc, obj)[0];
 	ko->ko_free = &tracks(kc, obj)[1];
 	return (kc->kc_flags & KC_INTERNAL) == 0;

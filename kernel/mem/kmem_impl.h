@@ -62,11 +62,11 @@ struct kmem_cache {
 	size_t kc_nout;             /* (k) objects outside of slabs: with users or in magazines */
 	struct kmem_cache *kc_next; /* (c) all caches */
 #ifdef KASAN
-	uint32_t kc_nstable;                     /* (c) entries of kc_stable */
-	uint16_t kc_stable[KC_NSTABLE][2];       /* (c) offsets from, to: see kmem_cache_stable() */
-	uint32_t kc_qnext;                       /* (k) where the next freed object goes, the oldest leaves */
-	uint32_t kc_qcount;                      /* (k) objects in it */
-	void *kc_quarantine[KMEM_QUARANTINE];    /* (k) freed objects that are not used again yet */
+	uint32_t kc_nstable;               /* (c) entries of kc_stable */
+	uint16_t kc_stable[KC_NSTABLE][2]; /* (c) offsets from, to: see kmem_cache_stable() */
+	uint32_t kc_qnext;  /* (k) where the next freed object goes, the oldest leaves */
+	uint32_t kc_qcount; /* (k) objects in it */
+	void *kc_quarantine[KMEM_QUARANTINE]; /* (k) freed objects that are not used again yet */
 #endif
 };
 
@@ -120,7 +120,7 @@ size_t kmem_quarantined(const struct kmem_cache *);
 #define kmem_quarantined(kc)      ((size_t)0)
 #endif
 #else
-#define KMEM_REDZONE 0u
+#define KMEM_REDZONE              0u
 #define kmem_quarantine(kc, obj)  (obj)
 #define kmem_quarantine_drain(kc) ((void)0)
 #define kmem_quarantined(kc)      ((size_t)0)

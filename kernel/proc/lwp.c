@@ -92,8 +92,7 @@ procs_init(void)
 	/* For who finds an LWP without knowing that it lives: its lock, whether it runs or waits (mutex_lock_slow()), and the list of all. */
 	kmem_cache_stable(
 	    lwp_cache, offsetof(struct lwp, l_mutex), offsetof(struct lwp, l_dopreempt));
-	kmem_cache_stable(
-	    lwp_cache, offsetof(struct lwp, l_wchan), offsetof(struct lwp, l_wmesg));
+	kmem_cache_stable(lwp_cache, offsetof(struct lwp, l_wchan), offsetof(struct lwp, l_wmesg));
 	kmem_cache_stable(lwp_cache, offsetof(struct lwp, l_proc), offsetof(struct lwp, l_sibling));
 	kmem_cache_stable(lwp_cache, offsetof(struct lwp, l_magic), sizeof(struct lwp));
 	proc_cache_init();

@@ -66,11 +66,11 @@ static uint32_t watching; /* (a) watchpoints that are set */
 static bool ready;        /* (a) */
 uint32_t san_paused;
 
-static uint32_t report_busy;                /* (a) a raw lock */
-static uintptr_t reported[REPORTED][2];     /* by it */
-static uint32_t nreported;                  /* by it */
-static uint32_t nraces;                     /* (a) */
-static enum { PANIC, REPORT, OFF } mode;    /* (c) after boot */
+static uint32_t report_busy;                   /* (a) a raw lock */
+static uintptr_t reported[REPORTED][2];        /* by it */
+static uint32_t nreported;                     /* by it */
+static uint32_t nraces;                        /* (a) */
+static enum { PANIC, REPORT, OFF } mode;       /* (c) after boot */
 static uint64_t skip = SKIP, wait = WAIT_USEC; /* (c) after boot */
 
 static int

@@ -55,8 +55,7 @@ struct nonnull {
 	int argument;
 };
 
-#define FAIL(d, fmt, ...) \
-	panic("ubsan: %s:%u: " fmt, (d)->at.file, (d)->at.line, ##__VA_ARGS__)
+#define FAIL(d, fmt, ...) panic("ubsan: %s:%u: " fmt, (d)->at.file, (d)->at.line, ##__VA_ARGS__)
 
 static bool
 is_signed(const struct type *t)

@@ -32,8 +32,8 @@ void fsck_boundary(void);
 			fsck_count(new); \
 	} while (0)
 #else
-#define fsck_switch(new)  ((void)0)
-#define fsck_boundary()   ((void)0)
+#define fsck_switch(new) ((void)0)
+#define fsck_boundary()  ((void)0)
 #endif
 
 /* What must be the same at the end of a test as at its start. */

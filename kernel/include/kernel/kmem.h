@@ -77,7 +77,7 @@ void kmem_foreach(void (*fn)(void *, const struct kmem_info *), void *arg);
 #else
 #define KSTACK_PAGES 4
 #endif
-#define KSTACK_SIZE  (KSTACK_PAGES * PAGE_SIZE)
+#define KSTACK_SIZE (KSTACK_PAGES * PAGE_SIZE)
 void kstack_init(void);
 /*
  * Lowest address, or NULL when out of memory. Does not sleep, but may map, and may trim the cache if interrupts are on.
