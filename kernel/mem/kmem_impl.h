@@ -109,21 +109,8 @@ kmem_sized(void *obj, size_t size, size_t room)
 void kmem_debug_made(struct kmem_cache *, void *);
 void kmem_debug_alloc(struct kmem_cache *, void *);
 void kmem_debug_free(struct kmem_cache *, void *);
-/* KASAN: takes a freed object and returns another that has waited long, or NULL. */
-#ifdef KASAN
-void *kmem_quarantine(struct kmem_cache *, void *);
-void kmem_quarantine_drain(struct kmem_cache *);
-size_t kmem_quarantined(const struct kmem_cache *);
 #else
-#define kmem_quarantine(kc, obj)  (obj)
-#define kmem_quarantine_drain(kc) ((void)0)
-#define kmem_quarantined(kc)      ((size_t)0)
-#endif
-#else
-#define KMEM_REDZONE              0u
-#define kmem_quarantine(kc, obj)  (obj)
-#define kmem_quarantine_drain(kc) ((void)0)
-#define kmem_quarantined(kc)      ((size_t)0)
+#define KMEM_REDZONE 0u
 
 static inline void
 kmem_debug_made(struct kmem_cache *kc, void *obj)
@@ -144,6 +131,33 @@ kmem_debug_free(struct kmem_cache *kc, void *obj)
 {
 	(void)kc;
 	(void)obj;
+}
+#endif
+
+/* KASAN: takes a freed object and returns another that has waited long, or NULL. */
+#ifdef KASAN
+void *kmem_quarantine(struct kmem_cache *, void *);
+void kmem_quarantine_drain(struct kmem_cache *);
+size_t kmem_quarantined(const struct kmem_cache *);
+#else
+static inline void *
+kmem_quarantine(struct kmem_cache *kc, void *obj)
+{
+	(void)kc;
+	return obj;
+}
+
+static inline void
+kmem_quarantine_drain(struct kmem_cache *kc)
+{
+	(void)kc;
+}
+
+static inline size_t
+kmem_quarantined(const struct kmem_cache *kc)
+{
+	(void)kc;
+	return 0;
 }
 #endif
 

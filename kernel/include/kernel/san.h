@@ -17,7 +17,7 @@
 #define NO_KCSAN __attribute__((no_sanitize("thread")))
 
 /*
- * Copies that the compiler does not see: string.c, page.asm, usercopy.asm. The bytes are about to be read or written.
+ * Copies that the compiler does not see: those of string.c and of assembly. The bytes are about to be read or written.
  */
 #if (defined(KASAN) || defined(KCSAN)) && !__STDC_HOSTED__
 #define SAN_MEMORY 1
