@@ -251,8 +251,11 @@ void arch_debug_arm(void);
 int arch_debug_getreg(const struct lwp *l, const struct cpu *ci, unsigned n, void *buf);
 int arch_debug_setreg(struct lwp *l, const struct cpu *ci, unsigned n, const void *buf);
 extern const char arch_debug_target[]; /* the target description, XML */
-/* Steps l by one instruction once the world goes on; `alone`: other CPUs do not. Ends it, done or not. */
-void arch_debug_step_begin(struct lwp *l, const struct cpu *ci, bool alone);
+/*
+ * Steps l by one instruction once the world goes on; `alone`: other CPUs do not. True: the kernel may do more than
+ * that one in between, and wait for them. Ends it, done or not.
+ */
+bool arch_debug_step_begin(struct lwp *l, const struct cpu *ci, bool alone);
 void arch_debug_step_end(struct lwp *l, const struct cpu *ci);
 /* Debug registers, on all CPUs from the next arch_debug_arm() on. type: as in gdb's Z packets, 1 to 4. */
 int arch_debug_hw_insert(unsigned type, uintptr_t addr, uint64_t len, const struct vmspace *);
