@@ -33,6 +33,9 @@ SANITIZER := $(word 2,$(subst -, ,$(BUILD)))
 KIND := $(if $(findstring clang,$(CC)),clang,gcc)
 KCC := $(if $(filter gcc,$(KIND)),$(CROSS_COMPILE))$(CC)
 KCC += $(if $(filter clang,$(KIND)),--target=x86_64-unknown-none-elf)
+ifeq ($(KIND)$(if $(SANITIZER),-san),clang-san)
+$(error SAN=$(SANITIZER): the run times are made for GCC's calls)
+endif
 LD := $(CROSS_COMPILE)ld
 NM := $(CROSS_COMPILE)nm
 STRIP := $(CROSS_COMPILE)strip
