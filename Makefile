@@ -90,6 +90,11 @@ KCFLAGS_debug := -Og -DDEBUG
 KCFLAGS += $(KCFLAGS_$(FLAVOUR))
 KNASMFLAGS := -f elf64 -g -F dwarf -w+all -Werror \
 	-I$(OUT)/ -Iarch/x86_64/ -Iboot/ $(if $(filter debug,$(FLAVOUR)),-DDEBUG)
+# The vDSO: user code, so without the kernel's code model, and with unwind tables for debuggers.
+VDSO_CFLAGS := -std=gnu11 -O2 -ffreestanding -fno-stack-protector -fPIC -fno-common \
+	-fasynchronous-unwind-tables -mgeneral-regs-only $(WARNINGS) $(KINCLUDE)
+VDSO_LDFLAGS := -shared -nostdlib -soname linux-vdso.so.1 --hash-style=both --build-id=none \
+	--eh-frame-hdr -Bsymbolic -z noexecstack -z max-page-size=4096 --fatal-warnings
 KLDFLAGS := -nostdlib -static -T linker.ld -z max-page-size=4096 -z noexecstack \
 	--build-id=none --orphan-handling=error --fatal-warnings
 
@@ -140,8 +145,17 @@ else
 	$(Q): > $@
 endif
 
+$(OUT)/vdso.so: arch/x86_64/vdso/vdso.c arch/x86_64/vdso/vdso.lds $(OUT)/flags
+	@mkdir -p $(@D)
+	$(call say,VDSO,$@)
+	$(Q)$(KCC) $(VDSO_CFLAGS) -MMD -MP -MF $(OUT)/vdso.d -MT $@ -c $< -o $(OUT)/vdso.o
+	$(Q)$(LD) $(VDSO_LDFLAGS) -T arch/x86_64/vdso/vdso.lds -o $@.tmp $(OUT)/vdso.o
+	$(Q)$(STRIP) -o $@ $@.tmp
+
+$(OUT)/arch/x86_64/vdsoimage.asm.o: $(OUT)/vdso.so
+
 # A change of compiler or flags rebuilds everything; an equal one nothing.
-FLAGS_NOW := $(KCC) $(KCFLAGS) $(SANFLAGS_$(SANITIZER)) / $(NASM) $(KNASMFLAGS) / $(LD) $(KLDFLAGS)
+FLAGS_NOW := $(KCC) $(KCFLAGS) / $(NASM) $(KNASMFLAGS) / $(LD) $(KLDFLAGS) / $(VDSO_CFLAGS) $(VDSO_LDFLAGS)
 $(OUT)/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(FLAGS_NOW)' | cmp -s - $@ || echo '$(FLAGS_NOW)' > $@
@@ -339,4 +353,4 @@ FORCE:
 .DELETE_ON_ERROR:
 .SECONDARY:
 
--include $(OBJS:.o=.d) $(OUT)/assym.d $(USER_LIB_OBJS:.o=.d) $(USER_PROGS:=.d)
+-include $(OBJS:.o=.d) $(OUT)/assym.d $(OUT)/vdso.d $(USER_LIB_OBJS:.o=.d) $(USER_PROGS:=.d)

@@ -21,6 +21,8 @@
 #include <kernel/printf.h>
 #include <kernel/trace.h>
 
+#include "sigframe.h"
+
 #define PF_PRESENT 0x01u
 #define PF_WRITE   0x02u
 #define PF_USER    0x04u
@@ -206,11 +208,14 @@ trap_kernel(struct trapframe *tf)
 		return;
 	case T_GP:
 	case T_SS: /* an address that is not canonical */
-		if (extable_fixup(tf->tf_rip) == (uintptr_t)peek_fault) {
-			tf->tf_rip = (uintptr_t)peek_fault;
+	{
+		uintptr_t fixup = extable_fixup(tf->tf_rip);
+
+		if (fixup == (uintptr_t)peek_fault || fixup == (uintptr_t)sigfpu_fault) {
+			tf->tf_rip = fixup;
 			return;
 		}
-		break;
+	} break;
 	}
 	if (!try_recover(tf))
 		fatal_trap(tf);

@@ -13,9 +13,11 @@
  */
 #include "fsck.h"
 
+#include <abi/sched.h>
 #include <arch/arch_if.h>
 #include <kernel/debug.h>
 #include <kernel/kmem.h>
+#include <kernel/lwpctl.h>
 #include <kernel/monitor.h>
 #include <kernel/options.h>
 #include <kernel/pmem.h>
@@ -91,11 +93,44 @@ is_current(const struct lwp *l)
 	return false;
 }
 
+/* On its queue: who comes next is not more urgent. */
+static void
+check_sorted(const struct lwp *l)
+{
+	const struct list *e = l->l_sleepchain.next;
+	const struct lwp *next = list_entry(e, struct lwp, l_sleepchain);
+
+	if (e != l->l_sleepq && l->l_syncobj->so_sorted)
+		CHECK(lwp_sleeppri(l) >= lwp_sleeppri(next),
+		    "S1: lid %d sleeps at priority %d before lid %d at %d", l->l_lid,
+		    lwp_sleeppri(l), next->l_lid, lwp_sleeppri(next));
+}
+
+/* Its own priority is one of its class. Kernel threads have any. */
+static void
+check_class(const struct lwp *l)
+{
+	const struct sched_class *sc = &l->l_class;
+
+	if (l->l_proc->p_flag & PK_SYSTEM)
+		return;
+	if (sc->sc_policy == SCHED_FIFO || sc->sc_policy == SCHED_RR)
+		CHECK(l->l_priority == PRI_USER_RT + sc->sc_rtprio - SCHED_RTPRIO_MIN &&
+			l->l_pridue == NSEC_FOREVER,
+		    "L15: lid %d has priority %d, is real time %u", l->l_lid, l->l_priority,
+		    sc->sc_rtprio);
+	else
+		CHECK(l->l_priority >= PRI_USER && l->l_priority <= PRI_USER_MAX &&
+			l->l_pridue != NSEC_FOREVER && sc->sc_rtprio == 0,
+		    "L15: lid %d has priority %d in time sharing", l->l_lid, l->l_priority);
+}
+
 static void
 check_lwp(const struct lwp *l)
 {
 	const struct spinlock *m = l->l_mutex;
 	bool idle = (l->l_flag & LW_IDLE) != 0;
+	const char *text;
 
 	CHECK(l->l_magic == LWP_MAGIC, "L8: lwp %p: magic %#x", (const void *)l, l->l_magic);
 	CHECK(l->l_stat < LS_COUNT, "L1: lid %d: state %u", l->l_lid, l->l_stat);
@@ -117,6 +152,7 @@ check_lwp(const struct lwp *l)
 			    l->l_lid);
 			CHECK(on_list(l->l_sleepq, &l->l_sleepchain),
 			    "L4: lid %d (%s) is not on its sleep queue", l->l_lid, l->l_wmesg);
+			check_sorted(l);
 		} else
 			CHECK(is_lwplock(m), "L1: lid %d SLEEP without a queue: no lwplock",
 			    l->l_lid);
@@ -134,10 +170,14 @@ check_lwp(const struct lwp *l)
 	}
 	CHECK(l->l_running == is_current(l), "L2: lid %d %s: RUNNING %u, current %d", l->l_lid,
 	    st(l), l->l_running, is_current(l));
+	text = lwpctl_check(l, l->l_running ? l->l_cpu : NULL);
+	CHECK(text == NULL, "L16: lid %d %s: %s", l->l_lid, st(l), text);
 	CHECK(l->l_stat == LS_IDL || l->l_target_cpu != NULL || l->l_affinity == 0 ||
 		(l->l_affinity & CPU_BIT(l->l_cpu)),
 	    "L12: lid %d %s is of cpu%u, allowed are %#lx", l->l_lid, st(l), l->l_cpu->ci_index,
 	    l->l_affinity);
+	if (l->l_stat != LS_IDL && l->l_stat != LS_ZOMB)
+		check_class(l);
 	if (l->l_stat == LS_SUSPENDED)
 		CHECK((l->l_flag & LW_WSUSPEND) && l->l_wchan == NULL,
 		    "P6: lid %d is SUSPENDED, its flags are %#x, it waits for %p", l->l_lid,

@@ -300,6 +300,7 @@ kernel_main(struct bootinfo *bi)
 	kstack_init();
 	arch_init(bi);
 	vm_init();
+	vdso_init();
 	sleepq_init();
 	turnstile_init();
 	procs_init();

@@ -21,7 +21,7 @@
 
 #define LOW_2G       ((vaddr_t)1 << 31)
 #define PROT_ALL     (PROT_R | PROT_W | PROT_X)
-#define REGION_FLAGS (VR_SHARED | VR_GROWSDOWN | VR_STACK)
+#define REGION_FLAGS (VR_SHARED | VR_GROWSDOWN | VR_STACK | VR_NOFORK | VR_VDSO)
 
 /* 0; -EINVAL when not page-aligned; `beyond` when it leaves the user's half. */
 static int

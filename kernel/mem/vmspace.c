@@ -26,6 +26,7 @@
 #include <kernel/gdbstub.h>
 #include <kernel/kmem.h>
 #include <kernel/lwp.h>
+#include <kernel/lwpctl.h>
 #include <kernel/panic.h>
 #include <kernel/pmem.h>
 #include <kernel/proc.h>
@@ -99,6 +100,8 @@ vmspace_unref(struct vmspace *vm)
 	pmap_remove_all(vm->vm_pmap, NULL, NULL);
 	pmap_destroy(vm->vm_pmap);
 	vm_region_clear(&vm->vm_regions);
+	if (unlikely(vm->vm_lwpctl != NULL))
+		lwpctl_destroy(vm);
 	mutex_destroy(&vm->vm_lock);
 	kmem_cache_free(vmspace_cache, vm);
 }

@@ -15,6 +15,7 @@
 #include <arch/arch_if.h>
 #include <kernel/failpoint.h>
 #include <kernel/inode.h>
+#include <kernel/lwpctl.h>
 #include <kernel/sched.h>
 #include <kernel/signal.h>
 #include <kernel/string.h>
@@ -44,9 +45,6 @@ lwp_prepare(struct lwp *l, const struct clone_args *ca)
 	arch_lwp_init(l, child_return, NULL);
 	arch_lwp_fork(l, ca->stack, (ca->flags & CLONE_SETTLS) != 0, ca->tls);
 	sig_lwp_fork(self, l, keep_altstack);
-	l->l_priority = self->l_priority;
-	l->l_affinity = self->l_affinity;
-	l->l_cpu = self->l_cpu;
 	if (ca->flags & CLONE_CHILD_SETTID)
 		l->l_set_tid = ca->child_tid;
 	if (ca->flags & CLONE_CHILD_CLEARTID)
@@ -82,6 +80,7 @@ clone_thread(const struct clone_args *ca)
 	if (ca->flags & CLONE_PARENT_SETTID)
 		(void)arch_ustore_32(ca->parent_tid, (uint32_t)lid);
 	mutex_lock(&p->p_lock);
+	sched_fork(curlwp(), l);
 	lwp_link(p, l);
 	lwp_start(l);
 	mutex_unlock(&p->p_lock);
@@ -90,9 +89,10 @@ clone_thread(const struct clone_args *ca)
 
 /* Waits until the vfork child has let go of our address space. Only a kill ends the wait early. */
 static void
-vfork_wait(struct proc *p)
+vfork_wait(struct proc *p, struct lwpctl *lent)
 {
 	struct lwp *l = curlwp();
+	bool killed = false;
 
 	KASSERT(l->l_proc == p);
 	fp(vfork_child_started);
@@ -105,9 +105,12 @@ vfork_wait(struct proc *p)
 			KASSERT(l->l_vforkchild->p_vforklwp == l);
 			l->l_vforkchild->p_vforklwp = NULL;
 			l->l_vforkchild = NULL;
+			killed = true;
 		}
 	KASSERT(l->l_vforkchild == NULL);
 	mutex_unlock(&proc_lock);
+	if (lent != NULL && !killed)
+		lwpctl_return(lent);
 	mutex_lock(&p->p_lock);
 	single_rest_end(p);
 	mutex_unlock(&p->p_lock);
@@ -118,6 +121,7 @@ fork_process(const struct clone_args *ca)
 {
 	struct lwp *self = curlwp(), *l;
 	struct proc *parent = self->l_proc, *p;
+	struct lwpctl *lent = NULL;
 	int64_t error = -ENOMEM;
 	pid_t pid;
 
@@ -169,6 +173,7 @@ fork_process(const struct clone_args *ca)
 		error = -ERESTARTNOINTR;
 		goto unlock;
 	}
+	sched_fork(self, l);
 	mutex_unlock(&parent->p_lock);
 	pid = p->p_pid = id_alloc_lwp(l);
 	proc_count++;
@@ -179,6 +184,8 @@ fork_process(const struct clone_args *ca)
 	if (ca->flags & CLONE_VFORK) {
 		p->p_vforklwp = self;
 		self->l_vforkchild = p;
+		if (ca->flags & CLONE_VM)
+			lent = lwpctl_lend(l);
 	}
 	mutex_lock(&p->p_lock);
 	proc_setstat(p, PS_ACTIVE);
@@ -197,7 +204,7 @@ fork_process(const struct clone_args *ca)
 	}
 	TRACE(FORK, (ca->flags & CLONE_VFORK) != 0, pid, parent->p_pid);
 	if (ca->flags & CLONE_VFORK)
-		vfork_wait(parent);
+		vfork_wait(parent, lent);
 	return pid;
 
 unlock:

@@ -9,6 +9,7 @@
 #include <kernel/process.h>
 
 #include <abi/errno.h>
+#include <abi/sched.h>
 #include <arch/arch_if.h>
 #include <kernel/failpoint.h>
 #include <kernel/idtable.h>
@@ -157,7 +158,7 @@ lwp_alloc(struct proc *p)
 	l->l_proc = p;
 	l->l_flag = 0;
 	l->l_kpribase = false;
-	l->l_priority = PRI_DEFAULT;
+	l->l_priority = PRI_USER_MAX;
 	l->l_inheritedprio = -1;
 	l->l_affinity = 0;
 	l->l_target_cpu = NULL;
@@ -190,7 +191,7 @@ lwp_link(struct proc *p, struct lwp *l)
 	if (curproc() == p) {
 		l->l_flag |= atomic_load_relaxed(&curlwp()->l_flag) & (LW_WEXIT | LW_WBOUNDARY);
 		if (l->l_flag & (LW_WEXIT | LW_WBOUNDARY))
-			l->l_ast = 1;
+			l->l_ast = AST_WORK;
 	}
 	list_insert_tail(&p->p_lwps, &l->l_sibling);
 	p->p_nlwps++;
@@ -252,7 +253,7 @@ void
 lwp_free(struct lwp *l)
 {
 	KASSERT(l->l_stat == LS_IDL && l->l_kstack == NULL && l->l_locks == NULL &&
-	    l->l_waitingfor == 0);
+	    l->l_waitingfor == 0 && l->l_lwpctl == NULL);
 	TRACE(FREE, 0, l->l_lid, l->l_proc->p_pid);
 	lwp_clear(l);
 	compiler_barrier(); /* fsck takes who has neither id nor stack for free */
@@ -273,6 +274,9 @@ kernel_lwp(const char *name, int pri, uint32_t flag, void (*fn)(void *), void *a
 	l->l_flag = LW_SYSTEM | flag;
 	l->l_prflag = LPR_DETACHED;
 	l->l_priority = (int16_t)pri;
+	l->l_pridue = NSEC_FOREVER;
+	l->l_class.sc_policy = SCHED_FIFO;
+	l->l_class.sc_rtprio = SCHED_RTPRIO_MAX;
 	strlcpy(l->l_name, name, sizeof(l->l_name));
 	arch_lwp_init(l, fn, arg);
 	if ((error = id_enter()) != 0) {

@@ -10,6 +10,7 @@
 
 #include <arch/arch_if.h>
 #include <kernel/atomic.h>
+#include <kernel/lwpctl.h>
 #include <kernel/panic.h>
 #include <kernel/proc.h>
 #include <kernel/sched.h>
@@ -91,4 +92,5 @@ lwp_release_user_state(struct lwp *l)
 		atomic_load_relaxed(&p->p_vmspace->vm_refs) > 1) &&
 	    arch_ustore_32(tidptr, 0) == 0)
 		futex_wake_addr(tidptr, 1);
+	lwpctl_release(p->p_vmspace);
 }

@@ -58,26 +58,25 @@ sig_take(struct lwp *l, sigset_t wanted, siginfo_t *info)
 /*
  * Makes l enter the handler when it returns to user mode. A stack that takes no frame is a SIGSEGV, and if that
  * was the signal, a fatal one.
- * => no lock held; may fault
+ * => no lock held, p_lock on return; may fault
  */
 static void
 sig_call_handler(struct trapframe *tf, struct lwp *l, int sig, const struct k_sigaction *act,
     const siginfo_t *info)
 {
+	static const stack_t none = { .ss_flags = SS_DISABLE };
 	struct proc *p = l->l_proc;
-	stack_t ss = l->l_sigstk;
 	sigset_t mask;
 
-	if (ss.ss_size == 0)
-		ss.ss_flags = SS_DISABLE;
 	if (arch_sendsig(tf, act, info, l->l_pflag & LP_SIGRESTORE ? l->l_sigoldmask : l->l_sigmask,
-		&ss) != 0) {
+		l->l_sigstk.ss_size != 0 ? &l->l_sigstk : &none) != 0) {
 		if (sig == SIGSEGV) {
 			mutex_lock(&p->p_lock);
 			sigacts_default(p, SIGSEGV);
 			mutex_unlock(&p->p_lock);
 		}
 		sig_fault(SIGSEGV, NULL);
+		mutex_lock(&p->p_lock);
 		return;
 	}
 	l->l_pflag &= ~(uint32_t)LP_SIGRESTORE;
@@ -86,7 +85,6 @@ sig_call_handler(struct trapframe *tf, struct lwp *l, int sig, const struct k_si
 		mask |= SIGBIT(sig);
 	mutex_lock(&p->p_lock);
 	sig_setmask(l, mask);
-	mutex_unlock(&p->p_lock);
 }
 
 void
@@ -138,7 +136,6 @@ sig_deliver(struct trapframe *tf)
 		restart = 0;
 		l->l_restart_deadline = 0;
 		sig_call_handler(tf, l, sig, &act, &info);
-		mutex_lock(&p->p_lock);
 	}
 	lwp_lock(l);
 	l->l_flag &= ~(uint32_t)LW_PENDSIG;

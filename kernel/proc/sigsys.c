@@ -166,7 +166,10 @@ sys_rt_sigreturn(const uint64_t *a __unused)
 		return -EJUSTRETURN;
 	}
 	set_own_mask(l, mask);
-	(void)set_sigstack(l, &ss, arch_frame_sp(tf)); /* as in Linux, a bad one is ignored */
+	if (unlikely(ss.ss_size != l->l_sigstk.ss_size || ss.ss_sp != l->l_sigstk.ss_sp ||
+		(ss.ss_size != 0 && ss.ss_flags == SS_DISABLE)))
+		(void)set_sigstack(
+		    l, &ss, arch_frame_sp(tf)); /* as in Linux, a bad one is ignored */
 	return -EJUSTRETURN;
 }
 
@@ -210,7 +213,7 @@ sender_info(siginfo_t *info, int sig, int code)
 {
 	struct proc *p = curproc();
 
-	memset(info, 0, sizeof(*info));
+	siginfo_clear(info);
 	info->si_signo = sig;
 	info->si_code = code;
 	info->u.rt.pid = p->p_pid;
@@ -306,11 +309,16 @@ sys_kill(const uint64_t *a)
 static int
 signal_lwp(pid_t pid, lwpid_t lid, int sig, const siginfo_t *info)
 {
+	struct lwp *self = curlwp(), *l;
 	struct proc *p;
-	struct lwp *l;
 	int error;
 
-	p = lwp_find_acquire_proc(lid, &l);
+	if (lid == self->l_lid) { /* to itself, as abort() and raise() do */
+		l = self;
+		p = l->l_proc;
+		mutex_lock(&p->p_lock);
+	} else
+		p = lwp_find_acquire_proc(lid, &l);
 	if (p == NULL)
 		return -ESRCH;
 	if ((pid != 0 && p->p_pid != pid) || (p->p_flag & PK_SYSTEM))

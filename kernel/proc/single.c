@@ -29,6 +29,11 @@ lwp_interrupt(struct lwp *l, uint32_t flag)
 	KASSERT(mutex_owned(&l->l_proc->p_lock));
 	lwp_lock(l);
 	l->l_flag |= flag;
+	if (l == curlwp()) { /* it runs, and comes to its boundary by itself */
+		atomic_store_relaxed(&l->l_ast, AST_WORK);
+		lwp_unlock(l);
+		return;
+	}
 	lwp_need_userret(l);
 	if (l->l_stat == LS_SLEEP && (l->l_flag & LW_SINTR) && (l->l_flag & l->l_intrmask))
 		setrunnable(l);

@@ -23,6 +23,9 @@ user_return(struct trapframe *tf)
 	/* Cleared before we look: who sets a flag after this sets it again. */
 	atomic_store_relaxed(&l->l_ast, 0);
 	atomic_fence_full();
+	/* Who has to die gives up the CPU by that. */
+	if (unlikely(atomic_load_relaxed(&l->l_flag) & LW_WEXIT) && (p->p_flag & PK_KILLED) == 0)
+		lwp_exit(0);
 	if (atomic_load_relaxed(&curcpu()->ci_want_resched) != 0)
 		preempt();
 	fsck_boundary();
@@ -33,7 +36,7 @@ user_return(struct trapframe *tf)
 		lwp_exit(0);
 	if (unlikely(flags & LW_WSUSPEND)) {
 		lwp_suspend_self();
-		atomic_store_relaxed(&l->l_ast, 1); /* from the top */
+		atomic_store_relaxed(&l->l_ast, AST_WORK); /* from the top */
 		return;
 	}
 	if (flags & LW_WBOUNDARY) {
@@ -45,7 +48,8 @@ user_return(struct trapframe *tf)
 			lwp_unlock(l);
 		}
 		mutex_unlock(&p->p_lock);
-		atomic_store_relaxed(&l->l_ast, 1); /* from the top: we may have to die now */
+		atomic_store_relaxed(
+		    &l->l_ast, AST_WORK); /* from the top: we may have to die now */
 		return;
 	}
 	if ((flags & LW_PENDSIG) || l->l_sysrestart != 0)

@@ -104,16 +104,33 @@ turnstile_find(const void *obj)
 	panic("lid %d: deadlock: waits for lock %p, whose owners wait for it", (self)->l_lid, (obj))
 #endif
 
+/* What l's lenders lend it now. The first waiter of one may be leaving or coming: a hint that its own walk corrects. */
+static int
+lent_pri(const struct lwp *l)
+{
+	struct turnstile *ts;
+	struct lwp *first;
+	int pri = -1;
+
+	list_foreach (ts, &l->l_pi_lenders, ts_lender) {
+		first = list_first(&ts->ts_sleepq, struct lwp, l_sleepchain);
+		if (first != NULL)
+			pri = max(pri, lwp_eprio(first));
+	}
+	return pri;
+}
+
 /*
  * The turnstile of each link is listed with the owner even if that owner is urgent enough already: when it
- * releases another object, it must still count what waits here.
- * => curlwp is on a turnstile's queue and locked by its chain lock; so it is on return, unless it was woken
+ * releases another object, it must still count what waits here. `anew`: self's priority was changed, and the
+ * owners may have to give up some.
+ * => self is on a turnstile's queue and locked by its chain lock; so it is on return, unless it was woken
  */
 static void
-lend_priority(struct lwp *self)
+lend_priority(struct lwp *self, bool anew)
 {
 	struct lwp *l, *owner;
-	int pri;
+	int pri, lent;
 
 again:
 	l = self;
@@ -145,12 +162,13 @@ again:
 			ts->ts_inheritor = owner;
 			list_insert_tail(&owner->l_pi_lenders, &ts->ts_lender);
 		}
-		if (lwp_eprio(owner) >= pri) {
+		lent = anew ? lent_pri(owner) : pri;
+		if (anew ? lent == owner->l_inheritedprio : lwp_eprio(owner) >= lent) {
 			if (!same)
 				lwp_unlock(owner);
 			break;
 		}
-		sched_lendpri(owner, pri);
+		sched_lendpri(owner, lent);
 		if (l != self && l->l_mutex != self->l_mutex && l->l_mutex != owner->l_mutex)
 			lwp_unlock(l);
 		l = owner;
@@ -177,7 +195,7 @@ turnstile_block(struct turnstile *ts, struct spinlock *chain, const void *obj, c
 	ts->ts_waiters++;
 	sleepq_enter(chain);
 	sleepq_enqueue(&ts->ts_sleepq, obj, wmesg, &syncobj_turnstile, false);
-	lend_priority(l);
+	lend_priority(l, false);
 	(void)sleepq_block(NSEC_FOREVER, false);
 }
 
@@ -185,10 +203,8 @@ turnstile_block(struct turnstile *ts, struct spinlock *chain, const void *obj, c
 static void
 unlend_priority(struct turnstile *ts)
 {
-	struct lwp *self = ts->ts_inheritor, *first;
-	struct turnstile *other;
+	struct lwp *self = ts->ts_inheritor;
 	bool held;
-	int pri = -1;
 
 	KASSERT(self == curlwp());
 	held = self->l_stat == LS_SLEEP; /* releases its mutex inside cv_wait() */
@@ -196,13 +212,7 @@ unlend_priority(struct turnstile *ts)
 		lwp_lock(self);
 	ts->ts_inheritor = NULL;
 	list_remove(&ts->ts_lender);
-	/* The first waiter of another turnstile may be leaving or coming: a hint that its own walk corrects. */
-	list_foreach (other, &self->l_pi_lenders, ts_lender) {
-		first = list_first(&other->ts_sleepq, struct lwp, l_sleepchain);
-		if (first != NULL && lwp_eprio(first) > pri)
-			pri = lwp_eprio(first);
-	}
-	sched_lendpri(self, pri);
+	sched_lendpri(self, lent_pri(self));
 	if (!held)
 		lwp_unlock(self);
 }
@@ -232,4 +242,11 @@ turnstile_wakeup_all(struct turnstile *ts)
 		if (mine == ts)
 			break;
 	}
+}
+
+void
+turnstile_changepri(struct lwp *l)
+{
+	if (l->l_syncobj->so_owner != NULL)
+		lend_priority(l, true);
 }

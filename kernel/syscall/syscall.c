@@ -52,7 +52,7 @@ special_result(int64_t r)
 		return r;
 	/* sig_deliver() decides; if a handler runs, this result stands. */
 	l->l_sysrestart = (uint32_t)-r;
-	atomic_store_relaxed(&l->l_ast, 1);
+	atomic_store_relaxed(&l->l_ast, AST_WORK);
 	return -EINTR;
 }
 

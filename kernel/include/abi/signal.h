@@ -129,6 +129,8 @@ typedef struct { /* 128 bytes, Linux's layout */
 	} u;
 } siginfo_t;
 _Static_assert(sizeof(siginfo_t) == 128, "siginfo_t");
+/* The part that has a meaning; while a signal is pending only this is kept. Zeros follow. */
+#define SIGINFO_USED 48
 
 #define SIGEV_SIGNAL    0
 #define SIGEV_NONE      1
@@ -144,10 +146,22 @@ struct abi_sigevent {
 };
 _Static_assert(sizeof(struct abi_sigevent) == 64, "sigevent");
 
-/* Signals that are pending; the queue holds a struct ksiginfo for those that carry information. */
+/* struct ksiginfo, field locks: (p) p_lock of the process that it is pending in */
+struct ksiginfo {
+	struct list ks_link; /* (p) sp_queue */
+	siginfo_t ks_info;   /* (p) */
+};
+
+/*
+ * Signals that are pending; the queue holds a struct ksiginfo for those that carry information. One is here already:
+ * mostly it is the only one.
+ * struct sigpend, field locks: (p) p_lock
+ */
 struct sigpend {
-	sigset_t sp_set;
-	struct list sp_queue;
+	sigset_t sp_set;        /* (p) */
+	struct list sp_queue;   /* (p) */
+	bool sp_ownused;        /* (p) sp_own is on the queue */
+	struct ksiginfo sp_own; /* (p) */
 };
 
 #endif

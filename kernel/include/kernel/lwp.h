@@ -15,6 +15,8 @@
 #include <kernel/types.h>
 
 struct cpu;
+struct lwpctl;
+struct lwpctl_page;
 struct proc;
 struct spinlock;
 struct turnstile;
@@ -89,14 +91,27 @@ enum lwp_state {
 #define LP_NOFAULT    0x00000002 /* page faults on user addresses fail at once (no sleep) */
 #define LP_SIGRESTORE 0x00000004 /* l_sigoldmask holds the mask to restore */
 
+/* l_ast: set by a store of AST_WORK, which may take the place of the other; that one only takes that of 0. */
+#define AST_WORK 1 /* look at everything: user_return() */
+#define AST_FULL 2 /* the registers were replaced: load them all */
+
 /* Priorities: higher value runs first. */
 #define PRI_IDLE      (-1)
 #define PRI_USER      0   /* 0..63 time sharing */
 #define PRI_KERNEL    64  /* 64..127 time sharing, boosted while it sleeps in the kernel */
-#define PRI_USER_RT   128 /* 128..191 real time */
-#define PRI_KERNEL_RT 192 /* 192..223 kernel threads */
-#define PRI_COUNT     224
-#define PRI_DEFAULT   32
+#define PRI_USER_RT   128 /* 128..226 real time: 1..99 of SCHED_FIFO and SCHED_RR */
+#define PRI_KERNEL_RT 228 /* 228..255 kernel threads */
+#define PRI_COUNT     256
+#define PRI_USER_MAX  (PRI_KERNEL - 1) /* of who has not used the CPU lately */
+#define PRI_DEFAULT   32               /* of a kernel thread that has time */
+
+/* How POSIX says an LWP is scheduled. All zero is SCHED_OTHER. */
+struct sched_class {
+	uint8_t sc_policy; /* SCHED_*; of a kernel thread SCHED_FIFO, at any priority */
+	int8_t sc_nice;    /* NICE_MIN..NICE_MAX; counts in SCHED_OTHER and SCHED_BATCH */
+	uint8_t sc_rtprio; /* SCHED_RTPRIO_MIN..MAX in SCHED_FIFO and SCHED_RR, else 0 */
+	bool sc_reset;     /* SCHED_RESET_ON_FORK: children do not inherit a privilege */
+};
 
 #define LWP_NAMELEN 16
 #define LWP_MAGIC   0x4c575021u
@@ -119,7 +134,7 @@ struct lwp {
 	bool l_kpribase; /* (l) kernel boost in force */
 	uint32_t l_flag; /* (l) LW_* */
 	uint32_t l_dopreempt;     /* (a) kernel preemption wanted */
-	uint32_t l_ast;           /* (a) work to do before return to user mode */
+	uint32_t l_ast;           /* (a) AST_*: what is to do before return to user mode */
 	int16_t l_priority;       /* (l) base priority */
 	int16_t l_inheritedprio;  /* (l) maximum lent through turnstiles, or -1 */
 	int16_t l_qpri;           /* (l) run queue that it is on */
@@ -128,7 +143,8 @@ struct lwp {
 	cpuset_t l_affinity;      /* (l) allowed CPUs; 0 = all */
 	struct arch_lwp l_md;     /* (o) saved stack pointer, TLS base ... */
 
-	void *l_kstack; /* (o) base of the kernel stack; taken by the successor at exit */
+	struct lwpctl *l_lwpctl; /* (o) its place in memory that its process can read, or NULL */
+	void *l_kstack;          /* (o) base of the kernel stack; taken by the successor at exit */
 
 	/* Sleep queues and turnstiles. */
 	const void *l_wchan;             /* (l) what it waits for, or NULL */
@@ -179,7 +195,18 @@ struct lwp {
 	uint32_t l_sysrestart;     /* (o) ERESTART or ERESTARTNOHAND of the call just ended, or 0 */
 	nsec_t l_restart_deadline; /* (o) for restarted clock_nanosleep, futex */
 
+	struct lwpctl_page *l_lwpctlpage; /* (o) where l_lwpctl is; NULL = of the vfork parent */
+
 	char l_name[LWP_NAMELEN]; /* (p) */
+
+	/* Scheduling: docs/scheduling.md. */
+	struct sched_class l_class; /* (l)+(p) to change, either to read */
+	uint8_t l_slice;            /* (l) SCHED_RR: ticks of its slice that are over */
+	nsec_t l_sliceend; /* (l) SCHED_RR: start of the run in which its last slice ended */
+	nsec_t l_estcpu;   /* (l) time sharing: weighed CPU time, decaying */
+	nsec_t l_esttime;  /* (l) ... decayed up to this time */
+	nsec_t l_estrtime; /* (l) ... charged up to this CPU time */
+	nsec_t l_pridue;   /* (l) when to compute l_priority anew; NSEC_FOREVER: fixed */
 
 	/* Accounting. */
 	nsec_t l_rstart;   /* (l) when the present run began */
@@ -212,6 +239,18 @@ lwp_eprio(const struct lwp *l) /* effective priority => l locked */
 	if (l->l_kpribase && pri < PRI_KERNEL)
 		pri = PRI_KERNEL + (pri >> 1);
 	return pri > l->l_inheritedprio ? pri : l->l_inheritedprio;
+}
+
+/*
+ * Place in a queue of sleepers: the real-time ones by priority, before all others, who are equals: time-sharing
+ * LWPs wait in order of arrival, so that none of them waits for ever. => l locked
+ */
+static inline int
+lwp_sleeppri(const struct lwp *l)
+{
+	int pri = lwp_eprio(l);
+
+	return pri >= PRI_USER_RT ? pri : PRI_USER;
 }
 
 /*

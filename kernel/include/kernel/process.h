@@ -70,7 +70,7 @@ struct clone_args {
 	uintptr_t parent_tid, child_tid;
 	int exit_signal;
 };
-/* A new LWP gets user registers, signal mask, priority, affinity, name of the current one. => it is IDL, not linked */
+/* A new LWP gets user registers, signal mask, name of the current one. => it is IDL, not linked; see sched_fork() */
 void lwp_prepare(struct lwp *, const struct clone_args *);
 /* Process or thread; the child's id or -errno. => no lock held; sleeps */
 int64_t do_clone(const struct clone_args *);

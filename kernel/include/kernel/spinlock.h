@@ -52,16 +52,30 @@ void spin_lock(struct spinlock *);
 bool spin_trylock(struct spinlock *);
 void spin_unlock(struct spinlock *);
 bool spin_held(const struct spinlock *); /* by this CPU */
+
+static inline bool
+spin_lock_begin(struct spinlock *m)
+{
+	spin_lock(m);
+	return true;
+}
 #else
-static inline void
-spin_lock(struct spinlock *m)
+/* Takes m if it is free. False: not yet, and spin_lock_slow(m) must follow. */
+static inline bool
+spin_lock_begin(struct spinlock *m)
 {
 	bool on = arch_intr_disable();
 	struct cpu *ci = arch_curcpu();
 
 	if (ci->ci_mtx_count++ == 0)
 		ci->ci_mtx_intr = on;
-	if (unlikely(atomic_swap(&m->sl_word, 1) != 0))
+	return likely(atomic_swap(&m->sl_word, 1) == 0);
+}
+
+static inline void
+spin_lock(struct spinlock *m)
+{
+	if (!spin_lock_begin(m))
 		spin_lock_slow(m);
 }
 

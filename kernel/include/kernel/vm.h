@@ -12,6 +12,7 @@
 #include <kernel/vmobj.h>
 #include <kernel/vmregion.h>
 
+struct lwpctl_page;
 struct pmap;
 
 #define VM_MIN_ADDRESS ((vaddr_t)0x10000)
@@ -33,6 +34,7 @@ struct vmspace {
 	vaddr_t vm_brk_start;           /* (v) set by exec; 0 = no heap */
 	vaddr_t vm_brk;                 /* (v) */
 	vaddr_t vm_mmap_top;            /* (v) automatic placement ends here */
+	struct lwpctl_page *vm_lwpctl;  /* (v) newest first; NULL = no LWP has asked */
 };
 
 extern struct vmspace vmspace_kernel;

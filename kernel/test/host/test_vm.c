@@ -415,6 +415,13 @@ single_cases(void)
 	the_proc.p_rlimit[9].cur = UINT64_MAX;
 }
 
+void
+lwpctl_destroy(struct vmspace *vm)
+{
+	(void)vm;
+	abort(); /* no LWP here has asked for it */
+}
+
 int
 main(void)
 {

@@ -43,6 +43,15 @@ void arch_cycles_scale(uint64_t *hz, uint64_t *base);
 /* Programs this CPU's one-shot timer; the upcall is timer_intr(). NSEC_FOREVER stops it. => interrupts off */
 void arch_timer_set(nsec_t when);
 
+/* ---- the vDSO: an image of at most a page, and its data on the page below ---- */
+
+const void *arch_vdso_image(size_t *size);
+/*
+ * Fills the data page, which programs may be reading: the wall clock when arch_time_ns() was 0; `calls`: leave the
+ * clocks to the kernel. => one caller at a time
+ */
+void arch_vdso_data(void *page, nsec_t wall, bool calls);
+
 /* ---- interprocessor interrupts ---- */
 
 void arch_ipi_resched(struct cpu *); /* upcall: sched_ipi() */
