@@ -15,6 +15,7 @@
 #include <kernel/cpu.h>
 #include <kernel/gdbstub.h>
 #include <kernel/kmem.h>
+#include <kernel/lockdebug.h>
 #include <kernel/lwp.h>
 #include <kernel/panic.h>
 #include <kernel/printf.h>
@@ -342,6 +343,7 @@ trap_user(struct trapframe *tf)
 	default:
 		user_fault(SIGSEGV, SI_KERNEL, 0);
 	}
+	lockdebug_none("return from a fault");
 }
 
 /* ---- while faults are traced, entry.asm calls these: see branch.inc ---- */

@@ -19,6 +19,7 @@
 #include <kernel/kmem.h>
 #include <kernel/lwpctl.h>
 #include <kernel/monitor.h>
+#include <kernel/options.h>
 #include <kernel/pmem.h>
 #include <kernel/printf.h>
 #include <kernel/process.h>
@@ -431,6 +432,46 @@ fsck(void)
 	preempt_enable();
 	mutex_unlock(&proc_lock);
 }
+
+/* ---- fsck=N ---- */
+
+#ifdef DEBUG
+uint64_t fsck_every;       /* (c) after boot */
+static uint32_t fsck_left; /* (a) switches until it is due */
+static bool fsck_due;      /* (a) */
+
+static int
+set_fsck(const char *value)
+{
+	int error = option_u64(value, 0, 1000000000, &fsck_every);
+
+	fsck_left = (uint32_t)fsck_every;
+	if (error == 0 && fsck_every != 0)
+		kprintf("fsck: every %lu switches\n", (unsigned long)fsck_every);
+	return error;
+}
+OPTION(fsck, "N switches between two checks of the invariants; 0 = never", set_fsck);
+
+void
+fsck_count(struct lwp *new)
+{
+	if (atomic_sub(&fsck_left, 1) == 1) {
+		atomic_store_relaxed(&fsck_left, (uint32_t)fsck_every);
+		atomic_store_relaxed(&fsck_due, true);
+	}
+	/* Whoever gets there first does it. */
+	if (atomic_load_relaxed(&fsck_due) && (new->l_proc->p_flag &PK_SYSTEM) == 0)
+		atomic_store_relaxed(&new->l_ast, 1);
+}
+
+void
+fsck_boundary(void)
+{
+	if (likely(!atomic_load_relaxed(&fsck_due)) || !atomic_swap(&fsck_due, false))
+		return;
+	fsck();
+}
+#endif
 
 /* ---- the monitor's ---- */
 

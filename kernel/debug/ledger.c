@@ -7,6 +7,7 @@
 #include <abi/errno.h>
 #include <arch/arch_if.h>
 #include <kernel/failpoint.h>
+#include <kernel/fault.h>
 #include <kernel/idtable.h>
 #include <kernel/kmem.h>
 #include <kernel/ledger.h>
@@ -183,12 +184,17 @@ debug_command(const char *cmd)
 		return type_command(cmd + 5);
 	if (strncmp(cmd, "fp ", 3) == 0)
 		return set_failpoint(cmd + 3);
+	if (strncmp(cmd, "fault ", 6) == 0)
+		return fault_set(cmd + 6);
 	if (strncmp(cmd, "ktest ", 6) == 0)
 		return run_ktest(cmd + 6);
 	if (strcmp(cmd, "ledger-begin") == 0) {
 		ledger_get(&mark);
 		return 0;
 	}
+	/* For a tester whose own memory is what it was at ledger-begin. */
+	if (strcmp(cmd, "ledger-end-all") == 0)
+		return ledger_compare(&mark, true) == 0 ? 0 : -EIO;
 	/* Of a running program: its own memory may well differ. */
 	if (strcmp(cmd, "ledger-end") == 0)
 		return ledger_compare(&mark, false) == 0 ? 0 : -EIO;

@@ -6,6 +6,7 @@
 #include <kernel/monitor.h>
 
 #include <arch/arch_if.h>
+#include <kernel/lockdebug.h>
 #include <kernel/mutex.h>
 #include <kernel/process.h>
 #include <kernel/sched.h>
@@ -249,6 +250,33 @@ cmd_locks(struct monitor_out *out, char *args __unused)
 	return MONITOR_STAY;
 }
 #endif
+#ifdef DEBUG
+static int
+cmd_order(struct monitor_out *out, char *args __unused)
+{
+	const char *from, *to;
+	uintptr_t held, taken;
+	unsigned n = 0;
+
+	mo_printf(out, "WHILE HELD, SINCE, IS TAKEN, AT (first time seen)\n");
+	for (unsigned i = 0; i < LOCKDEBUG_EDGES; i++) {
+		from = lockdebug_edge(i, &to, &held, &taken);
+		if (from == NULL)
+			continue;
+		n++;
+		mo_printf(out, "%-16s ", from);
+		mo_symbol(out, held);
+		mo_printf(out, " -> %s ", to);
+		mo_symbol(out, taken);
+		mo_printf(out, "\n");
+	}
+	mo_printf(out, "%u pairs\n", n);
+	return MONITOR_STAY;
+}
+MONITOR_COMMAND(
+    show_lockorder, "show lockorder", "", "the order of locks that was learnt", cmd_order);
+#endif
+
 MONITOR_COMMAND(
     show_locks, "show locks", "", "which locks are held, by whom, since where", cmd_locks);
 

@@ -10,10 +10,12 @@
 #include <kernel/ctty.h>
 #include <kernel/debug.h>
 #include <kernel/exec.h>
+#include <kernel/fault.h>
 #include <kernel/file.h>
 #include <kernel/futex.h>
 #include <kernel/gdbstub.h>
 #include <kernel/idtable.h>
+#include <kernel/kasan.h>
 #include <kernel/kmem.h>
 #include <kernel/log.h>
 #include <kernel/options.h>
@@ -21,6 +23,7 @@
 #include <kernel/printf.h>
 #include <kernel/process.h>
 #include <kernel/random.h>
+#include <kernel/san.h>
 #include <kernel/sched.h>
 #include <kernel/signal.h>
 #include <kernel/timers.h>
@@ -123,6 +126,7 @@ init_start(void *arg __unused)
 	}
 	if (error != 0)
 		panic("init: %s: error %d", init_path, error);
+	fault_boot();
 }
 
 static void
@@ -293,6 +297,7 @@ kernel_main(struct bootinfo *bi)
 	read_added_ramdisk(bi);
 	pmem_early_init(bi, (paddr_t)4 << 30);
 	pmap_bootstrap(bi);
+	kasan_init();
 	pmem_init(bi);
 	kmem_init();
 	kstack_init();
@@ -311,6 +316,7 @@ kernel_main(struct bootinfo *bi)
 	kprintf("threadbare: %u CPU%s, %zu MiB\n", ncpu, ncpu == 1 ? "" : "s",
 	    pmem_total() >> (20 - PAGE_SHIFT));
 	trace_init();
+	kcsan_init();
 	if ((error = kthread_create("adopter", PRI_KERNEL_RT, start_thread, bi, NULL)) != 0)
 		panic("adopter: error %d", error);
 	cold = false;

@@ -13,6 +13,7 @@
 #include <arch/arch_if.h>
 #include <kernel/ctty.h>
 #include <kernel/failpoint.h>
+#include <kernel/lockdebug.h>
 #include <kernel/idtable.h>
 #include <kernel/inode.h>
 #include <kernel/printf.h>
@@ -77,6 +78,7 @@ lwp_exit(int code)
 {
 	struct proc *p = curproc();
 
+	lockdebug_none("exit");
 	mutex_lock(&p->p_lock);
 	if (p->p_nlwps - p->p_nzlwps > 1)
 		lwp_exit_locked(p);
@@ -88,6 +90,7 @@ lwp_exit(int code)
 void
 kthread_exit(void)
 {
+	lockdebug_none("exit");
 	mutex_lock(&proc0.p_lock);
 	lwp_exit_locked(&proc0);
 }

@@ -92,6 +92,12 @@ procs_init(void)
 
 	lwp_cache = kmem_cache_create(
 	    "lwp", sizeof(struct lwp) + arch_lwp_extra_size(), CACHE_LINE, KC_TYPESTABLE, lwp_ctor);
+	/* For who finds an LWP without knowing that it lives: its lock, whether it runs or waits (mutex_lock_slow()), and the list of all. */
+	kmem_cache_stable(
+	    lwp_cache, offsetof(struct lwp, l_mutex), offsetof(struct lwp, l_dopreempt));
+	kmem_cache_stable(lwp_cache, offsetof(struct lwp, l_wchan), offsetof(struct lwp, l_wmesg));
+	kmem_cache_stable(lwp_cache, offsetof(struct lwp, l_proc), offsetof(struct lwp, l_sibling));
+	kmem_cache_stable(lwp_cache, offsetof(struct lwp, l_magic), sizeof(struct lwp));
 	proc_cache_init();
 	if (a == NULL)
 		panic("procs_init: no memory");

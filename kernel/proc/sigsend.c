@@ -17,7 +17,7 @@
 static bool
 lwp_takes(const struct lwp *l, int sig)
 {
-	return (l->l_prflag & LPR_EXITING) == 0 && l->l_stat != LS_ZOMB &&
+	return (l->l_prflag & LPR_EXITING) == 0 && lwp_stat(l) != LS_ZOMB &&
 	    (l->l_sigmask & ~l->l_sigwait & SIGBIT(sig)) == 0;
 }
 
@@ -95,7 +95,7 @@ sig_kill(struct proc *p, int sig)
 		return;
 	}
 	list_foreach (l, &p->p_lwps, l_sibling)
-		if (l->l_stat != LS_ZOMB)
+		if (lwp_stat(l) != LS_ZOMB)
 			lwp_interrupt(l, LW_WEXIT);
 }
 

@@ -19,7 +19,7 @@ interrupt_others(struct proc *p, uint32_t flag)
 	struct lwp *l;
 
 	list_foreach (l, &p->p_lwps, l_sibling)
-		if (l != curlwp() && l->l_stat != LS_ZOMB)
+		if (l != curlwp() && lwp_stat(l) != LS_ZOMB)
 			lwp_interrupt(l, flag);
 }
 

@@ -22,7 +22,7 @@ last_to_run(const struct proc *p, const struct lwp *self)
 	const struct lwp *l;
 
 	list_foreach (l, &p->p_lwps, l_sibling)
-		if (l != self && l->l_stat != LS_ZOMB && l->l_stat != LS_SUSPENDED &&
+		if (l != self && lwp_stat(l) != LS_ZOMB && lwp_stat(l) != LS_SUSPENDED &&
 		    (l->l_prflag & LPR_EXITING) == 0 &&
 		    (atomic_load_relaxed(&l->l_flag) & LW_WSUSPEND) == 0)
 			return false;
@@ -39,7 +39,7 @@ suspended(struct proc *p, lwpid_t lid)
 	if (t == NULL || (t->l_prflag & LPR_EXITING))
 		return -ESRCH;
 	lwp_lock(t);
-	done = t->l_stat == LS_SUSPENDED || (t->l_flag & LW_WSUSPEND) == 0;
+	done = lwp_stat(t) == LS_SUSPENDED || (t->l_flag & LW_WSUSPEND) == 0;
 	lwp_unlock(t);
 	return done ? 0 : -EAGAIN;
 }
@@ -64,7 +64,7 @@ suspend_locked(struct proc *p, struct lwp *l, lwpid_t lid)
 	/* Suspended oneself first: else two that suspend each other would both rest, and nobody continue them. */
 	if (flags & LW_WSUSPEND)
 		return -ERESTARTNOINTR;
-	if (suspended(p, lid) == 0 && t->l_stat != LS_SUSPENDED)
+	if (suspended(p, lid) == 0 && lwp_stat(t) != LS_SUSPENDED)
 		lwp_interrupt(t, LW_WSUSPEND);
 	while ((error = suspended(p, lid)) == -EAGAIN)
 		if ((error = cv_wait_sig(&p->p_lwpcv, &p->p_lock)) != 0)
@@ -117,7 +117,7 @@ lwp_continue(lwpid_t lid)
 	}
 	lwp_lock(t);
 	t->l_flag &= ~(uint32_t)LW_WSUSPEND;
-	if (t->l_stat == LS_SUSPENDED)
+	if (lwp_stat(t) == LS_SUSPENDED)
 		lwp_resume(t);
 	else {
 		lwp_unlock(t);

@@ -6,6 +6,7 @@
 #include <kernel/process.h>
 
 #include <arch/arch_if.h>
+#include <kernel/debug.h>
 #include <kernel/sched.h>
 #include <kernel/signal.h>
 #include <kernel/syscall.h>
@@ -27,6 +28,7 @@ user_return(struct trapframe *tf)
 		lwp_exit(0);
 	if (atomic_load_relaxed(&curcpu()->ci_want_resched) != 0)
 		preempt();
+	fsck_boundary();
 	flags = atomic_load_relaxed(&l->l_flag);
 	if (unlikely(p->p_flag & PK_KILLED) && (p->p_single == NULL || p->p_single == l))
 		proc_exit(0, p->p_xsig);

@@ -111,7 +111,7 @@ setstat(struct lwp *l, enum lwp_state new)
 	    lwp_state_name[new]);
 	KASSERTMSG(lwp_legal[l->l_stat][new] != P || mutex_owned(&l->l_proc->p_lock),
 	    "lid %d: %s -> %s", l->l_lid, lwp_state_name[l->l_stat], lwp_state_name[new]);
-	l->l_stat = (uint8_t) new;
+	l->l_stat = (uint8_t) new; /* who holds p_lock alone reads it by lwp_stat() */
 }
 
 /*

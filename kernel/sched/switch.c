@@ -12,6 +12,7 @@
 
 #include <arch/arch_if.h>
 #include <kernel/callout.h>
+#include <kernel/debug.h>
 #include <kernel/kmem.h>
 #include <kernel/lwpctl.h>
 #include <kernel/proc.h>
@@ -146,6 +147,7 @@ mi_switch(struct lwp *l)
 	if (kick)
 		sched_kick_idle(sched_allowed(l), ci);
 
+	fsck_switch(new);
 	/* Both here: it is the kernel's address that is written, whatever address space is loaded. */
 	if (unlikely(((uintptr_t)l->l_lwpctl | (uintptr_t) new->l_lwpctl) != 0))
 		lwpctl_switch(l, new, ci);

@@ -22,8 +22,16 @@
 #include <abi/errno.h>
 #include <arch/cpu_md.h>
 #include <kernel/failpoint.h>
+#include <kernel/lockdebug.h>
 #include <kernel/panic.h>
 #include <kernel/sched.h>
+
+#ifdef DEBUG
+#define deadlock(self, obj) lockdebug_circle(self, obj)
+#else
+#define deadlock(self, obj) \
+	panic("lid %d: deadlock: waits for lock %p, whose owners wait for it", (self)->l_lid, (obj))
+#endif
 
 #define MAX_LINKS 1024 /* of a chain in which a user's lock is; Linux has the same */
 
@@ -65,9 +73,7 @@ again:
 
 		if (owner == self || links++ == MAX_LINKS) {
 			if (!user)
-				panic(
-				    "lid %d: deadlock: waits for lock %p, whose owners wait for it",
-				    self->l_lid, self->l_wchan);
+				deadlock(self, self->l_wchan);
 			error = -EDEADLK;
 			break;
 		}

@@ -233,6 +233,13 @@ struct lwp {
 
 extern struct lwp lwp0; /* boot LWP, becomes the idle LWP of CPU 0 */
 
+/* The state, for who holds p_lock alone: it is, and stays, one of IDL STOP SUSPENDED ZOMB, or it is none of them. */
+static inline enum lwp_state
+lwp_stat(const struct lwp *l)
+{
+	return atomic_load_relaxed(&l->l_stat);
+}
+
 static inline int
 lwp_eprio(const struct lwp *l) /* effective priority => l locked */
 {

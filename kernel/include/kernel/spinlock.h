@@ -22,11 +22,13 @@
 struct spinlock {
 	uint32_t sl_word; /* 0 free, 1 held */
 #ifdef DEBUG
-	uint16_t sl_rank;
-	uint16_t sl_cpu; /* holder's index + 1, 0 = none */
+	uint8_t sl_rank;
+	uint8_t sl_class; /* of lockdebug, 0 = not asked for yet */
+	uint16_t sl_cpu;  /* holder's index + 1, 0 = none */
 	const char *sl_name;
 	uintptr_t sl_pc;          /* where it was taken */
 	struct spinlock *sl_next; /* the holder's next older lock */
+	uint64_t sl_since;        /* cycle counter when it was taken, with lockdebug_hold */
 #endif
 };
 

@@ -11,6 +11,8 @@
 #include <abi/signal.h>
 #include <arch/cpu_md.h>
 #include <arch/physmap.h>
+#include <kernel/kasan.h>
+#include <kernel/san.h>
 #include <kernel/types.h>
 
 struct cpu;
@@ -282,6 +284,26 @@ bool arch_debug_kpage(uintptr_t addr, paddr_t *); /* of the byte, if it is RAM *
 bool arch_debug_upage(const struct pmap *, uintptr_t addr, paddr_t *page, int *prot);
 /* Another page in place of the one that is mapped there, with the same rights. */
 void arch_debug_remap(struct pmap *, uintptr_t addr, paddr_t page);
+
+/* ---- sanitizers: the kernel's side of copies in assembly ---- */
+
+#ifdef SAN_MEMORY
+#define arch_copyin(dst, src, n)       (san_write(dst, n), arch_copyin(dst, src, n))
+#define arch_copyout(dst, src, n)      (san_read(src, n), arch_copyout(dst, src, n))
+#define arch_zero_page(page)           (san_write(page, PAGE_SIZE), arch_zero_page(page))
+#define arch_copy_page(dst, src)       (san_write(dst, PAGE_SIZE), arch_copy_page(dst, src))
+#define arch_copyinstr(dst, src, size) (san_write(dst, size), arch_copyinstr(dst, src, size))
+#endif
+
+static inline int
+arch_try_clean(void (*fn)(void *), void *arg)
+{
+	int error = arch_try(fn, arg);
+
+	if (error != 0)
+		kasan_left_frames();
+	return error;
+}
 
 /* ---- upcalls: supplied by kernel/, called by the machine layer ---- */
 

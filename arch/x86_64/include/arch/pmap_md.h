@@ -168,6 +168,15 @@ pmap_write_cr4(uint64_t v)
 bool pmap_physmap_covers(paddr_t start, paddr_t end);
 int pmap_kenter_bits(vaddr_t, uint64_t pte);
 
+/* ---- kasan.c: only with KASAN ---- */
+
+/* Enters the shadow into the kernel's tables; `covers`: is it in the direct map? => as pmap_bootstrap() */
+void arch_kasan_bootstrap(
+    uint64_t *pml4, const struct bootinfo *, bool (*covers)(paddr_t start, paddr_t end));
+#ifndef KASAN
+#define arch_kasan_bootstrap(pml4, bi, covers) ((void)0)
+#endif
+
 /* ---- walking ---- */
 
 typedef void pmap_visit_t(void *ctx, vaddr_t va, uint64_t *pte);
