@@ -239,7 +239,6 @@ lockdebug_mutex(struct mutex *m, uintptr_t pc)
 
 /* ---- who waits for whom ---- */
 
-static const struct cpu *circle_cpu;
 static const struct lwp *circle_lwp;
 
 static const struct cpu *
@@ -250,22 +249,25 @@ holder(const struct spinlock *m)
 	return i != 0 && i <= ncpu ? cpus[i - 1] : NULL;
 }
 
+/* The circle as it was found: another CPU of it may come to the same end, and then waits for other locks. */
+static struct link {
+	const struct cpu *k_cpu;
+	const struct spinlock *k_lock;
+} circle[MAXCPUS];
+static unsigned circle_links;
+static uint32_t circle_taken; /* (a) somebody has written it down */
+
 static void
 print_cpus(void)
 {
-	const struct cpu *ci = circle_cpu;
-	const struct spinlock *m;
+	for (unsigned n = 0; n < circle_links; n++) {
+		const struct spinlock *m = circle[n].k_lock;
+		const struct cpu *by = circle[(n + 1) % circle_links].k_cpu;
 
-	for (unsigned n = 0; n <= ncpu && ci != NULL && (m = ci->ci_spinwait) != NULL; n++) {
-		const struct cpu *by = holder(m);
-
-		kprintf("cpu%u waits for spin lock %s %p, held by cpu%d since ", ci->ci_index,
-		    m->sl_name, (const void *)m, by != NULL ? (int)by->ci_index : -1);
+		kprintf("cpu%u waits for spin lock %s %p, held by cpu%u since ",
+		    circle[n].k_cpu->ci_index, m->sl_name, (const void *)m, by->ci_index);
 		panic_symbol(m->sl_pc);
 		kprintf("\n");
-		ci = by;
-		if (ci == circle_cpu)
-			break;
 	}
 }
 
@@ -285,8 +287,18 @@ lockdebug_spinning(const struct spinlock *m)
 			ci = holder(next);
 		}
 	}
-	circle_cpu = self;
-	panic_detail = print_cpus;
+	if (atomic_swap(&circle_taken, 1) == 0) {
+		circle[0] = (struct link){ self, m };
+		circle_links = 1;
+		for (ci = holder(m); ci != self && ci != NULL && circle_links < MAXCPUS;
+		     ci = holder(m)) {
+			if ((m = atomic_load_relaxed(&ci->ci_spinwait)) == NULL)
+				break;
+			circle[circle_links++] = (struct link){ ci, m };
+		}
+		m = circle[0].k_lock;
+		panic_detail = print_cpus;
+	}
 	panic("lockdebug: deadlock: cpu%u spins for %s (%p), whose holders wait for it",
 	    self->ci_index, m->sl_name, (const void *)m);
 }
