@@ -119,8 +119,12 @@ vfork_wait(struct proc *p, struct lwpctl *lent)
 	}
 	KASSERT(l->l_vforkchild == NULL);
 	mutex_unlock(&proc_lock);
-	if (lent != NULL && !killed)
-		lwpctl_return(lent);
+	if (lent != NULL) {
+		if (killed)
+			lwpctl_lose(p->p_vmspace, lent);
+		else
+			lwpctl_return(p->p_vmspace, lent);
+	}
 	mutex_lock(&p->p_lock);
 	single_rest_end(p);
 	mutex_unlock(&p->p_lock);
