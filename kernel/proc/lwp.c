@@ -210,11 +210,14 @@ lwp_start(struct lwp *l)
 	fp(id_published_not_started);
 	lwp_lock(l);
 	if (unlikely(l->l_proc->p_flag & PK_STOP) && (l->l_flag & LW_WEXIT) == 0) {
-		/* With the others; its creator is about to join them. */
-		lwp_setstat(l, LS_STOP);
-		l->l_proc->p_nrlwps--;
-		lwp_unlock(l);
-		return;
+		/* With the others; its creator is about to join them. While one execs it parks first. */
+		if ((l->l_flag & LW_WBOUNDARY) == 0) {
+			lwp_setstat(l, LS_STOP);
+			l->l_proc->p_nrlwps--;
+			lwp_unlock(l);
+			return;
+		}
+		l->l_flag |= LW_WSTOP;
 	}
 	setrunnable(l);
 }

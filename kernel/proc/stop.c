@@ -174,6 +174,17 @@ proc_stop_check(struct proc *p)
 	mutex_unlock(&proc_lock);
 }
 
+/*
+ * Has a sibling begun to exec since l was on its way to its stop point? It waits for l to be parked, which who is
+ * stopped is not: l parks first, and LW_WSTOP stays. In a vfork wait it counts as parked already.
+ * => proc_lock and p_lock held
+ */
+static bool
+exec_waits(const struct proc *p, const struct lwp *l)
+{
+	return p->p_single != NULL && p->p_single != l && l->l_vforkchild == NULL;
+}
+
 void
 lwp_stop_point(void)
 {
@@ -185,6 +196,11 @@ lwp_stop_point(void)
 	fp(stop_not_taken);
 	mutex_lock(&proc_lock);
 	mutex_lock(&p->p_lock);
+	if (exec_waits(p, l)) {
+		mutex_unlock(&p->p_lock);
+		mutex_unlock(&proc_lock);
+		return;
+	}
 	if ((p->p_flag & PK_STOP) == 0 && !must_die(p, l))
 		stop_begin(p, l);
 	if ((p->p_flag & PK_STOP) && !must_die(p, l) && awake(p) == 1)
