@@ -127,7 +127,7 @@ stop_others(struct proc *p, const struct lwp *self)
 
 /*
  * Takes l's stop signals: the first that counts stops the process. In an orphaned group, where nobody would
- * continue it, only SIGSTOP does.
+ * continue it, only SIGSTOP does; init, whom nobody waits for, is not stopped at all.
  * => proc_lock and p_lock held
  */
 static void
@@ -139,7 +139,7 @@ stop_begin(struct proc *p, struct lwp *l)
 
 	set &= sigacts_stops(p->p_sigacts);
 	while ((sig = sig_take(l, set, &info)) != 0) {
-		if (sig != SIGSTOP && p->p_pgrp->pg_jobc == 0)
+		if ((sig != SIGSTOP && p->p_pgrp->pg_jobc == 0) || p == initproc)
 			continue;
 		TRACE(DELIVER, sig, 0, SIG_DFL);
 		p->p_flag |= PK_STOP;
