@@ -554,7 +554,8 @@ test_wakeup(child_fn fn, const char *what)
 	kill(first, SIGSTOP);
 	waitpid(first, &st, WUNTRACED);
 	wake_one(fn);
-	is_int(word_wait_ms(&sh->count, 1, 5000), 1, "%s: a wakeup passes over who is stopped", what);
+	is_int(
+	    word_wait_ms(&sh->count, 1, 5000), 1, "%s: a wakeup passes over who is stopped", what);
 	kill(first, SIGCONT);
 	sleep_ms(20);
 	wake_one(fn);
