@@ -255,7 +255,7 @@ RUN := tools/run --smp $(SMP) --mem $(MEM) --accel $(ACCEL)
 ARGS ?=
 GDBPORT ?= 1234
 
-.PHONY: setup run test bench bench-ids debug debug-server
+.PHONY: setup run test soak bench bench-ids debug debug-server
 setup:  ## Install the packages that are missing (SETUP=no: only list them)
 	@SETUP=$(SETUP) sh tools/setup
 
@@ -268,6 +268,13 @@ test: setup  ## Run every test, on 1, 2 and 4 CPUs (SAN=kasan: guest tests, unde
 
 test-%: setup  ## Run the tests whose name starts with the rest of the word
 	@tools/test $(if $(SAN),--san $(SAN)) $*
+
+# How long, in seconds, and with which seed of its own: make soak TIME=3600 SEED=1
+TIME ?= 3600
+SEED ?=
+
+soak: setup  ## Run the tests at random, with fail points, for TIME seconds; keep what fails
+	@tools/soak --time $(TIME) $(if $(SEED),--seed $(SEED)) $(if $(SAN),--san $(SAN))
 
 host-test:  ## Run only what needs no machine: unit tests, user tests on Linux
 	@tools/test --host-only
