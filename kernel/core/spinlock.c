@@ -8,6 +8,7 @@
  */
 #include <kernel/spinlock.h>
 
+#include <kernel/explore.h>
 #include <kernel/trace.h>
 
 static const char *const rank_name[] __unused = {
@@ -38,7 +39,10 @@ spin_lock_slow(struct spinlock *m)
 		while (atomic_load_relaxed(&m->sl_word) != 0) {
 			if (unlikely(panicking))
 				return;
-			arch_cpu_relax();
+			if (EXPLORING)
+				explore_lockwait(&m->sl_word);
+			else
+				arch_cpu_relax();
 		}
 	} while (atomic_swap(&m->sl_word, 1) != 0);
 	TRACE(LOCK_GOT, TRL_SPIN, 0, (uintptr_t)m);
@@ -48,9 +52,15 @@ spin_lock_slow(struct spinlock *m)
 static bool
 spin_acquire(struct spinlock *m, uintptr_t pc, bool try, bool check)
 {
-	bool on = arch_intr_disable();
-	struct cpu *ci = arch_curcpu();
-	struct spinlock *newest = ci->ci_spinlocks;
+	struct spinlock *newest;
+	struct cpu *ci;
+	bool on;
+
+	if (EXPLORING)
+		explore_point_at(XK_LOCK, pc, (uintptr_t)m);
+	on = arch_intr_disable();
+	ci = arch_curcpu();
+	newest = ci->ci_spinlocks;
 
 	if (m->sl_cpu == ci->ci_index + 1)
 		panic("spin lock %s (%p): taken twice by this CPU, first at %p", m->sl_name,
@@ -111,6 +121,9 @@ spin_unlock(struct spinlock *m)
 	KASSERT(ci->ci_mtx_count > 0);
 	if (--ci->ci_mtx_count == 0 && ci->ci_mtx_intr)
 		arch_intr_enable();
+	if (EXPLORING)
+		explore_point_at(
+		    XK_UNLOCK, (uintptr_t)__builtin_return_address(0), (uintptr_t)m);
 }
 
 bool

@@ -13,6 +13,7 @@
 
 #include <arch/arch_if.h>
 
+#include <kernel/explore.h>
 #include <kernel/kmem.h>
 #include <kernel/proc.h>
 #include <kernel/trace.h>
@@ -223,6 +224,7 @@ sched_kick_idle(cpuset_t set, struct cpu *from)
 	    (atomic_load_relaxed(&spc->spc_curpriority) == PRI_IDLE))
 		return;
 	atomic_fence_full();
+	EXPLORE_POINT(ATOMIC, &sched_idle_set);
 	if ((ci = claim_idle(set & ~CPU_BIT(from), from)) != NULL)
 		arch_ipi_resched(ci);
 }

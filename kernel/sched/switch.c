@@ -12,6 +12,7 @@
 
 #include <arch/arch_if.h>
 #include <kernel/callout.h>
+#include <kernel/explore.h>
 #include <kernel/kmem.h>
 #include <kernel/proc.h>
 #include <kernel/trace.h>
@@ -35,6 +36,7 @@ switch_finish(struct lwp *prev, bool intr)
 		prev->l_kstack = NULL;
 	}
 	atomic_store_release(&prev->l_running, 0);
+	EXPLORE_POINT(OFFCPU, prev->l_lid);
 	/* A dead `prev` is untouchable from here on; any other once its lock is released. */
 	if (unlikely(stack == NULL && prev->l_target_cpu != NULL && prev->l_stat == LS_RUN))
 		runq_migrate(prev);
@@ -174,7 +176,7 @@ lwp_wait_offcpu(struct lwp *l)
 	while (atomic_load_acquire(&l->l_running)) {
 		if (panicking)
 			arch_halt();
-		arch_cpu_relax();
+		cpu_relax();
 	}
 }
 
@@ -246,6 +248,7 @@ idle_loop(void)
 		if (atomic_load_relaxed(&spc->spc_count) == 0)
 			atomic_or(
 			    &sched_idle_set, CPU_BIT(ci)); /* a full fence: set before we look */
+		EXPLORE_POINT(ATOMIC, &sched_idle_set);
 		if (atomic_load_relaxed(&spc->spc_count) == 0 && !runq_steal(ci)) {
 			arch_intr_disable();
 			/*
@@ -258,8 +261,12 @@ idle_loop(void)
 				spin_unlock(&spc->spc_mutex);
 			}
 			if (atomic_load_relaxed(&spc->spc_count) == 0 &&
-			    (atomic_load_relaxed(&sched_idle_set) & CPU_BIT(ci)))
-				arch_cpu_idle();
+			    (atomic_load_relaxed(&sched_idle_set) & CPU_BIT(ci))) {
+				if (EXPLORING)
+					explore_idle();
+				else
+					arch_cpu_idle();
+			}
 			arch_intr_enable();
 			continue;
 		}

@@ -7,6 +7,7 @@
 
 #include <abi/errno.h>
 #include <kernel/callout.h>
+#include <kernel/explore.h>
 #include <kernel/mutex.h>
 #include <kernel/proc.h>
 #include <kernel/sched.h>
@@ -82,6 +83,7 @@ cv_wake(struct condvar *cv, unsigned n)
 	struct spinlock *lock;
 	int woken;
 
+	EXPLORE_POINT(WAKE, cv);
 	/* A waiter queued itself before it dropped the mutex, so who held the mutex sees it here. */
 	if (!cv_has_waiters(cv))
 		return 0;

@@ -16,6 +16,7 @@
  */
 #include <kernel/turnstile.h>
 
+#include <kernel/explore.h>
 #include <kernel/failpoint.h>
 #include <kernel/kmem.h>
 #include <kernel/mutex.h>
@@ -127,7 +128,7 @@ again:
 				lwp_unlock(l);
 			lwp_unlock(self);
 			fp(lend_restart);
-			arch_cpu_relax();
+			cpu_relax();
 			lwp_lock(self);
 			if (self->l_wchan == NULL)
 				return;
