@@ -19,7 +19,7 @@
  * A CPU is runnable for the driver (XS_*) unless it waits for a spin lock that is held; or is idle with no
  * interrupt pending; or spins for something, and nobody has done anything since it looked last. If there is no
  * such CPU and no timer, nothing will ever happen: that is reported as a deadlock.
- * A holder that proceeds alone for NSEC_FAIR hands on, or else a loop in user mode would keep the others waiting.
+ * A CPU hands on after NSEC_FAIR of its own time, or else a loop in user mode would keep the others waiting.
  *
  * explore_start() takes the token while the machine is idle but for the boot CPU, so that all before is the
  * work of one CPU after the other. At explore_begin() an image of memory is taken, to which the machine
@@ -207,6 +207,7 @@ step(enum xstate state, enum explore_kind kind, uintptr_t pc, uintptr_t obj)
 	xc->xc_state = state;
 	xc->xc_points++;
 	run->r_time += NSEC_POINT;
+	xc->xc_used += NSEC_POINT;
 	timers_due();
 	do {
 		while ((set = runnable_set()) == 0)
@@ -221,7 +222,6 @@ step(enum xstate state, enum explore_kind kind, uintptr_t pc, uintptr_t obj)
 		explore_failed(XR_LIMIT, "limit: the program does not end");
 	run->r_busy = false;
 	if (next != me) {
-		run->r_since = run->r_time;
 		atomic_store_release(&run->r_token, next);
 		token_wait(me);
 	}
@@ -302,6 +302,7 @@ explore_user_enter(struct trapframe *tf)
 	xc->xc_burst--;
 	run->r_steps++;
 	run->r_time += NSEC_STEP;
+	xc->xc_used += NSEC_STEP;
 	return true;
 }
 

@@ -88,9 +88,11 @@ explore_save(void)
 static void
 join(void)
 {
-	atomic_add(&xp->x_ready, 1);
-	while (atomic_load_acquire(&xp->x_phase) == XP_RESTORE)
-		arch_cpu_relax();
+	for (enum xphase p = XP_RESTORE; p <= XP_RESUME; p++) {
+		atomic_add(&xp->x_ready, 1);
+		while (atomic_load_acquire(&xp->x_phase) == p)
+			arch_cpu_relax();
+	}
 	arch_context_resume(&xp->x_context[arch_curcpu()->ci_index]);
 }
 
@@ -100,7 +102,7 @@ lead(void)
 	phase(XP_RESTORE);
 	each_page(restore_page);
 	xp->x_run = xp->x_runimage;
-	phase(XP_RESUME); /* all have left join() */
+	phase(XP_RESUME); /* nobody is in the phase before */
 	atomic_store_release(&xp->x_phase, XP_RUN);
 	arch_context_resume(&xp->x_context[arch_curcpu()->ci_index]);
 }
@@ -125,12 +127,8 @@ explore_take_part(unsigned me)
 			atomic_add(&xp->x_ready, 1);
 			while (atomic_load_acquire(&xp->x_phase) == XP_SAVE)
 				arch_cpu_relax();
-			return;
 		}
-		atomic_add(&xp->x_ready, 1); /* resumed: the phase is XP_RESUME */
-		while (atomic_load_acquire(&xp->x_phase) == XP_RESUME)
-			arch_cpu_relax();
-		return;
+		return; /* for the first time, or put back: then the phase is XP_RUN */
 	case XP_RESTORE:
 		arch_call_on_stack(xp->x_stack[me] + XSTACK, join);
 	}

@@ -17,7 +17,7 @@
 #define XSTACK        16384u
 #define NSEC_POINT    4000u /* virtual time of a scheduling point */
 #define NSEC_STEP     1000u /* and of an instruction in user mode */
-#define NSEC_FAIR     20000000u /* a CPU hands on after this, if nothing else makes it */
+#define NSEC_FAIR     20000000u /* a CPU hands on after so much of its own time */
 #define XCLOCK        0xffu     /* in place of a CPU: the clock moves to the next timer */
 #define PCT_MAXDEPTH  32u
 
@@ -49,6 +49,7 @@ struct xcpu {
 	uint64_t xc_progress;    /* XS_SPIN: x_progress when it began */
 	bool xc_intr;            /* XS_SPIN: interrupts were on */
 	nsec_t xc_timer;
+	nsec_t xc_used;     /* with the token, since it was last made to hand on */
 	uint32_t xc_points; /* its own, counted */
 	uint32_t xc_burst;  /* user instructions until its next point; 0 = none is counted */
 	int xc_prio;        /* PCT */
@@ -61,7 +62,6 @@ struct xrun {
 	bool r_begun;     /* the program runs: decisions count */
 	bool r_busy;      /* the driver itself is at work: a panic is its own */
 	nsec_t r_time;
-	nsec_t r_since; /* when the token came to its holder */
 	uint64_t r_points, r_steps;
 	uint64_t r_progress;
 	uint64_t r_hash;

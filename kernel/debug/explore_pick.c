@@ -46,7 +46,7 @@ next_of(cpuset_t set, unsigned me)
 static unsigned
 base(cpuset_t set, unsigned me)
 {
-	if ((set >> me & 1) != 0 && run->r_time - run->r_since < NSEC_FAIR)
+	if ((set >> me & 1) != 0 && run->r_cpu[me].xc_used < NSEC_FAIR)
 		return me;
 	return next_of(set, me);
 }
@@ -97,7 +97,7 @@ choose_pct(cpuset_t set, unsigned me)
 	}
 	if (jump)
 		return XCLOCK;
-	if (run->r_time - run->r_since >= NSEC_FAIR)
+	if (run->r_cpu[me].xc_used >= NSEC_FAIR)
 		run->r_cpu[me].xc_prio = lowest();
 	if ((set >> me & 1) == 0)
 		best = (unsigned)__builtin_ctzll(set);
@@ -139,13 +139,22 @@ choose_listed(cpuset_t set, unsigned me)
 	return base(set, me);
 }
 
+static void
+fair(unsigned me)
+{
+	if (run->r_cpu[me].xc_used >= NSEC_FAIR)
+		run->r_cpu[me].xc_used = 0;
+}
+
 unsigned
 explore_choose(cpuset_t set, unsigned me)
 {
 	unsigned usual = base(set, me), next;
 
-	if (!run->r_begun)
+	if (!run->r_begun) {
+		fair(me);
 		return usual;
+	}
 	switch (xp->x_now) {
 	case XT_PCT:
 		next = choose_pct(set, me);
@@ -159,8 +168,7 @@ explore_choose(cpuset_t set, unsigned me)
 	if (next != usual && run->r_nmade < XCHANGES)
 		xp->x_made[run->r_nmade++] =
 		    (struct xchange){ run->r_cpu[me].xc_points, (uint8_t)me, (uint8_t)next, 0 };
-	if (next == me && run->r_time - run->r_since >= NSEC_FAIR)
-		run->r_since = run->r_time;
+	fair(me);
 	return next;
 }
 

@@ -208,9 +208,8 @@ run_begin(void)
 	random_restart(xp->x_seed);
 	run->r_points = run->r_steps = 0;
 	run->r_hash = FNV_BASIS;
-	run->r_since = run->r_time;
 	for (unsigned i = 0; i < ncpu; i++)
-		run->r_cpu[i].xc_points = 0;
+		run->r_cpu[i].xc_points = run->r_cpu[i].xc_used = 0;
 	run->r_begun = true;
 }
 
