@@ -17,6 +17,12 @@ ifeq ($(origin CC),default)
 CC := gcc
 endif
 
+# A debug kernel with one of the mistakes of <kernel/bugs.h> in it.
+BUG ?=
+ifneq ($(BUG),)
+BUILD := debug
+endif
+
 ifeq ($(filter $(BUILD),release debug),)
 $(error BUILD=$(BUILD): it must be release or debug)
 endif
@@ -48,7 +54,7 @@ endif
 
 # --- Sources and flags ------------------------------------------------------
 
-OUT := build/$(BUILD)
+OUT := build/$(if $(BUG),bug-$(BUG),$(BUILD))
 
 KERNEL_C := $(sort $(shell find kernel -name '*.c' ! -path 'kernel/test/*' 2>/dev/null))
 ifeq ($(BUILD),debug)
@@ -76,7 +82,7 @@ KCFLAGS := -std=gnu11 -ffreestanding -fno-stack-protector -fno-pic -fno-pie -fno
 	-mcmodel=kernel -mno-red-zone -mgeneral-regs-only -g $(WARNINGS) $(KINCLUDE)
 KCFLAGS_release := -O2
 KCFLAGS_debug := -Og -DDEBUG
-KCFLAGS += $(KCFLAGS_$(BUILD))
+KCFLAGS += $(KCFLAGS_$(BUILD)) $(if $(BUG),-DBUG_$(BUG)=1)
 KNASMFLAGS := -f elf64 -g -F dwarf -w+all -Werror \
 	-I$(OUT)/ -Iarch/x86_64/ -Iboot/ $(if $(filter debug,$(BUILD)),-DDEBUG)
 KLDFLAGS := -nostdlib -static -T linker.ld -z max-page-size=4096 -z noexecstack \

@@ -67,7 +67,7 @@ def image(build):
     disk = os.path.join(TOP, "build", "ramdisk.cpio")
     if not (os.path.exists(iso) and os.path.exists(disk)):
         made = subprocess.run(
-            ["make", "-C", TOP, "--no-print-directory", "BUILD=" + build, "iso"],
+            ["make", "-C", TOP, "--no-print-directory", build.replace("bug-", "BUG=") if build.startswith("bug-") else "BUILD=" + build, "iso"],
             stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
         if made.returncode != 0:
             raise CannotStart("there is no kernel; `make BUILD=%s iso` failed" % build)

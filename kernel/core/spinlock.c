@@ -8,6 +8,7 @@
  */
 #include <kernel/spinlock.h>
 
+#include <kernel/bugs.h>
 #include <kernel/explore.h>
 #include <kernel/trace.h>
 
@@ -141,7 +142,7 @@ spin_held(const struct spinlock *m)
 void
 spin_lock_pair(struct spinlock *a, struct spinlock *b)
 {
-	struct spinlock *first = a < b ? a : b, *second = a < b ? b : a;
+	struct spinlock *first = BUG(lock_order) || a < b ? a : b, *second = first == a ? b : a;
 
 	spin_lock(first);
 	if (first == second)

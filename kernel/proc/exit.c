@@ -11,6 +11,7 @@
 
 #include <abi/errno.h>
 #include <arch/arch_if.h>
+#include <kernel/bugs.h>
 #include <kernel/failpoint.h>
 #include <kernel/idtable.h>
 #include <kernel/inode.h>
@@ -72,8 +73,13 @@ lwp_exit(int code)
 	struct proc *p = curproc();
 
 	mutex_lock(&p->p_lock);
-	if (p->p_nlwps - p->p_nzlwps > 1)
+	if (p->p_nlwps - p->p_nzlwps > 1) {
+		if (BUG(last_two)) {
+			mutex_unlock(&p->p_lock);
+			mutex_lock(&p->p_lock);
+		}
 		lwp_exit_locked(p);
+	}
 	mutex_unlock(&p->p_lock);
 	/* The last one: the siblings that began to exit cannot turn back, so it stays the last. */
 	proc_exit(code, 0);

@@ -13,6 +13,7 @@
 
 #include <arch/arch_if.h>
 
+#include <kernel/bugs.h>
 #include <kernel/explore.h>
 #include <kernel/kmem.h>
 #include <kernel/proc.h>
@@ -259,6 +260,23 @@ runq_make_runnable(struct lwp *l)
 		sched_kick_idle(set, ci);
 }
 
+/* The most urgent LWP queued there that may run on `ci`, or NULL. => spc_mutex held */
+static struct lwp *
+stealable(struct schedstate *spc, struct cpu *ci)
+{
+	struct lwp *l;
+
+	for (int pri = spc->spc_maxpri; pri >= 0; pri--) {
+		if ((spc->spc_bitmap[pri >> 6] & ((uint64_t)1 << (pri & 63))) == 0)
+			continue;
+		list_foreach (l, &spc->spc_queue[pri], l_runq)
+			if (migratable(l) &&
+			    (l->l_affinity == 0 || (l->l_affinity & CPU_BIT(ci))))
+				return l;
+	}
+	return NULL;
+}
+
 /*
  * runq_steal: an idle CPU takes a waiting LWP from another. => no lock held, preemption impossible (idle).
  * Returns true if this CPU's queue is not empty afterwards.
@@ -271,22 +289,16 @@ runq_steal(struct cpu *self)
 	for (unsigned i = 1; i < ncpu; i++) {
 		struct cpu *victim = cpus[(self->ci_index + i) % ncpu];
 		struct schedstate *spc = victim->ci_spc;
-		struct lwp *l, *found = NULL;
+		struct lwp *found = NULL;
 
 		if (atomic_load_relaxed(&spc->spc_mcount) == 0)
 			continue;
 		fp(steal_between_count_and_lock);
+		if (BUG(steal_unlocked))
+			found = stealable(spc, self);
 		spin_lock_pair(&mine->spc_mutex, &spc->spc_mutex);
-		for (int pri = spc->spc_maxpri; pri >= 0 && found == NULL; pri--) {
-			if ((spc->spc_bitmap[pri >> 6] & ((uint64_t)1 << (pri & 63))) == 0)
-				continue;
-			list_foreach (l, &spc->spc_queue[pri], l_runq)
-				if (migratable(l) &&
-				    (l->l_affinity == 0 || (l->l_affinity & CPU_BIT(self)))) {
-					found = l;
-					break;
-				}
-		}
+		if (!BUG(steal_unlocked))
+			found = stealable(spc, self);
 		if (found != NULL) {
 			sched_dequeue(found);
 			found->l_cpu = self;

@@ -11,6 +11,7 @@
 #include <kernel/sched.h>
 
 #include <arch/arch_if.h>
+#include <kernel/bugs.h>
 #include <kernel/callout.h>
 #include <kernel/explore.h>
 #include <kernel/kmem.h>
@@ -28,6 +29,10 @@ switch_finish(struct lwp *prev, bool intr)
 	struct spinlock *m = prev->l_mutex;
 	void *stack = NULL;
 
+	if (BUG(running_early) && ci->ci_mtx_count == 0) {
+		arch_intr_restore(intr);
+		return;
+	}
 	ci->ci_mtx_intr = false; /* that of prev; ours is `intr` */
 	fp(switch_before_clear_running);
 	KASSERT(ci->ci_mtx_count == 1 && prev->l_running);
@@ -145,6 +150,10 @@ mi_switch(struct lwp *l)
 	vm = new->l_proc->p_vmspace;
 	if (ci->ci_vmspace != vm)
 		vmspace_activate(vm);
+	if (BUG(running_early) && l->l_stat != LS_ZOMB && l->l_target_cpu == NULL) {
+		atomic_store_release(&l->l_running, 0);
+		spin_unlock(l->l_mutex);
+	}
 	prev = arch_switch(l, new);
 	/* On our stack again, perhaps on another CPU. */
 	switch_finish(prev, intr);
