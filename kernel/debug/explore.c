@@ -309,9 +309,11 @@ explore_user_enter(struct trapframe *tf)
 void
 explore_syscall(uint64_t nr)
 {
+	struct trapframe *tf = arch_user_frame(arch_curlwp());
+
 	self()->xc_burst = 0;
-	arch_frame_step(arch_user_frame(arch_curlwp()), false);
-	explore_point(XK_SYSCALL, nr);
+	arch_frame_step(tf, false);
+	explore_point_at(XK_SYSCALL, arch_frame_pc(tf), nr);
 }
 
 /* Can anything but the current LWP act before that enters the kernel? => the token is ours */
