@@ -5,6 +5,7 @@
  * With `times` it is a stress of the same.  "bout list" names the scenarios.
  */
 #define _GNU_SOURCE
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -204,20 +205,44 @@ writer(void *arg)
 	return 0;
 }
 
-/* A thread writes to what another closes. */
+/* A thread writes to what another closes, both ends of it. */
 static int
 bout_close(void)
 {
-	if (pipe(fds) != 0)
-		return 1;
-	close(fds[0]);
+	signal(SIGPIPE, SIG_IGN);
 	if (pipe(fds) != 0)
 		return 1;
 	start(0, writer, 0);
 	raw3(SYS_close, fds[1], 0, 0);
+	raw3(SYS_close, fds[0], 0, 0);
 	thr_join(&tids[0]);
-	close(fds[0]);
 	return 0;
+}
+
+static int
+moving(void *arg)
+{
+	int cpus[CPU_MAX], n = cpu_list(cpus, CPU_MAX);
+
+	for (long i = 0; i < 4; i++) {
+		pin_cpu(cpus[((long)arg + i) % n]);
+		raw0(RAW_YIELD);
+	}
+	return 0;
+}
+
+/* LWPs go from CPU to CPU, while others are stolen. */
+static int
+bout_move(void)
+{
+	pid_t pid[5];
+	int bad = 0;
+
+	for (int i = 0; i < 5; i++)
+		pid[i] = spawn(i % 2 == 0 ? moving : yielding, (void *)(long)(i + 3));
+	for (int i = 0; i < 5; i++)
+		bad |= reap(pid[i]);
+	return bad != 0;
 }
 
 /* The kernel's structures are looked at while threads come and go. */
@@ -260,6 +285,7 @@ static const struct {
 	{ "lwp", bout_lwp },
 	{ "sched", bout_sched },
 	{ "close", bout_close },
+	{ "move", bout_move },
 	{ "fsck", bout_fsck },
 	{ "nothing", bout_nothing },
 };
