@@ -34,9 +34,9 @@ arch_explore_intr(int which)
 void
 arch_explore_intr_user(struct trapframe *tf, int which)
 {
-	static const uint8_t vector[XI_COUNT] = { [XI_TIMER] = VEC_TIMER,
-		[XI_RESCHED] = VEC_RESCHED,
-		[XI_CALL] = VEC_CALL };
+	static const uint8_t vector[XI_COUNT] = {
+		[XI_TIMER] = VEC_TIMER, [XI_RESCHED] = VEC_RESCHED, [XI_CALL] = VEC_CALL
+	};
 	uint64_t trapno = tf->tf_trapno;
 
 	tf->tf_trapno = vector[which];

@@ -26,7 +26,7 @@
 #define CALIBRATE_PER_SEC 100 /* 1/100 s each */
 #define SAMPLES           8
 #define LONGEST_COUNT_NS  ((nsec_t)1 << 32)
-#define NEVER             ((nsec_t)-1) /* NSEC_FOREVER */
+#define NEVER             ((nsec_t)-1)                /* NSEC_FOREVER */
 #define EXPLORE_WALL      (1735689600 * NSEC_PER_SEC) /* 1 January 2025 */
 
 #define MSR_TSC_DEADLINE        0x6e0
@@ -59,6 +59,13 @@ arch_cycles_scale(uint64_t *hz, uint64_t *base)
 {
 	*hz = tsc_hz;
 	*base = scale.ts_base;
+}
+
+void
+time_scale(uint64_t *base, uint64_t *to_ns)
+{
+	*base = scale.ts_base;
+	*to_ns = scale.ts_to_ns;
 }
 
 nsec_t

@@ -10,16 +10,16 @@
 #include <kernel/bootinfo.h>
 #include <kernel/explore.h>
 
-#define XCPUS         8      /* most CPUs that can be explored */
-#define XRING         65536u /* points that are remembered; a power of two */
-#define XCHANGES      65536u /* changes of a schedule */
-#define XLIST         64u    /* changes that an option can name */
-#define XSTACK        16384u
-#define NSEC_POINT    4000u /* virtual time of a scheduling point */
-#define NSEC_STEP     1000u /* and of an instruction in user mode */
-#define NSEC_FAIR     20000000u /* a CPU hands on after so much of its own time */
-#define XCLOCK        0xffu     /* in place of a CPU: the clock moves to the next timer */
-#define PCT_MAXDEPTH  32u
+#define XCPUS        8      /* most CPUs that can be explored */
+#define XRING        65536u /* points that are remembered; a power of two */
+#define XCHANGES     65536u /* changes of a schedule */
+#define XLIST        64u    /* changes that an option can name */
+#define XSTACK       16384u
+#define NSEC_POINT   4000u     /* virtual time of a scheduling point */
+#define NSEC_STEP    1000u     /* and of an instruction in user mode */
+#define NSEC_FAIR    20000000u /* a CPU hands on after so much of its own time */
+#define XCLOCK       0xffu     /* in place of a CPU: the clock moves to the next timer */
+#define PCT_MAXDEPTH 32u
 
 enum xstate { XS_OUT, XS_RUN, XS_LOCKWAIT, XS_SPIN, XS_IDLE };
 enum xstrategy { XT_OFF, XT_PCT, XT_RANDOM, XT_LIST };
@@ -120,7 +120,7 @@ extern struct explore *xp;
 
 /* Who proceeds: a CPU of `set`, or XCLOCK. `me` is at a point, or waits if it is not in the set. */
 unsigned explore_choose(cpuset_t set, unsigned me);
-void explore_strategy_init(void); /* for x_now and x_seed */
+void explore_strategy_init(void);   /* for x_now and x_seed */
 uint64_t explore_scatter(uint64_t); /* the same for the same; neighbours have nothing in common */
 /* => the driver's work; the token is ours */
 void explore_failed(enum xresult, const char *message) __attribute__((noreturn));

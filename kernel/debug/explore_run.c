@@ -179,8 +179,8 @@ explore_reserve(struct bootinfo *bi)
 	for (unsigned i = 0; i < bi->bi_nram; i++)
 		xp->x_range[xp->x_nrange++] = bi->bi_ram[i];
 	if (bi->bi_ramdisk != 0)
-		xp->x_range[xp->x_nrange++] = (struct memrange){ trunc_page(bi->bi_ramdisk),
-			round_page(bi->bi_ramdisk_end) };
+		xp->x_range[xp->x_nrange++] =
+		    (struct memrange){ trunc_page(bi->bi_ramdisk), round_page(bi->bi_ramdisk_end) };
 	xp->x_range[xp->x_nrange++] = (struct memrange){ arch_virt_to_phys(__data_start),
 		arch_virt_to_phys(__bss_end - 1) + 1 };
 	xp->x_made = xp->x_changes[0];
@@ -280,8 +280,7 @@ tell_list(void)
 		if (g->xg_to == XCLOCK)
 			kprintf("%c%u.%u>c", i == 0 ? ' ' : ',', g->xg_cpu, g->xg_point);
 		else
-			kprintf("%c%u.%u>%u", i == 0 ? ' ' : ',', g->xg_cpu, g->xg_point,
-			    g->xg_to);
+			kprintf("%c%u.%u>%u", i == 0 ? ' ' : ',', g->xg_cpu, g->xg_point, g->xg_to);
 	}
 	kprintf("\n");
 }

@@ -68,7 +68,8 @@ fd_get(int fd)
 	const struct proc *p = curproc();
 	const struct filedesc *fdt = p->p_fd;
 
-	if (unlikely(atomic_load_relaxed(&p->p_nlwps) > 1 + BUG(refcount) || atomic_load_relaxed(&fdt->fd_refs) != 1))
+	if (unlikely(atomic_load_relaxed(&p->p_nlwps) > 1 + BUG(refcount) ||
+		atomic_load_relaxed(&fdt->fd_refs) != 1))
 		return fd_get_shared(fdt, (uint32_t)fd);
 	return (struct fref){ slot(fdt, (uint32_t)fd), false };
 }

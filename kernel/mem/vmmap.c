@@ -21,7 +21,7 @@
 
 #define LOW_2G       ((vaddr_t)1 << 31)
 #define PROT_ALL     (PROT_R | PROT_W | PROT_X)
-#define REGION_FLAGS (VR_SHARED | VR_GROWSDOWN | VR_STACK)
+#define REGION_FLAGS (VR_SHARED | VR_GROWSDOWN | VR_STACK | VR_NOFORK | VR_VDSO)
 
 /* 0; -EINVAL when not page-aligned; `beyond` when it leaves the user's half. */
 static int
@@ -113,7 +113,7 @@ vm_map(struct vmspace *vm, vaddr_t *addr, size_t size, int prot, int maxprot, un
 	if (nr == NULL)
 		return -ENOMEM;
 
-	mutex_lock(&vm->vm_lock);
+	rw_enter(&vm->vm_lock, RW_WRITE);
 	error = -ENOMEM;
 	if (vm->vm_regions.rs_count >= VM_MAXREGIONS)
 		goto fail;
@@ -145,11 +145,11 @@ vm_map(struct vmspace *vm, vaddr_t *addr, size_t size, int prot, int maxprot, un
 	if (obj != NULL)
 		vmobj_ref(obj);
 	vm_region_add(&vm->vm_regions, nr);
-	mutex_unlock(&vm->vm_lock);
+	rw_exit(&vm->vm_lock);
 	*addr = va;
 	return 0;
 fail:
-	mutex_unlock(&vm->vm_lock);
+	rw_exit(&vm->vm_lock);
 	vm_region_free(nr);
 	return error;
 }
@@ -163,9 +163,9 @@ vm_unmap(struct vmspace *vm, vaddr_t start, size_t size)
 		error = -EINVAL;
 	if (error != 0)
 		return error;
-	mutex_lock(&vm->vm_lock);
+	rw_enter(&vm->vm_lock, RW_WRITE);
 	error = vm_unmap_locked(vm, start, start + round_page(size));
-	mutex_unlock(&vm->vm_lock);
+	rw_exit(&vm->vm_lock);
 	return error;
 }
 
@@ -197,7 +197,7 @@ vm_protect(struct vmspace *vm, vaddr_t start, size_t size, int prot)
 	if (error != 0 || size == 0)
 		return error;
 	end = start + round_page(size);
-	mutex_lock(&vm->vm_lock);
+	rw_enter(&vm->vm_lock, RW_WRITE);
 	error = vm_region_may_protect(&vm->vm_regions, start, end, prot);
 	if (error == 0 && vm->vm_regions.rs_count >= VM_MAXREGIONS - 1)
 		error = -ENOMEM;
@@ -207,7 +207,7 @@ vm_protect(struct vmspace *vm, vaddr_t start, size_t size, int prot)
 		set_protection(vm, start, end, prot);
 		vm_region_coalesce(&vm->vm_regions, start, end);
 	}
-	mutex_unlock(&vm->vm_lock);
+	rw_exit(&vm->vm_lock);
 	return error;
 }
 
@@ -239,7 +239,7 @@ vm_advise(struct vmspace *vm, vaddr_t start, size_t size, int advice)
 		return error;
 	at = start;
 	end = start + round_page(size);
-	mutex_lock(&vm->vm_lock);
+	rw_enter(&vm->vm_lock, RW_WRITE);
 	for (const struct vm_region *r = vm_region_first(&vm->vm_regions, start);
 	     r != NULL && r->vr_start < end; r = vm_region_next(r)) {
 		if (r->vr_start > at)
@@ -254,7 +254,7 @@ vm_advise(struct vmspace *vm, vaddr_t start, size_t size, int advice)
 	}
 	if (error == 0 && at < end)
 		error = -ENOMEM;
-	mutex_unlock(&vm->vm_lock);
+	rw_exit(&vm->vm_lock);
 	return error;
 }
 
@@ -264,7 +264,7 @@ vm_brk(struct vmspace *vm, vaddr_t newbrk)
 	struct vm_region *nr = vm_region_alloc();
 	vaddr_t old, end;
 
-	mutex_lock(&vm->vm_lock);
+	rw_enter(&vm->vm_lock, RW_WRITE);
 	old = round_page(vm->vm_brk);
 	end = round_page(newbrk);
 	if (vm->vm_brk_start == 0 || newbrk < vm->vm_brk_start || newbrk >= USER_END)
@@ -290,7 +290,7 @@ vm_brk(struct vmspace *vm, vaddr_t newbrk)
 	vm->vm_brk = newbrk;
 out:
 	newbrk = vm->vm_brk;
-	mutex_unlock(&vm->vm_lock);
+	rw_exit(&vm->vm_lock);
 	if (nr != NULL)
 		vm_region_free(nr);
 	return newbrk;

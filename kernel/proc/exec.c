@@ -13,6 +13,7 @@
 #include <abi/errno.h>
 #include <abi/resource.h>
 #include <arch/arch_if.h>
+#include <kernel/explore.h>
 #include <kernel/failpoint.h>
 #include <kernel/idtable.h>
 #include <kernel/inode.h>
@@ -28,7 +29,9 @@
 #include <kernel/upcall.h>
 #include <kernel/vm.h>
 
-#define STACK_TOP (USER_END - PAGE_SIZE)
+/* At the very top the vDSO, by the same page tables as the stack; unmapped pages around it. */
+#define VDSO_BASE (USER_END - PAGE_SIZE - VDSO_SIZE)
+#define STACK_TOP (VDSO_BASE - PAGE_SIZE)
 
 /* ---- the initial stack ---- */
 
@@ -102,6 +105,8 @@ build_stack(struct vmspace *vm, const struct elf_image *im, const struct exec_ar
 	AUX(AT_HWCAP2, arch_hwcap2());
 	AUX(AT_EXECFN, execfn);
 	AUX(AT_PLATFORM, platform);
+	if (im->vdso != 0)
+		AUX(AT_SYSINFO_EHDR, im->vdso);
 	AUX(AT_NULL, 0);
 #undef AUX
 	KASSERT(n <= words);
@@ -127,6 +132,8 @@ build_image(struct inode *ino, const struct exec_args *args, const char *path, s
 	if (vm == NULL)
 		return -ENOMEM;
 	error = elf_load(vm, ino, &im);
+	if (error == 0 && !EXPLORING) /* it reads the machine's clock */
+		error = vdso_map(vm, VDSO_BASE, &im.vdso);
 	if (error == 0)
 		error = vm_map(vm, &va, stack, PROT_R | PROT_W, PROT_R | PROT_W | PROT_X,
 		    VR_GROWSDOWN | VR_STACK | VM_FIXED | VM_NOREPLACE, NULL, 0);
@@ -180,6 +187,7 @@ commit(const char *path, struct vmspace *vm, struct filedesc *fd, uintptr_t entr
 	lwp_release_user_state(l); /* with the old id, in the old address space */
 	fp(exec_commit);
 	take_pid(p, l);
+	atomic_store_relaxed(&l->l_pigone, false);
 
 	mutex_lock(&p->p_lock);
 	timers_exec(p);
@@ -221,7 +229,7 @@ commit(const char *path, struct vmspace *vm, struct filedesc *fd, uintptr_t entr
 	p->p_single = NULL;
 	p->p_singlemode = SINGLE_NONE;
 	if (p->p_flag & PK_KILLED)
-		l->l_ast = 1;
+		l->l_ast = AST_WORK;
 	mutex_unlock(&p->p_lock);
 }
 

@@ -11,7 +11,8 @@
  * for the process that some live LWP does not block has armed such an LWP. So each of these looks again: posting,
  * a change of mask, the exit of an LWP. An LWP disarms itself in sig_deliver() when nothing is left to take.
  *
- * SIGSTOP and its kin do not stop anybody yet: kill() refuses them with ENOSYS where they would.
+ * A stop signal whose action is the default is not delivered: its LWP takes it at its stop point (stop.c). Until
+ * then SIGCONT finds it pending, and takes it away.
  */
 #include "signal_internal.h"
 
@@ -24,13 +25,7 @@
 #include <kernel/string.h>
 #include <kernel/timers.h>
 
-#define KSIGINFO_MAX 8192 /* queued in the whole system */
-
-/* struct ksiginfo, field locks: (p) p_lock of the process that it is pending in */
-struct ksiginfo {
-	struct list ks_link; /* (p) sp_queue */
-	siginfo_t ks_info;   /* (p) */
-};
+#define KSIGINFO_MAX 8192 /* queued in the whole system, beside one in each set */
 
 #define DEFAULT_T              1
 #define DEFAULT_C              2
@@ -122,6 +117,17 @@ sigacts_set(struct proc *p, int sig, const struct k_sigaction *act)
 		sa->sa_ignored &= ~bit;
 }
 
+sigset_t
+sigacts_stops(const struct sigacts *sa)
+{
+	sigset_t stops = sigs_stop;
+
+	for (sigset_t set = sigs_stop & sa->sa_set; set != 0; set &= set - 1)
+		if (sa->sa_act[sig_lowest(set)].sa_handler != SIG_DFL)
+			stops &= ~SIGBIT(sig_lowest(set));
+	return stops;
+}
+
 void
 sigacts_default(struct proc *p, int sig)
 {
@@ -151,10 +157,14 @@ sigacts_exec(struct proc *p)
 /* ---- pending sets ---- */
 
 static struct ksiginfo *
-ksiginfo_alloc(void)
+ksiginfo_alloc(struct sigpend *sp)
 {
 	struct ksiginfo *ks = NULL;
 
+	if (!sp->sp_ownused) {
+		sp->sp_ownused = true;
+		return &sp->sp_own;
+	}
 	if (atomic_add(&ksiginfo_count, 1) >= KSIGINFO_MAX ||
 	    (ks = kmem_cache_alloc(ksiginfo_cache)) == NULL)
 		atomic_sub(&ksiginfo_count, 1);
@@ -162,8 +172,12 @@ ksiginfo_alloc(void)
 }
 
 static void
-ksiginfo_free(struct ksiginfo *ks)
+ksiginfo_free(struct sigpend *sp, struct ksiginfo *ks)
 {
+	if (ks == &sp->sp_own) {
+		sp->sp_ownused = false;
+		return;
+	}
 	kmem_cache_free(ksiginfo_cache, ks);
 	atomic_sub(&ksiginfo_count, 1);
 }
@@ -172,6 +186,7 @@ void
 sigpend_init(struct sigpend *sp)
 {
 	sp->sp_set = 0;
+	sp->sp_ownused = false;
 	list_init(&sp->sp_queue);
 }
 
@@ -186,7 +201,7 @@ sigpend_discard(struct sigpend *sp, sigset_t set)
 	list_foreach_safe (ks, next, &sp->sp_queue, ks_link) {
 		if (SIGBIT(ks->ks_info.si_signo) & set) {
 			list_remove(&ks->ks_link);
-			ksiginfo_free(ks);
+			ksiginfo_free(sp, ks);
 		}
 	}
 }
@@ -218,7 +233,7 @@ sigpend_discard_timer(struct sigpend *sp, int32_t id)
 		return false;
 	sig = found->ks_info.si_signo;
 	list_remove(&found->ks_link);
-	ksiginfo_free(found);
+	ksiginfo_free(sp, found);
 	list_foreach (ks, &sp->sp_queue, ks_link)
 		others |= ks->ks_info.si_signo == sig;
 	if (!others)
@@ -234,12 +249,12 @@ sigpend_put(struct sigpend *sp, int sig, const siginfo_t *info)
 
 	if (sig < SIGRTMIN && (sp->sp_set & SIGBIT(sig)) && !timer)
 		return 0;
-	ks = sig == SIGKILL ? NULL : ksiginfo_alloc(); /* nobody sees what comes with SIGKILL */
+	ks = sig == SIGKILL ? NULL : ksiginfo_alloc(sp); /* nobody sees what comes with SIGKILL */
 	if (ks != NULL) {
 		if (info != NULL)
-			ks->ks_info = *info;
+			siginfo_copy(&ks->ks_info, info);
 		else {
-			memset(&ks->ks_info, 0, sizeof(ks->ks_info));
+			siginfo_clear(&ks->ks_info);
 			ks->ks_info.si_code = SI_KERNEL;
 		}
 		ks->ks_info.si_signo = sig;
@@ -272,11 +287,11 @@ sigpend_take(struct sigpend *sp, int sig, siginfo_t *info)
 	if (!more)
 		sp->sp_set &= ~SIGBIT(sig);
 	if (first != NULL) {
-		*info = first->ks_info;
+		siginfo_copy(info, &first->ks_info);
 		list_remove(&first->ks_link);
-		ksiginfo_free(first);
+		ksiginfo_free(sp, first);
 	} else {
-		memset(info, 0, sizeof(*info));
+		siginfo_clear(info);
 		info->si_signo = sig;
 		info->si_code = SI_USER;
 	}
