@@ -182,7 +182,7 @@ explore_reserve(struct bootinfo *bi)
 		xp->x_range[xp->x_nrange++] =
 		    (struct memrange){ trunc_page(bi->bi_ramdisk), round_page(bi->bi_ramdisk_end) };
 	xp->x_range[xp->x_nrange++] = (struct memrange){ arch_virt_to_phys(__data_start),
-		arch_virt_to_phys(__bss_end - 1) + 1 };
+		arch_virt_to_phys(__data_start) + (size_t)(__bss_end - __data_start) };
 	xp->x_made = xp->x_changes[0];
 	xp->x_keep = xp->x_changes[1];
 	xp->x_try = xp->x_changes[2];
