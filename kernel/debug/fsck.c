@@ -78,7 +78,7 @@ is_runqlock(const struct spinlock *m)
 {
 	struct cpu *ci;
 
-	for_each_cpu(ci) if (m == &ci->ci_spc->spc_mutex) return true;
+	for_each_cpu(ci) if (ci->ci_spc != NULL && m == &ci->ci_spc->spc_mutex) return true;
 	return false;
 }
 
