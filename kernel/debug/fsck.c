@@ -343,6 +343,7 @@ fsck(void)
 	preempt_disable();
 	cpu_stop_others(false);
 	fsck_ids();
+	fsck_users();
 	for (struct lwp *l = lwp_all; l != NULL; l = l->l_allnext)
 		check_lwp(l);
 	for_each_cpu(ci) if (cpu_online_set & CPU_BIT(ci)) check_cpu(ci);
@@ -404,6 +405,7 @@ static void
 try_ids(void *arg __unused)
 {
 	fsck_ids();
+	fsck_users();
 }
 
 static void

@@ -17,7 +17,7 @@
 #include <kernel/string.h>
 #include <kernel/trace.h>
 
-#define LEDGER_PROC(X) X(procs) X(lwps) X(ids) X(kstacks)
+#define LEDGER_PROC(X) X(procs) X(lwps) X(ids) X(kstacks) X(charged) X(users)
 #define LEDGER_MEM(X)  X(user_pages) X(table_pages) X(kmem_objs)
 
 struct cache_walk {
@@ -47,6 +47,7 @@ ledger_get(struct ledger *g)
 {
 	struct mem_ledger m;
 	struct cache_walk w = { .g = g };
+	size_t users;
 
 	memset(g, 0, sizeof(*g));
 	proc_adopter_drain();
@@ -58,11 +59,14 @@ ledger_get(struct ledger *g)
 	while (lwp_reap_dead(&proc0))
 		continue;
 	mutex_unlock(&proc0.p_lock);
+	users = uid_trim();
 	mem_ledger_get(&m);
 	g->procs = procs_inuse();
 	g->lwps = lwps_inuse();
 	g->ids = idtable.count;
 	g->kstacks = m.kstacks;
+	g->charged = lwp_count;
+	g->users = users;
 	g->user_pages = m.user_pages;
 	g->table_pages = m.table_pages;
 	g->kmem_objs = m.kmem_objs;

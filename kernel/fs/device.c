@@ -100,18 +100,19 @@ const struct file_ops debug_ops = {
 
 static const struct {
 	const char *name;
+	uint32_t mode;
 	uint64_t rdev;
 	const struct file_ops *ops;
 } devices[] = {
-	{ "null", DEV(1, 3), &null_ops },
-	{ "zero", DEV(1, 5), &zero_ops },
-	{ "full", DEV(1, 7), &full_ops },
-	{ "random", DEV(1, 8), &random_ops },
-	{ "urandom", DEV(1, 9), &random_ops },
-	{ "tty", DEV(5, 0), &tty_ops },
-	{ "console", DEV(5, 1), &console_ops },
+	{ "null", 0666, DEV(1, 3), &null_ops },
+	{ "zero", 0666, DEV(1, 5), &zero_ops },
+	{ "full", 0666, DEV(1, 7), &full_ops },
+	{ "random", 0666, DEV(1, 8), &random_ops },
+	{ "urandom", 0666, DEV(1, 9), &random_ops },
+	{ "tty", 0666, DEV(5, 0), &tty_ops },
+	{ "console", 0600, DEV(5, 1), &console_ops },
 #ifdef DEBUG
-	{ "debug", DEV(240, 0), &debug_ops },
+	{ "debug", 0600, DEV(240, 0), &debug_ops },
 #endif
 };
 
@@ -119,6 +120,7 @@ void
 devices_init(void)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
-		if (inode_add_device(devices[i].name, 0666, devices[i].rdev, devices[i].ops) != 0)
+		if (inode_add_device(devices[i].name, devices[i].mode, devices[i].rdev,
+			devices[i].ops) != 0)
 			panic("fs: cannot make /dev/%s", devices[i].name);
 }

@@ -139,7 +139,10 @@ start_init(void)
 	p->p_rlimit[RLIMIT_CORE].cur = 0;
 	p->p_rlimit[RLIMIT_NOFILE].cur = 1024;
 	p->p_rlimit[RLIMIT_NOFILE].max = 4096;
+	p->p_rlimit[RLIMIT_NPROC].cur = p->p_rlimit[RLIMIT_NPROC].max = maxlwp / 2;
+	p->p_rlimit[RLIMIT_SIGPENDING].cur = p->p_rlimit[RLIMIT_SIGPENDING].max = 8192;
 	p->p_umask = 022;
+	p->p_cred = cred_ref(proc0.p_cred);
 	p->p_cwd = inode_root();
 	inode_ref(p->p_cwd);
 	p->p_exitsig = SIGCHLD;
@@ -148,7 +151,8 @@ start_init(void)
 
 	mutex_lock(&proc_lock);
 	p->p_pid = l->l_lid = idt_alloc_init(&idtable, l);
-	proc_count++;
+	if (proc_charge(p) != 0)
+		panic("init: counts");
 	proc_set_parent(p, &proc0);
 	list_insert_tail(&proc0.p_children, &p->p_sibling);
 	list_insert_tail(&allproc, &p->p_list);

@@ -19,6 +19,8 @@
 uint64_t vm_rlimit(int which);
 /* May the address space grow by `size` bytes? => vm_lock held */
 bool vm_may_grow(const struct vmspace *, size_t size);
+/* ... by `size` bytes more of private writable memory? => vm_lock held */
+bool vm_may_grow_data(const struct vmspace *, size_t size);
 
 /* Address for an automatic mapping, or 0; flags VM_BELOW_2G. => vm_lock held */
 vaddr_t vm_place(struct vmspace *, vaddr_t wish, size_t size, unsigned flags);

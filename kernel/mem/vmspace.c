@@ -148,6 +148,14 @@ vm_may_grow(const struct vmspace *vm, size_t size)
 	return size <= limit && vm->vm_regions.rs_bytes <= limit - size;
 }
 
+bool
+vm_may_grow_data(const struct vmspace *vm, size_t size)
+{
+	uint64_t limit = vm_rlimit(VM_RLIMIT_DATA);
+
+	return size <= limit && vm->vm_regions.rs_data <= limit - size;
+}
+
 int
 vm_futex_key(struct vmspace *vm, vaddr_t va, bool shared, const void **obj, uint64_t *off)
 {

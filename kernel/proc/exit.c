@@ -104,7 +104,7 @@ notify_parent(struct proc *p, struct proc *parent)
 		return false;
 	si.si_code = p->p_xsig != 0 ? CLD_KILLED : CLD_EXITED;
 	si.u.chld.pid = p->p_pid;
-	si.u.chld.uid = p->p_uid;
+	si.u.chld.uid = p->p_cred->cr_ids.ruid;
 	si.u.chld.status = p->p_xsig != 0 ? p->p_xsig : p->p_xexit & 0xff;
 	proc_times(p, &user, &sys);
 	si.u.chld.utime = (int64_t)(user / 10000000);
@@ -194,7 +194,7 @@ exit_process(struct proc *p, struct lwp *l)
 	TRACE(EXIT, TRX_FILES, p->p_pid, 0);
 	/* Address space: move to the kernel's, then drop ours, on our own stack and with no lock held. */
 	vm = p->p_vmspace;
-	p->p_ru.ru_maxrss = vm->vm_maxpages;
+	p->p_ru.ru_maxrss = max(p->p_ru.ru_maxrss, (uint64_t)vm->vm_maxpages);
 	preempt_disable();
 	p->p_vmspace = &vmspace_kernel;
 	vmspace_activate(&vmspace_kernel);

@@ -90,6 +90,7 @@ procs_init(void)
 	lwp_cache = kmem_cache_create(
 	    "lwp", sizeof(struct lwp) + arch_lwp_extra_size(), CACHE_LINE, KC_TYPESTABLE, lwp_ctor);
 	proc_cache_init();
+	cred_init();
 	if (a == NULL)
 		panic("procs_init: no memory");
 	idtable_init(&idtable, a, &lwp0);
@@ -208,6 +209,7 @@ lwp_reap_dead(struct proc *p)
 {
 	struct list dead;
 	struct lwp *l, *next;
+	uint32_t n = 0;
 
 	KASSERT(mutex_owned(&p->p_lock));
 	if (list_empty(&p->p_deadlwps))
@@ -225,6 +227,7 @@ lwp_reap_dead(struct proc *p)
 		p->p_nlwps--;
 		p->p_nzlwps--;
 		proc_account(p, l, l->l_rtime);
+		n++;
 	}
 	mutex_unlock(&p->p_lock);
 	fp(free_after_idl_before_id);
@@ -234,6 +237,8 @@ lwp_reap_dead(struct proc *p)
 			id_revert(p);
 		else
 			id_free(l->l_lid);
+	if (p != &proc0)
+		proc_uncharge(p, n);
 	mutex_unlock(&proc_lock);
 	list_foreach_safe (l, next, &dead, l_free)
 		lwp_free(l);

@@ -4,7 +4,7 @@
  *
  * A signal is pending for one LWP or for the process; the set says which ones are, and a queue holds what
  * came with them. A standard signal is pending at most once. A real-time signal is queued as often as it is
- * sent, up to a limit for the system. Without memory the bit alone stands for one instance.
+ * sent, up to RLIMIT_SIGPENDING of the user who gets it. Without memory the bit alone stands for one instance.
  *
  * All of it, masks included, is guarded by p_lock. The rule that makes signals arrive: whenever p_lock is
  * free, a signal pending for an LWP that does not block it has armed that LWP with LW_PENDSIG; and one pending
@@ -16,7 +16,9 @@
 #include "signal_internal.h"
 
 #include <abi/errno.h>
+#include <abi/resource.h>
 #include <kernel/atomic.h>
+#include <kernel/cred.h>
 #include <kernel/kmem.h>
 #include <kernel/panic.h>
 #include <kernel/process.h>
@@ -24,12 +26,13 @@
 #include <kernel/string.h>
 #include <kernel/timers.h>
 
-#define KSIGINFO_MAX 8192 /* queued in the whole system */
+#define KSIGINFO_MAX 65536 /* of a user, whatever his limit is */
 
 /* struct ksiginfo, field locks: (p) p_lock of the process that it is pending in */
 struct ksiginfo {
-	struct list ks_link; /* (p) sp_queue */
-	siginfo_t ks_info;   /* (p) */
+	struct list ks_link;   /* (p) sp_queue */
+	struct uidinfo *ks_ui; /* (p) whom it is counted for */
+	siginfo_t ks_info;     /* (p) */
 };
 
 #define DEFAULT_T              1
@@ -46,7 +49,6 @@ const sigset_t sigs_stop = 0 SIGNALS(X);
 
 static struct kmem_cache *ksiginfo_cache;
 static struct kmem_cache *sigacts_cache;
-static uint32_t ksiginfo_count; /* atomic */
 
 /* Free sigacts stay in this state, so that making one costs what its process changed, not its size. */
 static void
@@ -150,22 +152,29 @@ sigacts_exec(struct proc *p)
 
 /* ---- pending sets ---- */
 
+/* `always`: not held to the limit, which kill() and the kernel's own standard signals are not. */
 static struct ksiginfo *
-ksiginfo_alloc(void)
+ksiginfo_alloc(const struct proc *p, bool always)
 {
-	struct ksiginfo *ks = NULL;
+	uint64_t limit = always ? KSIGINFO_MAX : min(p->p_rlimit[RLIMIT_SIGPENDING].cur, (uint64_t)KSIGINFO_MAX);
+	struct uidinfo *ui = uid_sigpend_enter(p, limit);
+	struct ksiginfo *ks;
 
-	if (atomic_add(&ksiginfo_count, 1) >= KSIGINFO_MAX ||
-	    (ks = kmem_cache_alloc(ksiginfo_cache)) == NULL)
-		atomic_sub(&ksiginfo_count, 1);
+	if (ui == NULL)
+		return NULL;
+	if ((ks = kmem_cache_alloc(ksiginfo_cache)) == NULL) {
+		uid_sigpend_leave(ui);
+		return NULL;
+	}
+	ks->ks_ui = ui;
 	return ks;
 }
 
 static void
 ksiginfo_free(struct ksiginfo *ks)
 {
+	uid_sigpend_leave(ks->ks_ui);
 	kmem_cache_free(ksiginfo_cache, ks);
-	atomic_sub(&ksiginfo_count, 1);
 }
 
 void
@@ -227,14 +236,17 @@ sigpend_discard_timer(struct sigpend *sp, int32_t id)
 }
 
 int
-sigpend_put(struct sigpend *sp, int sig, const siginfo_t *info)
+sigpend_put(const struct proc *p, struct sigpend *sp, int sig, const siginfo_t *info)
 {
 	bool timer = info != NULL && is_timer(info);
 	struct ksiginfo *ks;
 
 	if (sig < SIGRTMIN && (sp->sp_set & SIGBIT(sig)) && !timer)
 		return 0;
-	ks = sig == SIGKILL ? NULL : ksiginfo_alloc(); /* nobody sees what comes with SIGKILL */
+	if (sig == SIGKILL) /* nobody sees what comes with it */
+		ks = NULL;
+	else
+		ks = ksiginfo_alloc(p, sig < SIGRTMIN && (info == NULL || info->si_code >= 0));
 	if (ks != NULL) {
 		if (info != NULL)
 			ks->ks_info = *info;

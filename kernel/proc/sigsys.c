@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * System calls on signals. All processes belong to one user, so there is no permission to check.
+ * System calls on signals.
  */
 #include "signal_internal.h"
 
@@ -214,7 +214,7 @@ sender_info(siginfo_t *info, int sig, int code)
 	info->si_signo = sig;
 	info->si_code = code;
 	info->u.rt.pid = p->p_pid;
-	info->u.rt.uid = p->p_uid;
+	info->u.rt.uid = cred_self().ruid;
 }
 
 /* => p_lock held. -ENOSYS: p would have to stop, which is not supported yet */
@@ -224,6 +224,8 @@ may_send(const struct proc *p, int sig)
 	KASSERT(mutex_owned(&p->p_lock));
 	if (sig < 0 || sig > NSIG)
 		return -EINVAL;
+	if (!cred_may_signal(p))
+		return -EPERM;
 	if (sig != 0 && (sigs_stop & SIGBIT(sig)) && p->p_sigacts != NULL &&
 	    p->p_sigacts->sa_act[sig].sa_handler == SIG_DFL)
 		return -ENOSYS;

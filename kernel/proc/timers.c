@@ -21,6 +21,7 @@
 
 #include <abi/errno.h>
 #include <abi/resource.h>
+#include <kernel/cred.h>
 #include <kernel/failpoint.h>
 #include <kernel/kmem.h>
 #include <kernel/process.h>
@@ -34,11 +35,9 @@
 
 #define REARM_MIN   ((nsec_t)100000)   /* an interval timer's, or one's whose signal is ignored */
 #define RETRY       ((nsec_t)10000000) /* no memory for a signal: again then */
-#define PTIMERS_MAX 8192               /* POSIX timers in the whole system */
 
 static struct list fired_procs = LIST_INIT(fired_procs);     /* (f) pts_link */
 static struct list fired_waiters = LIST_INIT(fired_waiters); /* the thread sleeps here */
-static uint32_t ptimer_count;                                /* (a) */
 
 static inline struct spinlock *
 fired_lock(void)
@@ -89,6 +88,12 @@ timers_tick(struct proc *p)
 
 /* ---- time ---- */
 
+static bool
+by_callout(const struct ptimer *pt)
+{
+	return pt->pt_base == PTB_TIME || pt->pt_base == PTB_WALL;
+}
+
 nsec_t
 ptimer_now(const struct ptimer *pt)
 {
@@ -100,6 +105,8 @@ ptimer_now(const struct ptimer *pt)
 	switch (pt->pt_base) {
 	case PTB_TIME:
 		return time_now();
+	case PTB_WALL:
+		return time_wall();
 	case PTB_LWP:
 		l = lwp_find(p, pt->pt_clocklid);
 		return l != NULL ? lwp_cputime(l) : 0;
@@ -156,9 +163,10 @@ ptimer_arm(struct ptimer *pt)
 	pt->pt_armed = true;
 	if (pt->pt_notify == SIGEV_NONE)
 		return; /* only looked at */
-	if (pt->pt_base == PTB_TIME)
+	if (by_callout(pt)) {
+		pt->pt_callout.co_wall = pt->pt_base == PTB_WALL;
 		callout_arm(&pt->pt_callout, pt->pt_when);
-	else {
+	} else {
 		list_insert_tail(&pts->pts_cpu, &pt->pt_cpulink);
 		atomic_store_relaxed(&p->p_cputick, 1);
 	}
@@ -247,12 +255,38 @@ next_period(struct ptimer *pt)
 	ptimer_arm(pt);
 }
 
+/*
+ * p has used all that RLIMIT_CPU allows: SIGXCPU, and once more with each further second, by which the soft limit
+ * grows, until the hard one kills.
+ */
+static void
+cpu_limit_reached(struct proc *p, struct ptimer *pt)
+{
+	struct ptimers *none = NULL;
+	uint64_t seconds = ptimer_now(pt) / NSEC_PER_SEC;
+
+	if (seconds >= p->p_rlimit[RLIMIT_CPU].max) {
+		(void)sig_post_proc(p, SIGKILL, NULL);
+		return;
+	}
+	if (seconds >= p->p_rlimit[RLIMIT_CPU].cur) {
+		(void)sig_post_proc(p, SIGXCPU, NULL);
+		atomic_store_relaxed(&p->p_rlimit[RLIMIT_CPU].cur, seconds + 1);
+	}
+	timers_cpu_limit(p, &none);
+}
+
 static void
 expire(struct proc *p, struct ptimer *pt)
 {
 	int error;
 
 	KASSERT(pt->pt_armed && !pt->pt_pending && pt->pt_notify != SIGEV_NONE);
+	if (pt == &pt->pt_owner->pts_limit) {
+		disarm(pt);
+		cpu_limit_reached(p, pt);
+		return;
+	}
 	if (pt->pt_id < 0) {
 		disarm(pt);
 		(void)sig_post_proc(p, pt->pt_sig, NULL);
@@ -265,8 +299,10 @@ expire(struct proc *p, struct ptimer *pt)
 	}
 	error = post(p, pt);
 	if (error == -EAGAIN) {
-		if (pt->pt_base == PTB_TIME)
+		if (by_callout(pt)) {
+			pt->pt_callout.co_wall = false;
 			callout_arm(&pt->pt_callout, time_now() + RETRY);
+		}
 		return; /* or the next tick */
 	}
 	disarm(pt);
@@ -429,26 +465,73 @@ timers_lwp_exit(struct proc *p, lwpid_t lid)
 	}
 }
 
-/* ---- birth and death ---- */
+/* ---- RLIMIT_CPU ---- */
 
-bool
-ptimer_count_enter(const struct proc *p)
+void
+timers_cpu_limit(struct proc *p, struct ptimers **spare)
 {
-	uint64_t limit = p->p_rlimit[RLIMIT_SIGPENDING].cur;
+	uint64_t limit = min(p->p_rlimit[RLIMIT_CPU].cur, p->p_rlimit[RLIMIT_CPU].max);
+	struct ptimer *pt;
 
-	if (limit > PTIMERS_MAX)
-		limit = PTIMERS_MAX;
-	if (atomic_add(&ptimer_count, 1) < limit)
-		return true;
-	ptimer_count_leave();
-	return false;
+	KASSERT(mutex_owned(&p->p_lock));
+	if (p->p_flag & PK_EXITING)
+		return;
+	if (p->p_timers == NULL && *spare != NULL) {
+		(*spare)->pts_proc = p;
+		p->p_timers = *spare;
+		*spare = NULL;
+	}
+	if (p->p_timers == NULL)
+		return;
+	pt = &p->p_timers->pts_limit;
+	ptimer_stop(pt);
+	if (limit >= INT64_MAX / NSEC_PER_SEC)
+		return;
+	pt->pt_when = max(limit, (uint64_t)1) * NSEC_PER_SEC; /* Linux takes 0 for 1 */
+	ptimer_arm(pt);
+}
+
+struct ptimers *
+timers_spare(void)
+{
+	return ptimers_create(NULL);
 }
 
 void
-ptimer_count_leave(void)
+timers_spare_free(struct ptimers *pts)
 {
-	atomic_sub(&ptimer_count, 1);
+	if (pts != NULL)
+		kmem_free(pts, sizeof(*pts));
 }
+
+int
+timers_fork(struct proc *p)
+{
+	struct ptimers *spare = timers_spare();
+
+	if (spare == NULL)
+		return -ENOMEM;
+	mutex_lock(&p->p_lock);
+	timers_cpu_limit(p, &spare);
+	mutex_unlock(&p->p_lock);
+	return 0;
+}
+
+void
+timers_unfork(struct proc *p)
+{
+	struct ptimers *pts = p->p_timers;
+
+	if (pts == NULL)
+		return;
+	mutex_lock(&p->p_lock);
+	ptimer_stop(&pts->pts_limit);
+	p->p_timers = NULL;
+	mutex_unlock(&p->p_lock);
+	timers_spare_free(pts);
+}
+
+/* ---- birth and death ---- */
 
 struct ptimers *
 ptimers_create(struct proc *p)
@@ -467,6 +550,9 @@ ptimers_create(struct proc *p)
 	pts->pts_itimer[ITIMER_VIRTUAL].pt_base = PTB_PROC_USER;
 	pts->pts_itimer[ITIMER_PROF].pt_sig = SIGPROF;
 	pts->pts_itimer[ITIMER_PROF].pt_base = PTB_PROC;
+	ptimer_init(&pts->pts_limit, pts);
+	pts->pts_limit.pt_sig = SIGXCPU;
+	pts->pts_limit.pt_base = PTB_PROC;
 	return pts;
 }
 
@@ -478,8 +564,8 @@ ptimer_delete(struct ptimer *pt)
 	KASSERT(!list_linked(&pt->pt_fired) && !list_linked(&pt->pt_cpulink));
 	KASSERT(!pt->pt_callout.co_pending && !pt->pt_armed && !pt->pt_pending);
 	DEBUG_ONLY(pt->pt_owner = NULL;)
+	uid_sigpend_leave(pt->pt_ui);
 	kmem_free(pt, sizeof(*pt));
-	ptimer_count_leave();
 }
 
 void
@@ -508,6 +594,7 @@ timers_exit(struct proc *p)
 	timers_exec(p);
 	for (int i = 0; i < 3; i++)
 		ptimer_stop(&pts->pts_itimer[i]);
+	ptimer_stop(&pts->pts_limit);
 	spin_lock(lock);
 	KASSERT(list_empty(&pts->pts_fired) && list_empty(&pts->pts_cpu) && !p->p_cputick);
 	if (list_linked(&pts->pts_link))

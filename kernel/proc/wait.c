@@ -84,7 +84,7 @@ collect(struct proc *parent, struct proc *p, const struct rusage_acc *usage)
 	parent->p_nstopchild--;
 	pgrp_leave(p);
 	id_free(p->p_pid);
-	proc_count--;
+	proc_uncharge(p, 1);
 	mutex_unlock(&proc_lock);
 
 	lwp_wait_offcpu(l);
@@ -159,7 +159,7 @@ scanned:
 	}
 found:
 	r->pid = p->p_pid;
-	r->uid = p->p_uid;
+	r->uid = p->p_cred->cr_ids.ruid;
 	r->xexit = p->p_xexit;
 	r->xsig = p->p_xsig;
 	r->status = proc_wait_status(p);

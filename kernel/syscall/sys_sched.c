@@ -61,7 +61,7 @@ sys_sched_setaffinity(const uint64_t *a)
 	l = find_lwp((lwpid_t)a[0]);
 	if (l == NULL)
 		return -ESRCH;
-	if (l->l_proc->p_flag & PK_SYSTEM)
+	if ((l->l_proc->p_flag & PK_SYSTEM) || !cred_may_control(l->l_proc))
 		error = -EPERM;
 	else
 		error = set == 0 ? -EINVAL : sched_setaffinity(l, set); /* there, 0 means all */

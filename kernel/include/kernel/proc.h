@@ -18,6 +18,7 @@ struct vmspace;
 struct filedesc;
 struct inode;
 struct ptimers;
+struct cred;
 
 #define PROC_STATES(X) \
 	X(IDL) /* being made */ \
@@ -43,6 +44,8 @@ enum single_mode { SINGLE_NONE, SINGLE_BOUNDARY, SINGLE_EXIT };
 #define PK_EXITING 0x0008 /* process exit has begun */
 #define PK_KILLED \
 	0x0020 /* must die of signal p_xsig: who comes to the user boundary first sees to it */
+
+#define PK_NPROC 0x1000 /* by setuid the user may have too many LWPs: exec looks */
 
 #define PROC_NAMELEN 16
 
@@ -130,7 +133,9 @@ struct proc {
 	nsec_t p_start;            /* (c) */
 	char p_comm[PROC_NAMELEN]; /* (p) */
 	uintptr_t p_stack_top;     /* (o) */
-	uint32_t p_uid, p_gid;     /* (p) real and effective: one user for now */
+	struct cred *p_cred;       /* (x)+(p) to change; one of them to read, or see cred_self() */
+	uint32_t p_credseq;        /* (a) changes after p_cred */
+	uint32_t p_ncharged;       /* (x) LWPs counted for its user, see limit.c */
 	bool p_shown;              /* (g) gdb has been told of it */
 };
 

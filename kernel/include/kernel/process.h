@@ -6,6 +6,7 @@
 #ifndef KERNEL_PROCESS_H
 #define KERNEL_PROCESS_H
 
+#include <kernel/cred.h>
 #include <kernel/idtable.h>
 #include <kernel/lwp.h>
 #include <kernel/panic.h>
@@ -152,7 +153,6 @@ void proc_usage(struct proc *, struct rusage_acc *); /* => p_lock held */
 void lwp_usage(struct lwp *, struct rusage_acc *);   /* => curlwp */
 struct abi_rusage;
 void rusage_to_abi(const struct rusage_acc *, struct abi_rusage *);
-extern uint32_t proc_count; /* (x) processes, zombies included */
 
 /* Wait-status word as wait4 returns it. => p is dead or p_lock held */
 int proc_wait_status(const struct proc *);
