@@ -203,6 +203,7 @@ init_exited(struct proc *p)
 	p->p_fd = NULL;
 	inode_unref(p->p_cwd);
 	p->p_cwd = NULL;
+	cred_set(cred_ref(proc0.p_cred));
 	preempt_disable();
 	p->p_vmspace = &vmspace_kernel;
 	vmspace_activate(&vmspace_kernel);

@@ -96,7 +96,7 @@ build_stack(struct vmspace *vm, const struct elf_image *im, const struct exec_ar
 	AUX(AT_EUID, me.euid);
 	AUX(AT_GID, me.rgid);
 	AUX(AT_EGID, me.egid);
-	AUX(AT_SECURE, 0);
+	AUX(AT_SECURE, me.ruid != me.euid || me.rgid != me.egid);
 	AUX(AT_RANDOM, rnd);
 	AUX(AT_CLKTCK, 100);
 	AUX(AT_HWCAP, arch_hwcap());
