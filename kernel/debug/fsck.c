@@ -229,7 +229,7 @@ check_lwp_waits(const struct proc *p, uint32_t dead)
 		if (!fsck_endless(&n, &p->p_zlwps))
 			CHECK(l->l_stat == LS_ZOMB && (l->l_prflag & LPR_DETACHED) == 0,
 			    "P3: pid %d: lid %d %s is to be waited for", p->p_pid, l->l_lid, st(l));
-	CHECK(n == dead || p->p_stat == PS_ZOMB, "P3: pid %d: %u dead LWPs, %u on its lists",
+	CHECK(n == dead || p->p_stat >= PS_DEAD || (n < dead && n + p->p_nreap >= dead), "P3: pid %d: %u dead LWPs, %u on its lists",
 	    p->p_pid, dead, n);
 	list_foreach (l, &p->p_lwps, l_sibling) {
 		waits += l->l_waitingfor != 0;
@@ -255,7 +255,7 @@ check_proc_lwps(const struct proc *p)
 			return;
 		CHECK(l->l_proc == p, "P2: lid %d is linked to pid %d", l->l_lid, p->p_pid);
 		/* A newborn's id is published before it is linked; a dead one's is freed after it is unlinked. */
-		CHECK(idt_lwp(&idtable, l->l_lid) == l || p->p_stat == PS_ZOMB || l == &lwp0,
+		CHECK(idt_lwp(&idtable, l->l_lid) == l || p->p_stat >= PS_DEAD || l == &lwp0,
 		    "P2: lid %d of pid %d is not in the table", l->l_lid, p->p_pid);
 		dead += l->l_stat == LS_ZOMB;
 		exiting += l->l_stat == LS_ZOMB || (l->l_prflag & LPR_EXITING) != 0;
@@ -270,7 +270,7 @@ check_proc_lwps(const struct proc *p)
 	CHECK(run == p->p_nrlwps, "P1: pid %d: nrlwps %u, are %u", p->p_pid, p->p_nrlwps, run);
 	check_lwp_waits(p, dead);
 	CHECK(n >= 1 || p->p_stat == PS_IDL, "P4: pid %d has no LWP", p->p_pid);
-	if (p->p_single != NULL && p->p_stat != PS_ZOMB)
+	if (p->p_single != NULL && p->p_stat < PS_DEAD)
 		CHECK(on_list(&p->p_lwps, &p->p_single->l_sibling) &&
 			p->p_single->l_stat != LS_ZOMB && p->p_singlemode != SINGLE_NONE,
 		    "P12: pid %d: lwp %p owns its single-threading and is not of it, or dead",
@@ -306,7 +306,7 @@ check_proc(struct proc *p, bool zombie)
 		CHECK(c->p_pptr == p && c->p_ppid == p->p_pid,
 		    "P8: pid %d is on the list of pid %d, has parent %d", c->p_pid, p->p_pid,
 		    c->p_pptr->p_pid);
-		dead += c->p_stat == PS_ZOMB || c->p_stat == PS_DEAD;
+		dead += c->p_stat == PS_ZOMB; /* DEAD: the reaper has not shown it yet */
 	}
 	CHECK(dead == p->p_nstopchild, "P8: pid %d: nstopchild %u, are %u", p->p_pid,
 	    p->p_nstopchild, dead);

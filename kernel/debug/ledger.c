@@ -5,6 +5,7 @@
 #include <kernel/debug.h>
 
 #include <abi/errno.h>
+#include <kernel/exitmode.h>
 #include <kernel/failpoint.h>
 #include <kernel/idtable.h>
 #include <kernel/kmem.h>
@@ -51,6 +52,7 @@ ledger_get(struct ledger *g)
 
 	memset(g, 0, sizeof(*g));
 	proc_adopter_drain();
+	exitmode_drain();
 	/* Who was waited for has left its CPU, but the successor frees its stack after that, with interrupts off. */
 	cpu_call(cpu_online_set, nothing, NULL);
 

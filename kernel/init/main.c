@@ -9,6 +9,7 @@
 #include <kernel/console.h>
 #include <kernel/debug.h>
 #include <kernel/exec.h>
+#include <kernel/exitmode.h>
 #include <kernel/file.h>
 #include <kernel/futex.h>
 #include <kernel/gdbstub.h>
@@ -281,6 +282,7 @@ start_thread(void *arg)
 	load_ramdisks(arg);
 	console_init();
 	timers_init();
+	exitmode_init();
 	start_init();
 	proc_adopter();
 }

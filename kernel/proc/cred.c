@@ -197,39 +197,51 @@ cred_publish(struct proc *p, struct cred *cr)
 	return old;
 }
 
-/* Copies what is constant in a credential that is in force at some moment of this call. */
-static void
-read_self(struct cred *to, size_t size)
-{
-	struct proc *p = curproc();
-	uint32_t seq;
-
-	do {
-		seq = atomic_load_acquire(&p->p_credseq);
-		memcpy(to, atomic_load_acquire(&p->p_cred), size);
-		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	} while (unlikely(atomic_load_relaxed(&p->p_credseq) != seq));
-}
+/* `copy` reads of p's credential `cr`, which is in force at some moment of it. */
+#define READ_SELF(p, cr, copy) \
+	do { \
+		uint32_t seq_; \
+		do { \
+			const struct cred *cr; \
+\
+			seq_ = atomic_load_acquire(&(p)->p_credseq); \
+			cr = atomic_load_acquire(&(p)->p_cred); \
+			copy; \
+			__atomic_thread_fence(__ATOMIC_ACQUIRE); \
+		} while (unlikely(atomic_load_relaxed(&(p)->p_credseq) != seq_)); \
+	} while (0)
 
 struct cred_ids
 cred_self(void)
 {
-	struct cred cr;
+	struct proc *p = curproc();
+	struct cred_ids ids;
 
-	read_self(&cr, offsetof(struct cred, cr_ui));
-	return cr.cr_ids;
+	READ_SELF(p, cr, ids = cr->cr_ids);
+	return ids;
+}
+
+uint32_t
+cred_ruid(void)
+{
+	struct proc *p = curproc();
+	uint32_t uid;
+
+	READ_SELF(p, cr, uid = atomic_load_relaxed(&cr->cr_ids.ruid));
+	return uid;
 }
 
 bool
 cred_in_group(uint32_t gid)
 {
-	struct cred cr;
+	struct proc *p = curproc();
+	struct cred mine;
 
-	read_self(&cr, sizeof(cr));
-	if (cr.cr_ids.egid == gid)
+	READ_SELF(p, cr, mine = *cr);
+	if (mine.cr_ids.egid == gid)
 		return true;
-	for (uint32_t i = 0; i < cr.cr_ngroups; i++)
-		if (cr.cr_group[i] == gid)
+	for (uint32_t i = 0; i < min(mine.cr_ngroups, (uint32_t)NGROUPS); i++)
+		if (mine.cr_group[i] == gid)
 			return true;
 	return false;
 }

@@ -11,6 +11,7 @@
 
 #include <abi/errno.h>
 #include <arch/arch_if.h>
+#include <kernel/exitmode.h>
 #include <kernel/failpoint.h>
 #include <kernel/idtable.h>
 #include <kernel/inode.h>
@@ -30,6 +31,7 @@ lwp_become_zombie(struct lwp *l)
 
 	KASSERT(l == curlwp() && l->l_sigpend.sp_set == 0 && l->l_vforkchild == NULL);
 	preempt_disable();
+	curcpu()->ci_nexit++;
 	arch_fpu_discard(l);
 	lwp_lock(l);
 	lwp_setstat(l, LS_ZOMB);
@@ -57,7 +59,11 @@ lwp_exit_locked(struct proc *p)
 		continue;
 	sig_lwp_exit(l);
 	lwp_become_zombie(l);
-	list_insert_tail(l->l_prflag & LPR_DETACHED ? &p->p_deadlwps : &p->p_zlwps, &l->l_free);
+	if (exit_deferred() && (l->l_prflag & LPR_DETACHED))
+		exitmode_push(l);
+	else
+		list_insert_tail(
+		    l->l_prflag & LPR_DETACHED ? &p->p_deadlwps : &p->p_zlwps, &l->l_free);
 	/* Whoever waits for it, or with it for others (a deadlock?), or for it to be suspended. */
 	if (p->p_single == NULL || p->p_nlive - p->p_nboundary <= 1)
 		cv_broadcast(&p->p_lwpcv);
@@ -149,7 +155,7 @@ reparent_children(struct proc *p)
 	/* From the end on, so that the dead ones come to stand in front in the order that they have here. */
 	while (!list_empty(&p->p_children)) {
 		child = list_last(&p->p_children, struct proc, p_sibling);
-		KASSERT(child->p_pptr == p && child->p_stat != PS_DEAD);
+		KASSERT(child->p_pptr == p && (child->p_stat != PS_DEAD || exit_deferred()));
 		child->p_exitsig = SIGCHLD;
 		if (child->p_stat == PS_ZOMB)
 			cv_broadcast(&bequeath(child, initproc)->p_waitcv);
@@ -162,12 +168,26 @@ reparent_children(struct proc *p)
 	p->p_nstopchild = 0;
 }
 
+/* Address space: move to the kernel's, then drop ours, on our own stack and with no lock held. */
+static void
+leave_space(struct proc *p)
+{
+	struct vmspace *vm = p->p_vmspace;
+
+	preempt_disable();
+	p->p_vmspace = &vmspace_kernel;
+	vmspace_activate(&vmspace_kernel);
+	preempt_enable();
+	vmspace_unref(vm);
+	TRACE(EXIT, TRX_SPACE, p->p_pid, 0);
+}
+
 /* => single-threaded owner in EXIT mode, no lock held */
 static void __noreturn
 exit_process(struct proc *p, struct lwp *l)
 {
-	struct vmspace *vm;
 	struct proc *parent, *heir;
+	bool reaper = exit_mode == EXIT_REAPER;
 
 	KASSERT(l == curlwp() && l->l_proc == p && (p->p_flag & PK_EXITING));
 	KASSERT(p->p_single == l && p->p_singlemode == SINGLE_EXIT && p->p_nlwps == 1);
@@ -192,15 +212,9 @@ exit_process(struct proc *p, struct lwp *l)
 	}
 
 	TRACE(EXIT, TRX_FILES, p->p_pid, 0);
-	/* Address space: move to the kernel's, then drop ours, on our own stack and with no lock held. */
-	vm = p->p_vmspace;
-	p->p_ru.ru_maxrss = max(p->p_ru.ru_maxrss, (uint64_t)vm->vm_maxpages);
-	preempt_disable();
-	p->p_vmspace = &vmspace_kernel;
-	vmspace_activate(&vmspace_kernel);
-	preempt_enable();
-	vmspace_unref(vm);
-	TRACE(EXIT, TRX_SPACE, p->p_pid, 0);
+	p->p_ru.ru_maxrss = max(p->p_ru.ru_maxrss, (uint64_t)p->p_vmspace->vm_maxpages);
+	if (likely(!reaper))
+		leave_space(p);
 
 	mutex_lock(&proc_lock);
 	vfork_release(p);
@@ -217,7 +231,7 @@ exit_process(struct proc *p, struct lwp *l)
 	TRACE(EXIT, TRX_DEAD, p->p_pid, 0);
 	fp(exit_after_dead);
 	parent = p->p_pptr;
-	heir = bequeath(p, parent);
+	heir = likely(!reaper) ? bequeath(p, parent) : NULL;
 
 	mutex_lock(&p->p_lock);
 	KASSERT(p->p_nlwps == 1 && p->p_nlive == 1 && list_empty(&p->p_deadlwps) &&
@@ -231,6 +245,12 @@ exit_process(struct proc *p, struct lwp *l)
 	}
 	p->p_nzlwps = 1;
 	lwp_become_zombie(l);
+	if (unlikely(reaper)) {
+		exitmode_push(l); /* the rest is the reaper's */
+		mutex_unlock(&p->p_lock);
+		mutex_unlock(&proc_lock);
+		lwp_exit_switch(l);
+	}
 	proc_setstat(p, PS_ZOMB);
 	mutex_unlock(&p->p_lock);
 
@@ -244,6 +264,25 @@ exit_process(struct proc *p, struct lwp *l)
 	lwp_exit_switch(l);
 }
 
+/* The end of that, where a reaper has freed p's address space. */
+void
+proc_announce(struct proc *p)
+{
+	struct proc *parent, *heir;
+
+	mutex_lock(&proc_lock);
+	parent = p->p_pptr;
+	heir = bequeath(p, parent);
+	mutex_lock(&p->p_lock);
+	proc_setstat(p, PS_ZOMB);
+	mutex_unlock(&p->p_lock);
+	TRACE(EXIT, TRX_ZOMB, p->p_pid, 0);
+	cv_broadcast(&heir->p_waitcv);
+	if (heir != parent)
+		cv_broadcast(&parent->p_waitcv);
+	mutex_unlock(&proc_lock);
+}
+
 /* p has its own address space now, or none: its vfork parent goes on. => proc_lock held */
 void
 vfork_release(struct proc *p)
@@ -253,7 +292,7 @@ vfork_release(struct proc *p)
 	KASSERT(mutex_owned(&proc_lock));
 	if (l == NULL)
 		return;
-	KASSERT(l->l_vforkchild == p && p->p_vmspace != l->l_proc->p_vmspace);
+	KASSERT(l->l_vforkchild == p && (p->p_vmspace != l->l_proc->p_vmspace || exit_deferred()));
 	fp(vfork_release);
 	p->p_vforklwp = NULL;
 	l->l_vforkchild = NULL;

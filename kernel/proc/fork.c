@@ -13,6 +13,7 @@
 #include <abi/errno.h>
 #include <abi/resource.h>
 #include <arch/arch_if.h>
+#include <kernel/exitmode.h>
 #include <kernel/failpoint.h>
 #include <kernel/inode.h>
 #include <kernel/sched.h>
@@ -65,6 +66,7 @@ clone_thread(const struct clone_args *ca)
 	mutex_lock(&p->p_lock);
 	lwp_reap_dead(p);
 	mutex_unlock(&p->p_lock);
+	exitmode_create();
 	l = lwp_alloc(p);
 	if (l == NULL)
 		return -ENOMEM;
@@ -126,6 +128,7 @@ fork_process(const struct clone_args *ca)
 	pid_t pid;
 
 	KASSERT(parent->p_stat == PS_ACTIVE && self->l_vforkchild == NULL);
+	exitmode_create();
 	if ((p = proc_alloc()) == NULL)
 		return -ENOMEM;
 	if ((l = lwp_alloc(p)) == NULL)

@@ -10,6 +10,7 @@
 #include <abi/time.h>
 #include <arch/arch_if.h>
 #include <kernel/callout.h>
+#include <kernel/exitmode.h>
 #include <kernel/process.h>
 #include <kernel/sched.h>
 #include <kernel/string.h>
@@ -53,6 +54,7 @@ sys__lwp_create(const uint64_t *a)
 		lwp_reap_dead(p);
 		mutex_unlock(&p->p_lock);
 	}
+	exitmode_create();
 	if ((l = lwp_alloc(p)) == NULL)
 		return -ENOMEM;
 	lwp_prepare(l, &like_us);

@@ -214,7 +214,7 @@ sender_info(siginfo_t *info, int sig, int code)
 	info->si_signo = sig;
 	info->si_code = code;
 	info->u.rt.pid = p->p_pid;
-	info->u.rt.uid = cred_self().ruid;
+	info->u.rt.uid = cred_ruid();
 }
 
 /* => p_lock held. -ENOSYS: p would have to stop, which is not supported yet */
@@ -224,7 +224,7 @@ may_send(const struct proc *p, int sig)
 	KASSERT(mutex_owned(&p->p_lock));
 	if (sig < 0 || sig > NSIG)
 		return -EINVAL;
-	if (!cred_may_signal(p))
+	if (p != curproc() && !cred_may_signal(p))
 		return -EPERM;
 	if (sig != 0 && (sigs_stop & SIGBIT(sig)) && p->p_sigacts != NULL &&
 	    p->p_sigacts->sa_act[sig].sa_handler == SIG_DFL)

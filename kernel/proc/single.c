@@ -10,6 +10,7 @@
 #include <kernel/process.h>
 
 #include <abi/errno.h>
+#include <kernel/exitmode.h>
 #include <kernel/sched.h>
 
 /* Sets `flag` on every other live LWP and gets it moving towards the boundary. => p_lock held */
@@ -65,6 +66,8 @@ single_begin(enum single_mode mode)
 			list_splice_tail(&p->p_deadlwps, &p->p_zlwps);
 			while (lwp_reap_dead(p))
 				continue;
+			if (exit_deferred())
+				exitmode_settle(p);
 			KASSERT(p->p_nlwps == 1);
 		} else {
 			interrupt_others(p, LW_WBOUNDARY);

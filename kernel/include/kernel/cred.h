@@ -48,6 +48,7 @@ struct cred *cred_ref(struct cred *);
 void cred_unref(struct cred *); /* => any context without a spin lock; frees the last */
 /* The ids of the current process. => nothing; a sibling may be changing them */
 struct cred_ids cred_self(void);
+uint32_t cred_ruid(void);
 bool cred_in_group(uint32_t gid); /* effective or supplementary, of the current process */
 
 static inline bool

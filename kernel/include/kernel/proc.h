@@ -106,6 +106,7 @@ struct proc {
 	struct list p_deadlwps; /* (p) detached dead LWPs to be freed in a batch (l_free) */
 	struct list p_zlwps;    /* (p) dead LWPs that _lwp_wait may collect (l_free) */
 	uint32_t p_nlwpwait;    /* (p) LWPs in _lwp_wait */
+	uint32_t p_nreap;       /* (p) dead LWPs that others are to free: see exitmode.c */
 	struct lwp *p_single;   /* (p) single-threading owner */
 	uint8_t p_singlemode;   /* (p) enum single_mode */
 	uint32_t

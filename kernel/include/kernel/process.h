@@ -100,6 +100,10 @@ void single_rest_end(struct proc *);
 /* Frees the dead LWPs of p. => p_lock held, dropped and taken again; returns true if it was dropped */
 bool lwp_reap_dead(struct proc *);
 void lwp_free(struct lwp *);
+/* The steps of that, see exitmode.c. => p_lock held; proc_lock held; no lock held */
+void lwp_unlink_dead(struct proc *, struct lwp *);
+void lwp_free_id(struct proc *, const struct lwp *);
+void lwp_free_stack(struct lwp *);
 size_t lwps_inuse(void), procs_inuse(void);
 void procs_init_early(void);
 int session_create(struct proc *);
@@ -142,6 +146,7 @@ void lwp_exit(
 /* init has exited with status and signal as in p: ends the run (init/main.c). */
 void init_exited(struct proc *) __noreturn;
 void vfork_release(struct proc *);                         /* => proc_lock held */
+void proc_announce(struct proc *); /* one that is DEAD becomes ZOMB, and its parent's. => no lock held */
 void proc_times(struct proc *, nsec_t *user, nsec_t *sys); /* => p_lock held or p dead */
 void proc_adopter(void) __noreturn;
 /* Waits until the adopter has freed all that is dead and its to collect. => no lock held; sleeps */
