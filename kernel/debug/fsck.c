@@ -229,8 +229,8 @@ check_lwp_waits(const struct proc *p, uint32_t dead)
 		if (!fsck_endless(&n, &p->p_zlwps))
 			CHECK(l->l_stat == LS_ZOMB && (l->l_prflag & LPR_DETACHED) == 0,
 			    "P3: pid %d: lid %d %s is to be waited for", p->p_pid, l->l_lid, st(l));
-	CHECK(n == dead || p->p_stat >= PS_DEAD || (n < dead && n + p->p_nreap >= dead), "P3: pid %d: %u dead LWPs, %u on its lists",
-	    p->p_pid, dead, n);
+	CHECK(n == dead || p->p_stat >= PS_DEAD || (n < dead && n + p->p_nreap >= dead),
+	    "P3: pid %d: %u dead LWPs, %u on its lists", p->p_pid, dead, n);
 	list_foreach (l, &p->p_lwps, l_sibling) {
 		waits += l->l_waitingfor != 0;
 		if (l->l_waiter == 0)

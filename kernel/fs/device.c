@@ -156,7 +156,7 @@ void
 devices_init(void)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
-		if (inode_add_device(devices[i].name, devices[i].mode, devices[i].rdev,
-			devices[i].ops) != 0)
+		if (inode_add_device(
+			devices[i].name, devices[i].mode, devices[i].rdev, devices[i].ops) != 0)
 			panic("fs: cannot make /dev/%s", devices[i].name);
 }

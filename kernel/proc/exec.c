@@ -121,8 +121,8 @@ build_image(struct inode *ino, const struct exec_args *args, const char *path, s
 	struct vmspace *vm = vmspace_create();
 	struct elf_image im;
 	uint64_t limit = atomic_load_relaxed(&curproc()->p_rlimit[RLIMIT_STACK].cur);
-	size_t stack = min(64 * PAGE_SIZE, max(trunc_page(limit), 4 * PAGE_SIZE)) +
-	    round_page(args->used);
+	size_t stack =
+	    min(64 * PAGE_SIZE, max(trunc_page(limit), 4 * PAGE_SIZE)) + round_page(args->used);
 	vaddr_t va = STACK_TOP - stack;
 	int error;
 

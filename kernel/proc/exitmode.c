@@ -37,14 +37,15 @@ static const char *const mode_name[] = { "direct", "reaper", "batch" };
 
 uint8_t exit_mode;
 
-static struct list dead = LIST_INIT(dead);         /* (d) l_free */
-static uint32_t ndead;                             /* (d) on the list */
-static uint32_t nreaping;                          /* (d) in hand */
-static bool late;                                  /* (d) the oldest has waited for STASH_NS, or there are too many */
-static bool timer_armed;                           /* (d) */
-static struct callout stash_timer;                 /* armed under the dead lock */
-static struct list idle_worker = LIST_INIT(idle_worker); /* (d) the thread sleeps here, for `dead` */
-static struct list drainers = LIST_INIT(drainers);       /* (d) who waits for `nreaping` to be 0 */
+static struct list dead = LIST_INIT(dead); /* (d) l_free */
+static uint32_t ndead;                     /* (d) on the list */
+static uint32_t nreaping;                  /* (d) in hand */
+static bool late;        /* (d) the oldest has waited for STASH_NS, or there are too many */
+static bool timer_armed; /* (d) */
+static struct callout stash_timer; /* armed under the dead lock */
+static struct list idle_worker =
+    LIST_INIT(idle_worker);                        /* (d) the thread sleeps here, for `dead` */
+static struct list drainers = LIST_INIT(drainers); /* (d) who waits for `nreaping` to be 0 */
 
 static int
 set_mode(const char *value)

@@ -159,8 +159,7 @@ fork_process(const struct clone_args *ca)
 	p->p_fd = ca->flags & CLONE_FILES ? fd_ref(parent->p_fd) : fd_copy(parent->p_fd);
 	if (p->p_fd == NULL)
 		goto free_vm;
-	if (unlikely(p->p_rlimit[RLIMIT_CPU].cur != RLIM_INFINITY) &&
-	    (error = timers_fork(p)) != 0)
+	if (unlikely(p->p_rlimit[RLIMIT_CPU].cur != RLIM_INFINITY) && (error = timers_fork(p)) != 0)
 		goto free_fd;
 	p->p_stack_top = parent->p_stack_top;
 	p->p_exitsig = ca->exit_signal;

@@ -84,7 +84,8 @@ proc_charge(struct proc *p)
 	bool first = p->p_ncharged == 0;
 
 	KASSERT(mutex_owned(&proc_lock));
-	if (unlikely(lwp_count + RESERVED >= maxlwp || (first && proc_count + RESERVED >= maxproc) ||
+	if (unlikely(lwp_count + RESERVED >= maxlwp ||
+		(first && proc_count + RESERVED >= maxproc) ||
 		ui->ui_lwps >= p->p_rlimit[RLIMIT_NPROC].cur)) {
 		bool privileged = is_privileged(p->p_cred);
 		uint32_t reserved = privileged ? 0 : RESERVED;
@@ -127,7 +128,8 @@ proc_limit_reached(const struct proc *p)
 	const struct cred *cr = p->p_cred;
 
 	KASSERT(mutex_owned(&p->p_lock));
-	return unlikely(atomic_load_relaxed(&cr->cr_ui->ui_lwps) >= p->p_rlimit[RLIMIT_NPROC].cur) &&
+	return unlikely(
+		   atomic_load_relaxed(&cr->cr_ui->ui_lwps) >= p->p_rlimit[RLIMIT_NPROC].cur) &&
 	    !is_privileged(cr);
 }
 
@@ -140,8 +142,8 @@ proc_over_limit(struct proc *p)
 		return false;
 	mutex_lock(&proc_lock);
 	mutex_lock(&p->p_lock);
-	over = !is_privileged(p->p_cred) &&
-	    p->p_cred->cr_ui->ui_lwps > p->p_rlimit[RLIMIT_NPROC].cur;
+	over =
+	    !is_privileged(p->p_cred) && p->p_cred->cr_ui->ui_lwps > p->p_rlimit[RLIMIT_NPROC].cur;
 	if (!over)
 		p->p_flag &= ~(uint32_t)PK_NPROC;
 	mutex_unlock(&p->p_lock);

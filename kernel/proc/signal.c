@@ -156,7 +156,8 @@ sigacts_exec(struct proc *p)
 static struct ksiginfo *
 ksiginfo_alloc(const struct proc *p, bool always)
 {
-	uint64_t limit = always ? KSIGINFO_MAX : min(p->p_rlimit[RLIMIT_SIGPENDING].cur, (uint64_t)KSIGINFO_MAX);
+	uint64_t limit =
+	    always ? KSIGINFO_MAX : min(p->p_rlimit[RLIMIT_SIGPENDING].cur, (uint64_t)KSIGINFO_MAX);
 	struct uidinfo *ui = uid_sigpend_enter(p, limit);
 	struct ksiginfo *ks;
 

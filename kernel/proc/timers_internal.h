@@ -64,6 +64,7 @@ void ptimer_arm(struct ptimer *);          /* for pt_when. => not armed */
 void ptimer_stop(struct ptimer *);         /* neither armed, fired nor pending after this */
 nsec_t ptimer_now(const struct ptimer *);  /* of its base */
 nsec_t ptimer_left(const struct ptimer *); /* to the next expiry, 0 = none to come */
+void ptimer_limit_reached(struct proc *, struct ptimer *); /* pts_limit is over; it is not armed */
 /* Ends and frees a POSIX timer. */
 void ptimer_delete(struct ptimer *);
 

@@ -270,7 +270,8 @@ sys_timer_create(const uint64_t *a)
 	if ((pts = lock_timers(p)) == NULL)
 		goto free;
 	ptimer_init(pt, pts);
-	pt->pt_ui = uid_sigpend_enter(p, min(p->p_rlimit[RLIMIT_SIGPENDING].cur, (uint64_t)PTIMERS_MAX));
+	pt->pt_ui =
+	    uid_sigpend_enter(p, min(p->p_rlimit[RLIMIT_SIGPENDING].cur, (uint64_t)PTIMERS_MAX));
 	if (pt->pt_ui == NULL) {
 		mutex_unlock(&p->p_lock);
 		goto free;

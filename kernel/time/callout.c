@@ -227,9 +227,11 @@ move_callouts(void *arg __unused)
 		co = container_of(n, struct callout, co_node);
 		if (!co->co_wall || (when = time_wall_to_mono(co->co_walltime)) == co->co_when)
 			continue;
-		rb_remove(&cc->cc_tree, n); /* and in again, before or behind `next`: found twice it is in its place */
+		rb_remove(&cc->cc_tree,
+		    n); /* and in again, before or behind `next`: found twice it is in its place */
 		if (cc->cc_first == co)
-			cc->cc_first = next != NULL ? container_of(next, struct callout, co_node) : NULL;
+			cc->cc_first =
+			    next != NULL ? container_of(next, struct callout, co_node) : NULL;
 		co->co_when = when;
 		(void)link_callout(cc, co);
 	}

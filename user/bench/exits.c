@@ -238,10 +238,11 @@ load(const char *name, int (*run)(long, const char *), long n, const char *arg, 
 		return -1;
 	report(name, "", ns / (n * workers), 0, "ns", n * workers);
 	for (i = 1; counted && i < NCOUNTERS; i++)
-		report(name, i == 1 ? ".switches"
-			: i == 2    ? ".remote-lwps"
-			: i == 3    ? ".remote-stacks"
-				    : ".remote-pages",
+		report(name,
+		    i == 1       ? ".switches"
+			: i == 2 ? ".remote-lwps"
+			: i == 3 ? ".remote-stacks"
+				 : ".remote-pages",
 		    (after[i] - before[i]) * 100 / (after[0] - before[0]), 1, "each",
 		    after[0] - before[0]);
 	return 0;

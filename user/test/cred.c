@@ -291,7 +291,8 @@ main(int argc, char **argv)
 	gate = shared_mem(PAGE);
 	setgroups(0, NULL);
 	test_ids();
-	is_exit(run_child(child_exec, NULL), 0, "exec: the effective id is saved; the vector says so");
+	is_exit(
+	    run_child(child_exec, NULL), 0, "exec: the effective id is saved; the vector says so");
 	test_kill();
 	is_exit(run_child(child_threads, NULL), 0, "B8: a new thread has the new id");
 	return tap_done();

@@ -330,7 +330,11 @@ child_cpu(void *arg)
 	sigaction(SIGXCPU, &sa, NULL);
 	if (set(RLIMIT_CPU, 1, 2) == -1)
 		return 1;
-	return run_child(exit_now, NULL) != 0 ? 2 : ({ for (;;) __asm__ volatile(""); 0; });
+	return run_child(exit_now, NULL) != 0 ? 2 : ({
+		for (;;)
+			__asm__ volatile("");
+		0;
+	});
 }
 
 /* A child has used nothing yet, but has the limit. */
@@ -349,7 +353,8 @@ test_others(void)
 	is_exit(run_child(child_sigpending, NULL), 0,
 	    "RLIMIT_SIGPENDING: sigqueue and timer_create: EAGAIN; kill is not held to it");
 	atomic_store(count, 0);
-	is_exit(run_child(child_cpu_parent, NULL), SIGKILL, "RLIMIT_CPU: SIGKILL at the hard limit");
+	is_exit(
+	    run_child(child_cpu_parent, NULL), SIGKILL, "RLIMIT_CPU: SIGKILL at the hard limit");
 	is_int(atomic_load(count), 1, "and SIGXCPU at the soft one");
 }
 

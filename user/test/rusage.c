@@ -114,10 +114,12 @@ test_threads(void)
 	ok(agree, "RUSAGE_THREAD and the thread's clock agree");
 	ok(sum >= 200 * MS, "each thread has what it burned");
 	/* What is missing from the sum: a thread's end after its last look. */
-	ok(total >= sum + mine, "B49: the process has the time of all its threads, dead ones included");
+	ok(total >= sum + mine,
+	    "B49: the process has the time of all its threads, dead ones included");
 	ok(total - sum - mine < 40 * MS + total / 5, "B49: and no more");
 	after = usage(RUSAGE_SELF);
-	ok(cpu_us(&after) - cpu_us(&before) >= (sum + mine) / 1000 - 2, "RUSAGE_SELF says the same");
+	ok(cpu_us(&after) - cpu_us(&before) >= (sum + mine) / 1000 - 2,
+	    "RUSAGE_SELF says the same");
 	ok(r[3].r_nvcsw >= 75 && r[1].r_nvcsw >= 25, "each sleep is a voluntary switch");
 	ok(after.ru_nvcsw - before.ru_nvcsw >= 150, "of the process, too, when the thread is gone");
 	own = usage(RUSAGE_THREAD);

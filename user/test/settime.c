@@ -72,7 +72,8 @@ by_futex(void)
 {
 	struct timespec ts = to_ts(until);
 
-	return futex(&word, FUT_WAIT_BITSET | FUT_PRIVATE | 256, 0, &ts, NULL, -1) == -1 ? errno : 0;
+	return futex(&word, FUT_WAIT_BITSET | FUT_PRIVATE | 256, 0, &ts, NULL, -1) == -1 ? errno
+											 : 0;
 }
 
 static int
@@ -132,7 +133,8 @@ test_sleeps(void)
 	is_int(s[0].s_result, 0, "forward: clock_nanosleep until a time ends at once");
 	is_int(s[1].s_result, ETIMEDOUT, "and a futex wait until one");
 	is_int(s[2].s_result, ETIMEDOUT, "and _lwp_park");
-	ok(s[0].s_woke - t0 < 30 * SEC && s[1].s_woke - t0 < 30 * SEC && s[2].s_woke - t0 < 30 * SEC,
+	ok(s[0].s_woke - t0 < 30 * SEC && s[1].s_woke - t0 < 30 * SEC &&
+		s[2].s_woke - t0 < 30 * SEC,
 	    "all long before their two hours");
 	ok(s[3].s_woke - t0 >= SEC / 2, "a sleep for a span lasts its span");
 	t0 = now_ns();
@@ -184,7 +186,8 @@ test_timers(void)
 	timer_settime(t, TIMER_ABSTIME, &it, NULL);
 	move_clock(-HOUR);
 	timer_gettime(t, &left);
-	ok(left.it_value.tv_sec > 7000 && left.it_value.tv_sec <= 7200, "back: it has two hours left");
+	ok(left.it_value.tv_sec > 7000 && left.it_value.tv_sec <= 7200,
+	    "back: it has two hours left");
 	timer_delete(t);
 }
 
@@ -224,7 +227,8 @@ test_calls(void)
 	    "a time that lets the boot have been before 1970: EINVAL");
 	is_err(clock_settime(CLOCK_REALTIME, hide(8)), EFAULT, "a bad address: EFAULT");
 	is_exit(run_child(as_user, NULL), 0, "for others: EPERM");
-	is_err(syscall(SYS_restart_syscall), EINTR, "restart_syscall, with nothing to restart: EINTR");
+	is_err(
+	    syscall(SYS_restart_syscall), EINTR, "restart_syscall, with nothing to restart: EINTR");
 }
 
 int

@@ -40,7 +40,8 @@ void callout_cpu_init(struct cpu *);
 /* Monotonic time since boot and wall-clock time. => any context */
 nsec_t time_now(void);
 nsec_t time_wall(void); /* nanoseconds since 1970 */
-nsec_t time_wall_to_mono(nsec_t wall); /* the monotonic time at which the wall clock shows this, or 0 */
+nsec_t time_wall_to_mono(
+    nsec_t wall); /* the monotonic time at which the wall clock shows this, or 0 */
 /*
  * Sets the wall clock; callouts by it move. One caller at a time. => interrupts on, no spin lock held
  */

@@ -145,8 +145,9 @@ void lwp_exit(
 
 /* init has exited with status and signal as in p: ends the run (init/main.c). */
 void init_exited(struct proc *) __noreturn;
-void vfork_release(struct proc *);                         /* => proc_lock held */
-void proc_announce(struct proc *); /* one that is DEAD becomes ZOMB, and its parent's. => no lock held */
+void vfork_release(struct proc *); /* => proc_lock held */
+void proc_announce(
+    struct proc *); /* one that is DEAD becomes ZOMB, and its parent's. => no lock held */
 void proc_times(struct proc *, nsec_t *user, nsec_t *sys); /* => p_lock held or p dead */
 void proc_adopter(void) __noreturn;
 /* Waits until the adopter has freed all that is dead and its to collect. => no lock held; sleeps */
