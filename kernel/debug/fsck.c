@@ -177,6 +177,7 @@ check_cpu(struct cpu *ci)
 	int maxpri = PRI_IDLE;
 	struct lwp *l;
 
+	KASSERT(!arch_intr_enabled());
 	for (int pri = 0; pri < PRI_COUNT; pri++) {
 		bool bit = (spc->spc_bitmap[pri >> 6] >> (pri & 63)) & 1;
 
@@ -336,12 +337,14 @@ fsck(void)
 {
 	struct cpu *ci;
 	struct proc *p;
+	bool on;
 
 	if (cold || panicking)
 		return;
 	mutex_lock(&proc_lock);
 	preempt_disable();
 	cpu_stop_others(false);
+	on = arch_intr_disable(); /* a timer's wakeup would queue an LWP between two looks */
 	fsck_ids();
 	fsck_users();
 	for (struct lwp *l = lwp_all; l != NULL; l = l->l_allnext)
@@ -351,6 +354,7 @@ fsck(void)
 		check_proc(p, false);
 	list_foreach (p, &zombproc, p_list)
 		check_proc(p, p->p_stat == PS_ZOMB);
+	arch_intr_restore(on);
 	cpu_resume_others();
 	preempt_enable();
 	mutex_unlock(&proc_lock);
