@@ -51,8 +51,8 @@ ledger_get(struct ledger *g)
 	size_t users;
 
 	memset(g, 0, sizeof(*g));
+	exitmode_drain(); /* which may give the adopter more */
 	proc_adopter_drain();
-	exitmode_drain();
 	/* Who was waited for has left its CPU, but the successor frees its stack after that, with interrupts off. */
 	cpu_call(cpu_online_set, nothing, NULL);
 

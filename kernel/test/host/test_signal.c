@@ -11,7 +11,9 @@
 #include "../../proc/signal_internal.h"
 
 #include <abi/errno.h>
+#include <abi/resource.h>
 #include <arch/arch_if.h>
+#include <kernel/cred.h>
 #include <kernel/failpoint.h>
 #include <kernel/kmem.h>
 #include <kernel/process.h>
@@ -61,6 +63,17 @@ timers_discarded(struct proc *p __unused, sigset_t set __unused)
 void
 timers_lwp_exit(struct proc *p __unused, lwpid_t lid __unused)
 {
+}
+
+static struct uidinfo user;
+
+struct uidinfo *
+uid_sigpend_enter(const struct proc *p __unused, uint64_t limit)
+{
+	if (user.ui_sigpend >= limit)
+		return NULL;
+	user.ui_sigpend++;
+	return &user;
 }
 
 struct kmem_cache {
@@ -182,6 +195,7 @@ setup(void)
 	memset(lwp, 0, sizeof(lwp));
 	memset(&lwplock, 0, sizeof(lwplock));
 	proc.p_stat = PS_ACTIVE;
+	proc.p_rlimit[RLIMIT_SIGPENDING].cur = 8192;
 	proc.p_sigacts = sigacts_create();
 	sigpend_init(&proc.p_sigpend);
 	list_init(&proc.p_lwps);
@@ -308,11 +322,16 @@ test_memory(void)
 	CHECK(deliver(0) == 0 && nsent == 1 && sent[0].code == SI_USER && sent[0].value == 0);
 	no_memory = false;
 	setmask(0, SIGBIT(RT));
+	proc.p_rlimit[RLIMIT_SIGPENDING].cur = 100;
 	for (i = 0; post(0, RT, 0) == 0; i++)
 		continue;
-	CHECK_NAMED(i == 8192, "the queue has a limit");
+	CHECK_NAMED(i == 100, "the queue has a limit");
+	mutex_lock(&proc.p_lock);
+	CHECK_NAMED(sig_post_proc(&proc, SIGTERM, NULL) == 0 && user.ui_sigpend == 101,
+	    "which a standard signal of kill() is not held to");
+	mutex_unlock(&proc.p_lock);
 	teardown();
-	CHECK(live == 0);
+	CHECK(live == 0 && user.ui_sigpend == 0);
 }
 
 static void
