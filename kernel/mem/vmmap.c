@@ -42,19 +42,6 @@ overcommits(size_t size, int prot, unsigned flags, const struct vmobj *obj)
 	return size >> PAGE_SHIFT > pmem_total();
 }
 
-/* Bytes of data in [start, end). */
-static size_t
-data_bytes(const struct vm_regionset *rs, vaddr_t start, vaddr_t end)
-{
-	size_t bytes = 0;
-
-	for (const struct vm_region *r = vm_region_first(rs, start); r != NULL && r->vr_start < end;
-	     r = vm_region_next(r))
-		if (vm_region_isdata(r->vr_flags, r->vr_prot))
-			bytes += min(r->vr_end, end) - max(r->vr_start, start);
-	return bytes;
-}
-
 /* Mapped bytes in [start, end). */
 static size_t
 mapped_bytes(const struct vm_regionset *rs, vaddr_t start, vaddr_t end)
@@ -145,7 +132,7 @@ vm_map(struct vmspace *vm, vaddr_t *addr, size_t size, int prot, int maxprot, un
 		    !vm_may_grow(vm, size - mapped_bytes(&vm->vm_regions, va, va + size)))
 			goto fail;
 		if (vm_region_isdata(flags, prot) && !vm_may_grow_data(vm, size) &&
-		    !vm_may_grow_data(vm, size - data_bytes(&vm->vm_regions, va, va + size)))
+		    !vm_may_grow_data(vm, size - vm_data_bytes(&vm->vm_regions, va, va + size)))
 			goto fail;
 		if ((error = vm_unmap_locked(vm, va, va + size)) != 0)
 			goto fail;
@@ -213,7 +200,7 @@ set_protection(struct vmspace *vm, vaddr_t start, vaddr_t end, int prot)
 
 		if (r->vr_prot == prot)
 			continue;
-		vm_region_setprot(&vm->vm_regions, r, prot);
+		r->vr_prot = (uint8_t)prot;
 		/* Pages may have several owners: a write fault finds out. */
 		if ((r->vr_flags & VR_SHARED) == 0)
 			hw &= ~PROT_W;

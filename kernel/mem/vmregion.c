@@ -134,14 +134,6 @@ vm_region_lookup(struct vm_regionset *rs, vaddr_t va)
 
 /* ---- linking ---- */
 
-/* `r` is, or was, `bytes` larger or smaller: of which only the sum modulo 2^64 matters. */
-static inline void
-add_bytes(struct vm_regionset *rs, const struct vm_region *r, size_t bytes)
-{
-	rs->rs_bytes += bytes;
-	rs->rs_data += vm_region_isdata(r->vr_flags, r->vr_prot) ? bytes : 0;
-}
-
 static void
 link_region(struct vm_regionset *rs, struct vm_region *r, struct rb_node *parent,
     struct rb_node **link, struct vm_region *prev, struct vm_region *next)
@@ -153,7 +145,7 @@ link_region(struct vm_regionset *rs, struct vm_region *r, struct rb_node *parent
 	/* A new leaf's successor is one of its ancestors: one walk repairs both. */
 	fix_path(&r->vr_node);
 	rs->rs_count++;
-	add_bytes(rs, r, r->vr_end - r->vr_start);
+	rs->rs_bytes += r->vr_end - r->vr_start;
 }
 
 static void
@@ -176,13 +168,13 @@ unlink_region(struct vm_regionset *rs, struct vm_region *r)
 	if (rs->rs_hint == r)
 		rs->rs_hint = NULL;
 	rs->rs_count--;
-	add_bytes(rs, r, r->vr_start - r->vr_end);
+	rs->rs_bytes -= r->vr_end - r->vr_start;
 }
 
 static void
 set_end(struct vm_regionset *rs, struct vm_region *r, struct vm_region *next, vaddr_t end)
 {
-	add_bytes(rs, r, end - r->vr_end);
+	rs->rs_bytes += end - r->vr_end;
 	r->vr_end = end;
 	if (next != NULL)
 		fix_gap(r, next);
@@ -191,7 +183,7 @@ set_end(struct vm_regionset *rs, struct vm_region *r, struct vm_region *next, va
 static void
 set_start(struct vm_regionset *rs, struct vm_region *prev, struct vm_region *r, vaddr_t start)
 {
-	add_bytes(rs, r, r->vr_start - start);
+	rs->rs_bytes += r->vr_start - start;
 	if (r->vr_obj != NULL)
 		r->vr_off -= r->vr_start - start;
 	r->vr_start = start;
@@ -284,7 +276,7 @@ split(struct vm_regionset *rs, struct vm_region *r, vaddr_t at)
 		vmobj_ref(r->vr_obj);
 	}
 	next = vm_region_next(r);
-	add_bytes(rs, r, at - r->vr_end);
+	rs->rs_bytes -= r->vr_end - at;
 	r->vr_end = at;
 	parent = &r->vr_node;
 	link = &parent->right;
@@ -421,7 +413,6 @@ vm_region_clone(struct vm_regionset *dst, const struct vm_regionset *src)
 	dst->rs_hint = NULL;
 	dst->rs_count = src->rs_count;
 	dst->rs_bytes = src->rs_bytes;
-	dst->rs_data = src->rs_data;
 	while (s != NULL) {
 		struct vm_region *r = vm_region_alloc();
 		struct rb_node *d;
@@ -487,7 +478,7 @@ const char *
 vm_region_check(const struct vm_regionset *rs)
 {
 	const struct vm_region *prev = NULL;
-	size_t count = 0, bytes = 0, data = 0;
+	size_t count = 0, bytes = 0;
 	bool hinted = rs->rs_hint == NULL;
 
 	for (const struct rb_node *n = rb_first(&rs->rs_tree); n != NULL; n = rb_next(n)) {
@@ -507,11 +498,10 @@ vm_region_check(const struct vm_regionset *rs)
 			return "protection beyond its bound";
 		hinted |= r == rs->rs_hint;
 		bytes += r->vr_end - r->vr_start;
-		data += vm_region_isdata(r->vr_flags, r->vr_prot) ? r->vr_end - r->vr_start : 0;
 		count++;
 		prev = r;
 	}
-	if (count != rs->rs_count || bytes != rs->rs_bytes || data != rs->rs_data)
+	if (count != rs->rs_count || bytes != rs->rs_bytes)
 		return "count of regions or bytes is wrong";
 	return hinted ? NULL : "hint is not a region of the set";
 }

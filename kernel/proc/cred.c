@@ -144,19 +144,9 @@ uid_next(const struct uidinfo *ui)
 
 /* ---- credentials ---- */
 
-struct cred *
-cred_ref(struct cred *cr)
-{
-	atomic_add(&cr->cr_refs, 1);
-	return cr;
-}
-
 void
-cred_unref(struct cred *cr)
+cred_free(struct cred *cr)
 {
-	KASSERT(atomic_load_relaxed(&cr->cr_refs) > 0);
-	if (atomic_sub(&cr->cr_refs, 1) > 1)
-		return;
 	uid_put(cr->cr_ui);
 	kmem_cache_free(cred_cache, cr);
 }

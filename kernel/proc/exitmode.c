@@ -166,6 +166,7 @@ reap_batch(struct lwp **batch, uint32_t n)
 		struct proc *p = group[i].p;
 
 		mutex_lock(&p->p_lock);
+		KASSERTMSG(p->p_nreap >= group[i].n, "pid %d: %u", p->p_pid, p->p_nreap);
 		p->p_nreap -= group[i].n;
 		cv_broadcast(&p->p_lwpcv);
 		mutex_unlock(&p->p_lock); /* from here on it may be gone */

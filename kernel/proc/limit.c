@@ -150,15 +150,3 @@ proc_over_limit(struct proc *p)
 	mutex_unlock(&proc_lock);
 	return over;
 }
-
-struct uidinfo *
-uid_sigpend_enter(const struct proc *p, uint64_t limit)
-{
-	struct uidinfo *ui = p->p_cred->cr_ui;
-
-	KASSERT(mutex_owned(&p->p_lock));
-	if (atomic_add(&ui->ui_sigpend, 1) < limit)
-		return ui;
-	atomic_sub(&ui->ui_sigpend, 1);
-	return NULL;
-}

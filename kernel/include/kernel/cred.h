@@ -7,6 +7,7 @@
 #define KERNEL_CRED_H
 
 #include <kernel/list.h>
+#include <kernel/panic.h>
 #include <kernel/proc.h>
 
 #define NGROUPS 32 /* supplementary groups */
@@ -44,8 +45,23 @@ struct cred {
 };
 
 void cred_init(void); /* proc0 gets the superuser's */
-struct cred *cred_ref(struct cred *);
-void cred_unref(struct cred *); /* => any context without a spin lock; frees the last */
+void cred_free(struct cred *); /* => nobody refers to it; no spin lock held */
+
+static inline struct cred *
+cred_ref(struct cred *cr)
+{
+	atomic_add(&cr->cr_refs, 1);
+	return cr;
+}
+
+static inline void
+cred_unref(struct cred *cr) /* => no spin lock held */
+{
+	KASSERT(atomic_load_relaxed(&cr->cr_refs) > 0);
+	if (unlikely(atomic_sub(&cr->cr_refs, 1) == 1))
+		cred_free(cr);
+}
+
 /* The ids of the current process. => nothing; a sibling may be changing them */
 struct cred_ids cred_self(void);
 uint32_t cred_ruid(void);
@@ -90,7 +106,18 @@ extern uint32_t proc_count; /* (x) processes, zombies included */
 extern uint32_t maxlwp;     /* (c) after boot */
 
 /* Counts one signal or timer for p's user against `limit`; NULL: too many. => p_lock held */
-struct uidinfo *uid_sigpend_enter(const struct proc *p, uint64_t limit);
+static inline struct uidinfo *
+uid_sigpend_enter(const struct proc *p, uint64_t limit)
+{
+	struct uidinfo *ui = p->p_cred->cr_ui;
+
+	KASSERT(mutex_owned(&p->p_lock));
+	if (likely(atomic_add(&ui->ui_sigpend, 1) < limit))
+		return ui;
+	atomic_sub(&ui->ui_sigpend, 1);
+	return NULL;
+}
+
 static inline void
 uid_sigpend_leave(struct uidinfo *ui)
 {

@@ -39,26 +39,7 @@ struct vm_regionset {
 	struct vm_region *rs_hint; /* (v) last region found, or NULL */
 	size_t rs_count;           /* (v) regions */
 	size_t rs_bytes;           /* (v) sum of their sizes */
-	size_t rs_data;            /* (v) ... of those that vm_region_isdata() */
 };
-
-/* Private and writable, and no stack: what RLIMIT_DATA is about. */
-static inline bool
-vm_region_isdata(unsigned flags, int prot)
-{
-	return (flags & (VR_SHARED | VR_GROWSDOWN)) == 0 && (prot & 2 /* PROT_W */) != 0;
-}
-
-/* Changes the protection in the books. */
-static inline void
-vm_region_setprot(struct vm_regionset *rs, struct vm_region *r, int prot)
-{
-	size_t bytes = r->vr_end - r->vr_start;
-
-	rs->rs_data -= vm_region_isdata(r->vr_flags, r->vr_prot) ? bytes : 0;
-	rs->rs_data += vm_region_isdata(r->vr_flags, prot) ? bytes : 0;
-	r->vr_prot = (uint8_t)prot;
-}
 
 /* Region that holds `va`, or NULL. */
 struct vm_region *vm_region_lookup(struct vm_regionset *, vaddr_t va);

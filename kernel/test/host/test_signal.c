@@ -66,15 +66,7 @@ timers_lwp_exit(struct proc *p __unused, lwpid_t lid __unused)
 }
 
 static struct uidinfo user;
-
-struct uidinfo *
-uid_sigpend_enter(const struct proc *p __unused, uint64_t limit)
-{
-	if (user.ui_sigpend >= limit)
-		return NULL;
-	user.ui_sigpend++;
-	return &user;
-}
+static struct cred cred = { .cr_refs = 1, .cr_ui = &user };
 
 struct kmem_cache {
 	size_t size;
@@ -195,6 +187,7 @@ setup(void)
 	memset(lwp, 0, sizeof(lwp));
 	memset(&lwplock, 0, sizeof(lwplock));
 	proc.p_stat = PS_ACTIVE;
+	proc.p_cred = &cred;
 	proc.p_rlimit[RLIMIT_SIGPENDING].cur = 8192;
 	proc.p_sigacts = sigacts_create();
 	sigpend_init(&proc.p_sigpend);

@@ -194,7 +194,7 @@ do_protect(int from, int n)
 	for (struct vm_region *r = vm_region_first(&set, VA(from));
 	     r != NULL && r->vr_start < VA(from + n); r = vm_region_next(r)) {
 		QUIET_CHECK(r->vr_start >= VA(from) && r->vr_end <= VA(from + n));
-		vm_region_setprot(&set, r, prot);
+		r->vr_prot = (uint8_t)prot;
 	}
 	vm_region_coalesce(&set, VA(from), VA(from + n));
 	for (int i = from; i < from + n; i++)
@@ -317,7 +317,7 @@ many_stacks(void)
 		};
 		vm_region_add(&set, r);
 		ok &= vm_region_clip(&set, at[i] + PAGE_SIZE, at[i] + size) == 0;
-		vm_region_setprot(&set, vm_region_lookup(&set, at[i] + PAGE_SIZE), 3);
+		vm_region_lookup(&set, at[i] + PAGE_SIZE)->vr_prot = 3;
 		vm_region_coalesce(&set, at[i] + PAGE_SIZE, at[i] + size);
 	}
 	CHECK_NAMED(ok, "each stack lies directly below the one before");
