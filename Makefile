@@ -6,6 +6,7 @@
 # flavours of the kernel, build/user the programs, which both share.
 
 BUILD ?= release
+SAN ?=
 SMP ?= 4
 MEM ?= 512
 ACCEL ?= tcg
@@ -17,15 +18,24 @@ ifeq ($(origin CC),default)
 CC := gcc
 endif
 
-ifeq ($(filter $(BUILD),release debug),)
-$(error BUILD=$(BUILD): it must be release or debug)
+# SAN=kasan and BUILD=debug-kasan are the same: a debug build with a sanitizer (docs/sanitizers.md).
+ifneq ($(SAN),)
+override BUILD := debug-$(SAN)
 endif
+ifeq ($(filter $(BUILD),release debug debug-ubsan debug-kasan debug-kcsan),)
+$(error BUILD=$(BUILD) SAN=$(SAN): BUILD must be release or debug, SAN ubsan, kasan or kcsan)
+endif
+FLAVOUR := $(firstword $(subst -, ,$(BUILD)))
+SANITIZER := $(word 2,$(subst -, ,$(BUILD)))
 
 # --- Tools ------------------------------------------------------------------
 
 KIND := $(if $(findstring clang,$(CC)),clang,gcc)
 KCC := $(if $(filter gcc,$(KIND)),$(CROSS_COMPILE))$(CC)
 KCC += $(if $(filter clang,$(KIND)),--target=x86_64-unknown-none-elf)
+ifeq ($(KIND)$(if $(SANITIZER),-san),clang-san)
+$(error SAN=$(SANITIZER): the run times are made for GCC's calls)
+endif
 LD := $(CROSS_COMPILE)ld
 NM := $(CROSS_COMPILE)nm
 STRIP := $(CROSS_COMPILE)strip
@@ -50,11 +60,12 @@ endif
 
 OUT := build/$(BUILD)
 
-KERNEL_C := $(sort $(shell find kernel -name '*.c' ! -path 'kernel/test/*' 2>/dev/null))
-ifeq ($(BUILD),debug)
+KERNEL_C := $(sort $(shell find kernel -name '*.c' ! -path 'kernel/test/*' ! -path 'kernel/debug/san/*' 2>/dev/null))
+ifeq ($(FLAVOUR),debug)
 KERNEL_C += $(sort $(wildcard kernel/test/*.c))
 endif
-ARCH_C := $(filter-out arch/x86_64/genassym.c,$(sort $(wildcard arch/x86_64/*.c)))
+KERNEL_C += $(if $(SANITIZER),$(sort $(wildcard kernel/debug/san/$(SANITIZER)*.c)))
+ARCH_C := $(filter-out arch/x86_64/genassym.c $(if $(filter kasan,$(SANITIZER)),,arch/x86_64/kasan.c),$(sort $(wildcard arch/x86_64/*.c)))
 GENASSYM := $(wildcard arch/x86_64/genassym.c)
 SRCS_C := $(KERNEL_C) $(ARCH_C)
 SRCS_ASM := $(sort $(wildcard boot/*.asm) $(wildcard arch/x86_64/*.asm))
@@ -76,11 +87,30 @@ KCFLAGS := -std=gnu11 -ffreestanding -fno-stack-protector -fno-pic -fno-pie -fno
 	-mcmodel=kernel -mno-red-zone -mgeneral-regs-only -g $(WARNINGS) $(KINCLUDE)
 KCFLAGS_release := -O2
 KCFLAGS_debug := -Og -DDEBUG
-KCFLAGS += $(KCFLAGS_$(BUILD))
+KCFLAGS += $(KCFLAGS_$(FLAVOUR))
 KNASMFLAGS := -f elf64 -g -F dwarf -w+all -Werror \
-	-I$(OUT)/ -Iarch/x86_64/ -Iboot/ $(if $(filter debug,$(BUILD)),-DDEBUG)
+	-I$(OUT)/ -Iarch/x86_64/ -Iboot/ $(if $(filter debug,$(FLAVOUR)),-DDEBUG)
+# The vDSO: user code, so without the kernel's code model, and with unwind tables for debuggers.
+VDSO_CFLAGS := -std=gnu11 -O2 -ffreestanding -fno-stack-protector -fPIC -fno-common \
+	-fasynchronous-unwind-tables -mgeneral-regs-only $(WARNINGS) $(KINCLUDE)
+VDSO_LDFLAGS := -shared -nostdlib -soname linux-vdso.so.1 --hash-style=both --build-id=none \
+	--eh-frame-hdr -Bsymbolic -z noexecstack -z max-page-size=4096 --fatal-warnings
 KLDFLAGS := -nostdlib -static -T linker.ld -z max-page-size=4096 -z noexecstack \
 	--build-id=none --orphan-handling=error --fatal-warnings
+
+# What a sanitizer adds, for all files and for those that it watches: not its own run time, nor what looks on purpose at
+# whatever there is (fsck, monitor, gdb). string.c, which is called for all, tells of its accesses itself.
+SANFLAGS_ubsan := -fsanitize=undefined -Wno-maybe-uninitialized
+SANFLAGS_kasan := -fsanitize=kernel-address -fasan-shadow-offset=0xdffffc0000000000 \
+	--param asan-globals=1 --param asan-stack=1 --param asan-instrumentation-with-call-threshold=0 \
+	-Wno-maybe-uninitialized
+SANFLAGS_kcsan := -fsanitize=thread --param tsan-instrument-func-entry-exit=0 \
+	--param tsan-distinguish-volatile=1 -Wno-tsan -Wno-maybe-uninitialized
+SAN_UNWATCHED := kernel/debug/san/% $(if $(filter kasan kcsan,$(SANITIZER)),kernel/lib/string.c \
+	kernel/debug/% kernel/mem/kmem_debug.c kernel/mem/pmem_debug.c arch/x86_64/gdb% arch/x86_64/kasan.c)
+SAN_DEFINE := $(if $(SANITIZER),-D$(shell echo $(SANITIZER) | tr a-z A-Z))
+KCFLAGS += $(SAN_DEFINE)
+san_flags = $(if $(filter-out $(SAN_UNWATCHED),$(1)),$(SANFLAGS_$(SANITIZER)))
 
 UCFLAGS := -std=gnu11 -O2 -g -static -fno-pie -no-pie -Wall -Wextra -Werror -Wshadow \
 	-Iuser/lib -Ikernel/include
@@ -93,7 +123,7 @@ all: iso  ## Build the ISO (the default)
 $(OUT)/%.c.o: %.c $(OUT)/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(KCC) $(KCFLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(KCC) $(KCFLAGS) $(call san_flags,$<) -MMD -MP -c $< -o $@
 
 $(OUT)/%.asm.o: %.asm $(OUT)/assym.inc $(OUT)/flags
 	@mkdir -p $(@D)
@@ -115,8 +145,17 @@ else
 	$(Q): > $@
 endif
 
+$(OUT)/vdso.so: arch/x86_64/vdso/vdso.c arch/x86_64/vdso/vdso.lds $(OUT)/flags
+	@mkdir -p $(@D)
+	$(call say,VDSO,$@)
+	$(Q)$(KCC) $(VDSO_CFLAGS) -MMD -MP -MF $(OUT)/vdso.d -MT $@ -c $< -o $(OUT)/vdso.o
+	$(Q)$(LD) $(VDSO_LDFLAGS) -T arch/x86_64/vdso/vdso.lds -o $@.tmp $(OUT)/vdso.o
+	$(Q)$(STRIP) -o $@ $@.tmp
+
+$(OUT)/arch/x86_64/vdsoimage.asm.o: $(OUT)/vdso.so
+
 # A change of compiler or flags rebuilds everything; an equal one nothing.
-FLAGS_NOW := $(KCC) $(KCFLAGS) / $(NASM) $(KNASMFLAGS) / $(LD) $(KLDFLAGS)
+FLAGS_NOW := $(KCC) $(KCFLAGS) / $(NASM) $(KNASMFLAGS) / $(LD) $(KLDFLAGS) / $(VDSO_CFLAGS) $(VDSO_LDFLAGS)
 $(OUT)/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(FLAGS_NOW)' | cmp -s - $@ || echo '$(FLAGS_NOW)' > $@
@@ -224,11 +263,11 @@ run: setup  ## Boot the ISO in QEMU on the terminal (SMP=4 MEM=512 ARGS=program)
 	@+$(MAKE) $(JOBS) BUILD=$(BUILD) iso
 	@$(RUN) --build $(BUILD) --append log=console $(if $(ARGS),-- $(ARGS))
 
-test: setup  ## Run every test, on 1, 2 and 4 CPUs
-	@tools/test
+test: setup  ## Run every test, on 1, 2 and 4 CPUs (SAN=kasan: guest tests, under a sanitizer)
+	@tools/test $(if $(SAN),--san $(SAN))
 
 test-%: setup  ## Run the tests whose name starts with the rest of the word
-	@tools/test $*
+	@tools/test $(if $(SAN),--san $(SAN)) $*
 
 host-test:  ## Run only what needs no machine: unit tests, user tests on Linux
 	@tools/test --host-only
@@ -310,7 +349,7 @@ help:  ## Show this list
 	@sed -n 's/^\([a-z_%.-]*\):[^#]*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
 		sed 's/test-%/test-NAME/' | awk -F'|' '{ printf "%-24s%s\n", $$1, $$2 }'
 	@echo 'Variables (with their value now):'
-	@echo '  BUILD=$(BUILD)|debug  SMP=$(SMP)  MEM=$(MEM)  CC=$(CC)  CROSS_COMPILE=$(CROSS_COMPILE)'
+	@echo '  BUILD=$(BUILD)|debug  SAN=$(SAN)|ubsan|kasan|kcsan  SMP=$(SMP)  MEM=$(MEM)  CC=$(CC)  CROSS_COMPILE=$(CROSS_COMPILE)'
 	@echo '  ACCEL=$(ACCEL)  SETUP=$(SETUP)  V=$(V)  ARGS=program and its arguments'
 
 FORCE:
@@ -318,4 +357,4 @@ FORCE:
 .DELETE_ON_ERROR:
 .SECONDARY:
 
--include $(OBJS:.o=.d) $(OUT)/assym.d $(USER_LIB_OBJS:.o=.d) $(USER_PROGS:=.d)
+-include $(OBJS:.o=.d) $(OUT)/assym.d $(OUT)/vdso.d $(USER_LIB_OBJS:.o=.d) $(USER_PROGS:=.d)

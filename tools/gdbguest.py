@@ -8,8 +8,9 @@ import textwrap
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-GUEST_SECONDS = 100
-GDB_SECONDS = 90
+# Against hangs only: nothing here waits for a time to pass, and the host may be slow.
+GUEST_SECONDS = 400
+GDB_SECONDS = 300
 
 PROGRAM = r"""
 #define _GNU_SOURCE
@@ -19,10 +20,12 @@ PROGRAM = r"""
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 volatile unsigned long counter;
+volatile int *over;			/* gdb ends the program by it */
 static volatile int quiet;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -51,15 +54,27 @@ blocked(void *arg)
 	return arg;
 }
 
+static void *
+napper(void *arg)
+{
+	sleep(100000);
+	return arg;
+}
+
+/* One thread sleeps for a lock, one for long, the main one for a child, which calls getppid now and then. */
 static void
-sleepers(int seconds)
+sleepers(void)
 {
 	pthread_t thread;
 
 	pthread_mutex_lock(&lock);
+	pthread_create(&thread, NULL, napper, NULL);
 	pthread_create(&thread, NULL, blocked, NULL);
 	if (fork() == 0) {
-		sleep(seconds);
+		while (!*over) {
+			usleep(50000);
+			getppid();
+		}
 		_exit(7);
 	}
 	int status;
@@ -69,21 +84,51 @@ sleepers(int seconds)
 	printf("child %d\n", WEXITSTATUS(status));
 }
 
+/* Processes come and go; each status must be the right one. */
+static void
+storm(void)
+{
+	int status, sum = 0;
+
+	for (int n = 0; n < 4; n++) {
+		if (fork() != 0)
+			continue;
+		for (int i = 0; !*over; i = (i + 1) & 0x7f) {
+			pid_t pid = fork();
+
+			if (pid == 0)
+				_exit(i);
+			if (pid < 0 || waitpid(pid, &status, 0) != pid ||
+			    !WIFEXITED(status) || WEXITSTATUS(status) != i)
+				_exit(1);
+		}
+		_exit(0);
+	}
+	while (wait(&status) > 0)
+		sum += status == 0;
+	printf("sum %d\n", sum);
+}
+
 int
 main(int argc, char **argv)
 {
 	const char *mode = argv[1];
 	int n = argc > 2 ? atoi(argv[2]) : 0, sum = 0;
 
+	over = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	*over = 0;			/* in memory: gdb enters no page */
 	if (strcmp(mode, "sleepers") == 0) {
-		sleepers(n);
+		sleepers();
+	} else if (strcmp(mode, "storm") == 0) {
+		storm();
 	} else if (strcmp(mode, "loop") == 0) {
-		for (unsigned long end = (unsigned long)n * 100000000; counter < end;)
-			counter++;
+		user_target(1);
+		while (!*over && counter != 5000000000)
+			counter += counter < 1000000000;
 	} else if (strcmp(mode, "kernel") == 0) {
 		static char buf[1 << 20];
 		int fd = open("/dev/zero", O_RDONLY);
-		for (int i = 0; i < n; i++)
+		while (!*over)
 			read(fd, buf, sizeof(buf));
 	} else if (strcmp(mode, "syscalls") == 0) {
 		struct timespec ts = { 0, 1000000 };
@@ -155,13 +200,39 @@ def reason():
     return getattr(stops[-1], "stop_signal", type(stops[-1]).__name__)
 
 def interrupted(seconds):
-    # continue, and ^C after a while
-    threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
+    # continue, and ^C a while after that is under way
+    def later(event):
+        gdb.events.cont.disconnect(later)
+        threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
+    gdb.events.cont.connect(later)
     run("continue")
     return reason()
 
-def leave():
+def sleeping():
+    # the reasons for which LWPs of process 1 sleep
+    l, found = gdb.parse_and_eval("lwp_all"), set()
+    while int(l) != 0:
+        if int(l["l_stat"]) == value("(int)LS_SLEEP") and int(l["l_proc"]["p_pid"]) == 1:
+            found.add(l["l_wmesg"].string())
+        l = l["l_allnext"]
+    return found
+
+def settle():
+    # until the program `sleepers` is at rest, but for its child
+    gdb.Breakpoint("sys_getppid")
+    for i in range(1000):
+        run("continue")
+        if {"wait", "futex", "nanoslp"} <= sleeping(): break
     run("delete")
+    refresh()
+
+def leave(end=False):
+    # end: the program shall end, too
+    run("delete")
+    if end:
+        refresh()
+        next(i for i in gdb.inferiors() if i.pid == 1).threads()[0].switch()
+        run("set *(int *)*(long *)%d = 1" % OVER)
     run("kdetach")
 """
 
@@ -190,7 +261,7 @@ class Guest:
             self.process.terminate()
             self.process.communicate()
 
-    def said(self, text, seconds=40):
+    def said(self, text, seconds=GUEST_SECONDS):
         """Wait until the kernel's log or the console has a text."""
         end = time.monotonic() + seconds
         while time.monotonic() < end and self.process.poll() is None:
@@ -205,7 +276,7 @@ class Guest:
         """Run a script inside gdb; return what it said."""
         path = self.test.path("script.py")
         with open(path, "w", encoding="utf-8") as file:
-            file.write(PRELUDE + "\ntry:\n"
+            file.write("PORT, OVER = %d, %d\n" % (self.port, self.test.over) + PRELUDE + "\ntry:\n"
                        + textwrap.indent(textwrap.dedent(script), "    ")
                        + "\nexcept Exception:\n    import traceback\n"
                          "    traceback.print_exc()\n    sys.stderr.flush()\n    os._exit(3)\n")

@@ -14,7 +14,7 @@ import sys
 
 STRUCT = re.compile(r"/\*(?P<comment>(?:(?!\*/).)*?field locks:(?:(?!\*/).)*)\*/\s*"
                     r"(?:struct|union)\s+(?P<name>\w+)\s*(?:__\w+(?:\(.*?\))?\s*)*\{", re.S)
-SELF_GUARDED = re.compile(r"_Static_assert\b|struct (mutex|spinlock|condvar)\b[^*]*$")
+SELF_GUARDED = re.compile(r"_Static_assert\b|struct (mutex|rwlock|spinlock|condvar)\b[^*]*$")
 PADDING = re.compile(r"_pad\d*$")
 LETTER = re.compile(r"\((\w)\)")
 LETTERS = re.compile(r"\s*((?:\(\w\)\s*[+,]?\s*)+)")

@@ -28,8 +28,11 @@ import time
 import tty
 
 import newc
+import srcline
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SANITIZERS = ("ubsan", "kasan", "kcsan")
+BUILDS = ("release", "debug", *("debug-" + name for name in SANITIZERS))
 QEMU = os.environ.get("QEMU", "qemu-system-x86_64")
 
 TIMED_OUT, PANICKED, NOT_STARTED, BY_USER, BROKEN_PIPE = 124, 125, 126, 130, 141
@@ -240,6 +243,10 @@ class Machine:
                     keep.close()
             errors.seek(0)
             text = errors.read().decode("utf-8", "replace").strip()
+        if pump.log.panic is not None:
+            first = pump.log.panic
+            pump.log.lines[first:] = srcline.annotate(pump.log.lines[first:],
+                                                      self._config.gdb_file)
         return self._verdict(how, pump.log, text, timeout, repeat)
 
     def _start(self, errors):

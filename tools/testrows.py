@@ -17,6 +17,8 @@ import os
 import re
 import shlex
 
+import machine
+
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CPUS = (1, 2, 4)
 
@@ -54,8 +56,8 @@ class Row:
                            else int(values["expect_status"]))
         except ValueError as error:
             raise BadRow("%s: %s" % (where, error)) from None
-        if values["flavour"] not in ("debug", "release"):
-            raise BadRow("%s: flavour is debug or release" % where)
+        if values["flavour"] not in machine.BUILDS:
+            raise BadRow("%s: flavour is one of %s" % (where, " ".join(machine.BUILDS)))
         self.append, self.flavour = values["append"], values["flavour"]
         self.args = shlex.split(values["args"])
         self.program, self.stdin, self.add = (values[k] for k in ("program", "stdin", "add"))

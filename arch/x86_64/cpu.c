@@ -26,7 +26,7 @@ static uint64_t cr4_bits = CR4_OSFXSR | CR4_OSXMMEXCPT;
 static uint32_t hwcap;
 
 /* Places of STAC and CLAC, smap.inc: address, instruction of three bytes; ends with 0. */
-extern const uint64_t smap_sites_entry[], smap_sites_usercopy[];
+extern const uint64_t smap_sites_entry[], smap_sites_usercopy[], smap_sites_sigcopy[];
 
 static void
 smap_patch(const uint64_t *site)
@@ -56,6 +56,7 @@ cpu_detect(void)
 		cr4_bits |= CR4_SMAP;
 		smap_patch(smap_sites_entry);
 		smap_patch(smap_sites_usercopy);
+		smap_patch(smap_sites_sigcopy);
 	}
 	if (c7.ecx & 1u << 2)
 		cr4_bits |= CR4_UMIP;

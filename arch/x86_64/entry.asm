@@ -27,7 +27,7 @@
 %include "branch.inc"
 %include "smap.inc"
 
-	extern	trap_user_traced, trap_kernel_traced, trap_user, trap_kernel, trap_ist, irq_user, irq_kernel, user_ast, user_bad_rip
+	extern	debug_step_lwp, trap_user_traced, trap_kernel_traced, trap_user, trap_kernel, trap_ist, irq_user, irq_kernel, user_ast, user_bad_rip
 
 ; The frame below the vector number, see struct trapframe.
 %macro PUSH_REGS 0
@@ -173,7 +173,15 @@ user_exit:
 	swapgs
 	iretq
 .ast:
-	sti
+	cmp	dword [rcx + L_AST], AST_FULL
+	jne	.work
+	cmp	qword [debug_step_lwp], 0	; gdb would like to know
+	jne	.work
+	mov	eax, AST_FULL
+	xor	edx, edx
+	lock cmpxchg [rcx + L_AST], edx	; another CPU may be setting AST_WORK
+	je	user_exit
+.work:	sti
 	mov	rdi, rsp
 	call	user_ast
 	jmp	user_exit

@@ -10,6 +10,8 @@
 #include <kernel/panic.h>
 #include <kernel/string.h>
 
+#include "sigframe.h"
+
 #define FCW_INITIAL        0x37fu
 #define MXCSR_INITIAL      0x1f80u
 #define MXCSR_MASK_DEFAULT 0xffbfu
@@ -22,6 +24,9 @@
 uint8_t fpu_kind = FPU_FXSAVE;
 static uint64_t xcr0;
 static uint32_t mxcsr_mask = MXCSR_MASK_DEFAULT;
+uint32_t fpu_mxcsr_invalid = ~MXCSR_MASK_DEFAULT;
+uint64_t fpu_sw[3];
+size_t fpu_frame_size = 512;
 static size_t area_size = 512;
 static uint8_t initial_state[FPU_AREA] __aligned(64);
 
@@ -62,12 +67,17 @@ fpu_enable(void)
 		area_size = cpuid(0xd, 0).ebx; /* for what XCR0 enables now */
 		if (area_size > FPU_AREA)
 			panic("FPU state of %zu bytes", area_size);
+		fpu_sw[0] = FP_XSTATE_MAGIC1 | (area_size + sizeof(uint32_t)) << 32;
+		fpu_sw[1] = xcr0;
+		fpu_sw[2] = area_size;
+		fpu_frame_size = area_size + sizeof(uint32_t);
 	}
 	fpu_load_initial();
 	__asm volatile("fxsave64 %0" : "=m"(image));
 	memcpy(&mask, &image[AREA_MXCSR_MASK], sizeof(mask));
 	if (mask != 0)
 		mxcsr_mask = mask;
+	fpu_mxcsr_invalid = ~mxcsr_mask;
 }
 
 size_t

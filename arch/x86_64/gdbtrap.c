@@ -134,30 +134,32 @@ decode(const struct lwp *l, const struct trapframe *tf)
 	}
 }
 
-void
+bool
 arch_debug_step_begin(struct lwp *l, const struct cpu *ci, bool alone)
 {
 	struct trapframe *tf = gdb_frame(ci);
 	struct switch_frame *sf;
+	bool plain;
 
 	if (tf == NULL) {
 		sf = gdb_switch_frame(l);
 		if (sf != NULL && gdb_thunk_rip(l) == NULL)
 			thunk_put(l, sf);
-		return;
+		return true;
 	}
 	step.st_rip = tf->tf_rip;
 	step.st_user = tf_user(tf);
 	step.st_hadtf = (tf->tf_rflags & RFLAGS_TF) != 0;
 	step.st_insn = decode(l, tf);
-	step.st_masked = alone && !step.st_user && (tf->tf_rflags & RFLAGS_IF) != 0 &&
-	    step.st_insn <= INSN_PUSHF && !trap_may_fault(tf->tf_rip);
+	plain = !step.st_user && step.st_insn <= INSN_PUSHF && !trap_may_fault(tf->tf_rip);
+	step.st_masked = alone && plain && (tf->tf_rflags & RFLAGS_IF) != 0;
 	if (step.st_masked)
 		tf->tf_rflags &= ~RFLAGS_IF;
 	if (step.st_insn == INSN_SYSRET && !step.st_user)
 		tf->tf_r11 |= RFLAGS_TF;
 	else
 		tf->tf_rflags |= RFLAGS_TF;
+	return !plain;
 }
 
 static void

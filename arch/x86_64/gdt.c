@@ -13,6 +13,7 @@
 #define GDT_KDATA   0x00cf93000000fffful
 #define GDT_UDATA   0x00cff3000000fffful
 #define GDT_UCODE   0x00affb000000fffful
+#define GDT_CPU     0x0040f10000000000ul /* read-only data */
 #define GDT_TSS     0x0000890000000000ul
 
 struct table_pointer {
@@ -54,6 +55,7 @@ gdt_init(struct cpu *ci, uintptr_t ist[])
 	gdt[SEL_KDATA >> 3] = GDT_KDATA;
 	gdt[SEL_UDATA >> 3] = GDT_UDATA;
 	gdt[SEL_UCODE >> 3] = GDT_UCODE;
+	gdt[SEL_CPU >> 3] = GDT_CPU | ci->ci_index;
 	gdt[SEL_TSS >> 3] =
 	    GDT_TSS | (sizeof(struct tss) - 1) | (tss & 0xffffff) << 16 | (tss >> 24 & 0xff) << 56;
 	gdt[(SEL_TSS >> 3) + 1] = tss >> 32;

@@ -12,6 +12,8 @@
 
 #include <abi/errno.h>
 
+#include "sigframe.h"
+
 #define DEFINE(name, value) \
 	__asm volatile(".ascii \"->" #name " %0\"" : : "i"((unsigned long)(value)))
 #define OFFSET(name, type, field) DEFINE(name, offsetof(struct type, field))
@@ -39,6 +41,9 @@ genassym(void)
 	OFFSET(L_GSBASE, lwp, l_md.md_gsbase);
 	OFFSET(L_CPU_MD, lwp, l_md.md_cpu);
 	OFFSET(L_HASUSER, lwp, l_md.md_hasuser);
+	OFFSET(L_TRAPNO, lwp, l_md.md_trapno);
+	OFFSET(L_ERR, lwp, l_md.md_err);
+	OFFSET(L_CR2, lwp, l_md.md_cr2);
 
 	OFFSET(TF_RDI, trapframe, tf_rdi);
 	OFFSET(TF_RSI, trapframe, tf_rsi);
@@ -106,4 +111,51 @@ genassym(void)
 	DEFINE(MSR_GS_BASE, MSR_GS_BASE);
 	DEFINE(MSR_FS_BASE, MSR_FS_BASE);
 	DEFINE(MSR_USER_GS_BASE, MSR_USER_GS_BASE);
+	DEFINE(AST_FULL, AST_FULL);
+
+	OFFSET(SC_R8, sigcontext, sc_r8);
+	OFFSET(SC_R9, sigcontext, sc_r9);
+	OFFSET(SC_R10, sigcontext, sc_r10);
+	OFFSET(SC_R11, sigcontext, sc_r11);
+	OFFSET(SC_R12, sigcontext, sc_r12);
+	OFFSET(SC_R13, sigcontext, sc_r13);
+	OFFSET(SC_R14, sigcontext, sc_r14);
+	OFFSET(SC_R15, sigcontext, sc_r15);
+	OFFSET(SC_RDI, sigcontext, sc_rdi);
+	OFFSET(SC_RSI, sigcontext, sc_rsi);
+	OFFSET(SC_RBP, sigcontext, sc_rbp);
+	OFFSET(SC_RBX, sigcontext, sc_rbx);
+	OFFSET(SC_RDX, sigcontext, sc_rdx);
+	OFFSET(SC_RAX, sigcontext, sc_rax);
+	OFFSET(SC_RCX, sigcontext, sc_rcx);
+	OFFSET(SC_RSP, sigcontext, sc_rsp);
+	OFFSET(SC_RIP, sigcontext, sc_rip);
+	OFFSET(SC_RFLAGS, sigcontext, sc_rflags);
+	OFFSET(SC_CS, sigcontext, sc_cs);
+	OFFSET(SC_ERR, sigcontext, sc_err);
+	OFFSET(SC_TRAPNO, sigcontext, sc_trapno);
+	OFFSET(SC_OLDMASK, sigcontext, sc_oldmask);
+	OFFSET(SC_CR2, sigcontext, sc_cr2);
+	OFFSET(SC_FPSTATE, sigcontext, sc_fpstate);
+	OFFSET(SF_RESTORER, rt_sigframe, sf_restorer);
+	OFFSET(SF_UC_FLAGS, rt_sigframe, sf_uc.uc_flags);
+	OFFSET(SF_UC_LINK, rt_sigframe, sf_uc.uc_link);
+	OFFSET(SF_UC_STACK, rt_sigframe, sf_uc.uc_stack);
+	OFFSET(SF_UC_SIGMASK, rt_sigframe, sf_uc.uc_sigmask);
+	OFFSET(SF_SC, rt_sigframe, sf_uc.uc_mcontext);
+	OFFSET(SF_INFO, rt_sigframe, sf_info);
+	DEFINE(SF_FPSTATE, SF_FPSTATE);
+	OFFSET(UC_FLAGS, ucontext, uc_flags);
+	OFFSET(UC_STACK, ucontext, uc_stack);
+	OFFSET(UC_SC, ucontext, uc_mcontext);
+	OFFSET(UC_SIGMASK, ucontext, uc_sigmask);
+	DEFINE(SS_SP, offsetof(stack_t, ss_sp));
+	DEFINE(SS_FLAGS, offsetof(stack_t, ss_flags));
+	DEFINE(SS_SIZE, offsetof(stack_t, ss_size));
+	DEFINE(UC_FP_XSTATE, UC_FP_XSTATE);
+	DEFINE(UC_SIGCONTEXT_SS, UC_SIGCONTEXT_SS);
+	DEFINE(UC_FLAGS_LESS, UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS);
+	DEFINE(FP_XSTATE_MAGIC2, FP_XSTATE_MAGIC2);
+	DEFINE(RFLAGS_USER, RFLAGS_USER);
+	DEFINE(SIGINFO_USED, SIGINFO_USED);
 }

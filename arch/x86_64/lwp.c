@@ -178,7 +178,9 @@ arch_lwp_fork(struct lwp *child, uintptr_t stack, bool set_tls, uintptr_t tls)
 void
 frame_return_full(void)
 {
-	atomic_store_relaxed(&arch_curlwp()->l_ast, 1);
+	uint32_t none = 0;
+
+	(void)atomic_cas(&arch_curlwp()->l_ast, &none, AST_FULL);
 }
 
 /* => l is the current LWP; it may have been a kernel thread until now */

@@ -3,8 +3,8 @@
  * User mappings: enter, look up, protect, copy for fork. Removal is in pmap_remove.c.
  *
  * An entry that is not 0 is a mapped page; one without PTE_P is mapped with no access (PROT_NONE). The owner's
- * vmspace lock covers all entries of a pmap, and as A and D are set from the start, no CPU writes to them:
- * plain loads and stores do.
+ * locks (struct vmspace, letter p) cover all entries of a pmap, and as A and D are set from the start, no CPU
+ * writes to them: plain loads and stores do.
  *
  * Giving more rights needs no flush: a CPU with the old translation faults, which drops that translation, and
  * looks again. Taking rights away or changing the page does.
@@ -66,6 +66,24 @@ pmap_enter(struct pmap *pm, vaddr_t va, paddr_t pa, int prot)
 	} else if (pte_stale(old, now)) {
 		pmap_tlb_flush(pm, &va, 1);
 	}
+	return 0;
+}
+
+int
+pmap_enter_new(struct pmap *pm, vaddr_t va, paddr_t pa, int prot)
+{
+	uint64_t *pt = pmap_pt_get(pm, va);
+	unsigned index = PT_INDEX(va, PT_SHIFT);
+
+	KASSERT(
+	    (va & PAGE_MASK) == 0 && (pa & ~PTE_ADDR) == 0 && (prot & ~7) == 0 && va < USER_END);
+	if (unlikely(pt == NULL))
+		return -ENOMEM;
+	if (unlikely(pt[index] != 0))
+		return -EEXIST;
+	pt[index] = pa | pmap_prot_bits[prot];
+	pmap_pt_mark(virt_to_page(pt), index);
+	pm->pm_resident++;
 	return 0;
 }
 

@@ -120,6 +120,7 @@ pmap_bootstrap(const struct bootinfo *bi)
 	map_range(bi->bi_ramdisk, bi->bi_ramdisk_end);
 	(void)early_next(kernel_pml4, PT_INDEX(KSTACK_BASE, PML4_SHIFT));
 	(void)early_next(kernel_pml4, PT_INDEX(DEVICE_BASE, PML4_SHIFT));
+	arch_kasan_bootstrap(kernel_pml4, bi, pmap_physmap_covers);
 
 	kernel_pmap.pm_pml4 = kernel_pml4;
 	kernel_pmap.pm_cr3 = arch_virt_to_phys(kernel_pml4);

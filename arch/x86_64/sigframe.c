@@ -19,45 +19,9 @@
 #include <kernel/lwp.h>
 #include <kernel/string.h>
 
+#include "sigframe.h"
+
 #define RED_ZONE 128
-
-#define UC_FP_XSTATE         1u
-#define UC_SIGCONTEXT_SS     2u
-#define UC_STRICT_RESTORE_SS 4u
-
-#define FP_XSTATE_MAGIC1 0x46505853u
-#define FP_XSTATE_MAGIC2 0x46505845u
-
-/* Flags that rt_sigreturn restores. */
-#define RFLAGS_USER \
-	(RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_TF | RFLAGS_DF | \
-	    RFLAGS_OF | RFLAGS_RF | RFLAGS_AC)
-
-struct sigcontext {
-	uint64_t sc_r8, sc_r9, sc_r10, sc_r11, sc_r12, sc_r13, sc_r14, sc_r15;
-	uint64_t sc_rdi, sc_rsi, sc_rbp, sc_rbx, sc_rdx, sc_rax, sc_rcx, sc_rsp, sc_rip, sc_rflags;
-	uint16_t sc_cs, sc_gs, sc_fs, sc_ss;
-	uint64_t sc_err, sc_trapno, sc_oldmask, sc_cr2;
-	uint64_t sc_fpstate; /* user address, or 0 */
-	uint64_t sc_reserved[8];
-};
-_Static_assert(sizeof(struct sigcontext) == 256, "struct sigcontext");
-
-struct ucontext {
-	uint64_t uc_flags;
-	uint64_t uc_link;
-	stack_t uc_stack;
-	struct sigcontext uc_mcontext;
-	sigset_t uc_sigmask;
-};
-_Static_assert(sizeof(struct ucontext) == 304, "struct ucontext");
-
-struct rt_sigframe {
-	uint64_t sf_restorer;
-	struct ucontext sf_uc;
-	siginfo_t sf_info;
-};
-_Static_assert(sizeof(struct rt_sigframe) == 440, "struct rt_sigframe");
 
 /* FXSAVE's area, its last bytes used as Linux does; then XSAVE's header; then the components. */
 struct fpstate {
@@ -84,37 +48,6 @@ _Static_assert(sizeof(struct fpstate) == FPU_AREA && offsetof(struct fpstate, fp
 
 /* ---- FPU state ---- */
 
-/* Bytes on the user's stack. */
-static size_t
-fpstate_size(void)
-{
-	return fpu_area_size() + (fpu_features() != 0 ? sizeof(uint32_t) : 0);
-}
-
-static int
-fpstate_out(uintptr_t dst)
-{
-	struct fpstate fp;
-	size_t size = fpu_area_size();
-
-	/* What the instruction leaves alone, or may, must not be old kernel memory. */
-	fp.fp_control = 0;
-	for (unsigned i = 0; i < 8; i++)
-		fp.fp_st[i].exponent = 0;
-	memset(fp.fp_reserved, 0,
-	    offsetof(struct fpstate, fp_components) - offsetof(struct fpstate, fp_reserved));
-	fpu_save(&fp);
-	if (fpu_features() == 0)
-		return arch_copyout(dst, &fp, size);
-	fp.fp_magic1 = FP_XSTATE_MAGIC1;
-	fp.fp_extended_size = (uint32_t)fpstate_size();
-	fp.fp_xfeatures = fpu_features();
-	fp.fp_xstate_size = (uint32_t)size;
-	if (arch_copyout(dst, &fp, size) != 0)
-		return -EFAULT;
-	return arch_ustore_32(dst + size, FP_XSTATE_MAGIC2);
-}
-
 /* Is it a complete XSAVE area, as its reserved bytes say? Else it is x87 and SSE state alone. */
 static bool
 fpstate_extended(const struct fpstate *fp, uintptr_t src)
@@ -127,17 +60,13 @@ fpstate_extended(const struct fpstate *fp, uintptr_t src)
 	    arch_ufetch_32(src + size, &magic2) == 0 && magic2 == FP_XSTATE_MAGIC2;
 }
 
-/* => src may be 0: initial state */
-static int
-fpstate_in(uintptr_t src)
+/* A state of any kind, by way of the kernel. */
+static int __noinline
+fpstate_copyin(uintptr_t src)
 {
 	struct fpstate fp;
 	uint64_t features = fpu_features();
 
-	if (src == 0) {
-		fpu_load_initial();
-		return 0;
-	}
 	fpu_area_init(&fp);
 	if (arch_copyin(&fp, src, FP_LEGACY_SIZE) != 0)
 		return -EFAULT;
@@ -161,6 +90,22 @@ fpstate_in(uintptr_t src)
 	return 0;
 }
 
+/* => src may be 0: initial state */
+static inline int
+fpstate_in(uintptr_t src)
+{
+	int error = 1;
+
+	if (unlikely(src == 0)) {
+		fpu_load_initial();
+		return 0;
+	}
+	if (likely(fpu_sw[1] != 0 && (src & 63) == 0 &&
+		src < USER_END - sizeof(struct fpstate) - sizeof(uint32_t)))
+		error = sigfpu_get(src);
+	return likely(error <= 0) ? error : fpstate_copyin(src);
+}
+
 /* ---- delivery ---- */
 
 static bool
@@ -169,10 +114,9 @@ on_stack(uintptr_t sp, const stack_t *ss)
 	return (ss->ss_flags & SS_DISABLE) == 0 && sp > ss->ss_sp && sp - ss->ss_sp <= ss->ss_size;
 }
 
-/* Where the frame goes, or 0 when the alternate stack is too small; *fpstate: the FPU state. */
+/* Where the frame goes, or 0 when the alternate stack is too small; the FPU state at SF_FPSTATE of it. */
 static uintptr_t
-frame_place(const struct trapframe *tf, const struct k_sigaction *act, const stack_t *ss,
-    uintptr_t *fpstate)
+frame_place(const struct trapframe *tf, const struct k_sigaction *act, const stack_t *ss)
 {
 	bool alternate = on_stack(tf->tf_rsp, ss);
 	uintptr_t sp = tf->tf_rsp - RED_ZONE;
@@ -181,39 +125,8 @@ frame_place(const struct trapframe *tf, const struct k_sigaction *act, const sta
 		sp = ss->ss_sp + ss->ss_size;
 		alternate = true;
 	}
-	*fpstate = (sp - fpstate_size()) & ~(uintptr_t)63;
-	sp = ((*fpstate - sizeof(struct rt_sigframe)) & ~(uintptr_t)15) - 8;
+	sp = ((sp - fpu_frame_size) & ~(uintptr_t)63) - SF_FPSTATE;
 	return alternate && !on_stack(sp, ss) ? 0 : sp;
-}
-
-static void
-fill_context(struct sigcontext *sc, const struct trapframe *tf, const struct arch_lwp *md)
-{
-	*sc = (struct sigcontext){
-		.sc_r8 = tf->tf_r8,
-		.sc_r9 = tf->tf_r9,
-		.sc_r10 = tf->tf_r10,
-		.sc_r11 = tf->tf_r11,
-		.sc_r12 = tf->tf_r12,
-		.sc_r13 = tf->tf_r13,
-		.sc_r14 = tf->tf_r14,
-		.sc_r15 = tf->tf_r15,
-		.sc_rdi = tf->tf_rdi,
-		.sc_rsi = tf->tf_rsi,
-		.sc_rbp = tf->tf_rbp,
-		.sc_rbx = tf->tf_rbx,
-		.sc_rdx = tf->tf_rdx,
-		.sc_rax = tf->tf_rax,
-		.sc_rcx = tf->tf_rcx,
-		.sc_rsp = tf->tf_rsp,
-		.sc_rip = tf->tf_rip,
-		.sc_rflags = tf->tf_rflags,
-		.sc_cs = (uint16_t)tf->tf_cs,
-		.sc_ss = (uint16_t)tf->tf_ss,
-		.sc_err = md->md_err,
-		.sc_trapno = md->md_trapno,
-		.sc_cr2 = md->md_cr2,
-	};
 }
 
 /* => the current LWP's frame, in user_return(): after that all registers are loaded from it */
@@ -221,29 +134,13 @@ int
 arch_sendsig(struct trapframe *tf, const struct k_sigaction *act, const siginfo_t *info,
     sigset_t oldmask, const stack_t *altstack)
 {
-	struct rt_sigframe sf;
-	uintptr_t sp, fpstate;
+	uintptr_t sp;
 
 	if ((act->sa_flags & SA_RESTORER) == 0)
 		return -EFAULT; /* as Linux: nothing else could call rt_sigreturn */
-	sp = frame_place(tf, act, altstack, &fpstate);
-	if (sp == 0)
-		return -EFAULT;
-
-	sf.sf_restorer = act->sa_restorer;
-	sf.sf_uc.uc_flags =
-	    UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS | (fpu_features() != 0 ? UC_FP_XSTATE : 0);
-	sf.sf_uc.uc_link = 0;
-	memset(&sf.sf_uc.uc_stack, 0, sizeof(stack_t)); /* it has a hole */
-	sf.sf_uc.uc_stack.ss_sp = altstack->ss_sp;
-	sf.sf_uc.uc_stack.ss_flags = altstack->ss_flags;
-	sf.sf_uc.uc_stack.ss_size = altstack->ss_size;
-	fill_context(&sf.sf_uc.uc_mcontext, tf, &arch_curlwp()->l_md);
-	sf.sf_uc.uc_mcontext.sc_fpstate = fpstate;
-	sf.sf_uc.uc_mcontext.sc_oldmask = oldmask;
-	sf.sf_uc.uc_sigmask = oldmask;
-	sf.sf_info = *info;
-	if (fpstate_out(fpstate) != 0 || arch_copyout(sp, &sf, sizeof(sf)) != 0)
+	sp = frame_place(tf, act, altstack);
+	if (sp == 0 || sp > USER_END - SF_FPSTATE - fpu_frame_size ||
+	    sigframe_put(sp, tf, info, altstack, act->sa_restorer, oldmask) != 0)
 		return -EFAULT;
 
 	fpu_load_initial();
@@ -282,36 +179,17 @@ load_registers(struct trapframe *tf, const struct sigcontext *sc)
 	tf->tf_rflags = (tf->tf_rflags & ~RFLAGS_USER) | (sc->sc_rflags & RFLAGS_USER);
 }
 
-static int
-load_context(struct trapframe *tf, const struct ucontext *uc)
-{
-	const struct sigcontext *sc = &uc->uc_mcontext;
-
-	if ((sc->sc_cs | 3) != SEL_UCODE || sc->sc_rip >= USER_END)
-		return -EFAULT;
-	if ((uc->uc_flags & UC_SIGCONTEXT_SS) != 0 && (sc->sc_ss | 3) != SEL_UDATA)
-		return -EFAULT;
-	if (fpstate_in(sc->sc_fpstate) != 0)
-		return -EFAULT;
-	load_registers(tf, sc);
-	return 0;
-}
-
 int
 arch_sigreturn(struct trapframe *tf, sigset_t *mask, stack_t *ss)
 {
-	struct ucontext uc;
 	/* The handler's return took the address of the restorer. */
-	uintptr_t frame = tf->tf_rsp - sizeof(uint64_t);
+	uintptr_t frame = tf->tf_rsp - sizeof(uint64_t), fpstate;
 
 	frame_return_full();
-	if (arch_copyin(&uc, frame + offsetof(struct rt_sigframe, sf_uc), sizeof(uc)) != 0)
+	if (frame > USER_END - sizeof(struct rt_sigframe) ||
+	    sigframe_get(frame + offsetof(struct rt_sigframe, sf_uc), tf, mask, ss, &fpstate) != 0)
 		return -EFAULT;
-	if (load_context(tf, &uc) != 0)
-		return -EFAULT;
-	*mask = uc.uc_sigmask;
-	*ss = uc.uc_stack;
-	return 0;
+	return fpstate_in(fpstate);
 }
 
 /* ---- _lwp_create ---- */

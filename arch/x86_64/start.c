@@ -10,19 +10,22 @@
 #include <arch/pmap_md.h>
 #include <kernel/bootinfo.h>
 #include <kernel/cpu.h>
+#include <kernel/kasan.h>
 #include <kernel/kmem.h>
 #include <kernel/lwp.h>
 #include <kernel/panic.h>
+#include <kernel/san.h>
 
 static struct bootinfo bootinfo;
 /* One stack for NMI, double fault and machine check until kernel stacks can be had. */
 static char early_ist[KSTACK_SIZE] __aligned(16);
 
-void
+void NO_KASAN
 arch_start(uint32_t magic, uint32_t info)
 {
 	uintptr_t ist[IST_COUNT];
 
+	arch_kasan_boot();
 	for (unsigned i = 0; i < IST_COUNT; i++)
 		ist[i] = (uintptr_t)early_ist;
 	lwp0.l_kstack = boot_stack;

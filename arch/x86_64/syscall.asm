@@ -7,8 +7,8 @@
 ; canonical: it would fault in kernel mode on the user's stack. RIP here is the one that SYSCALL
 ; stored, the end of an instruction below USER_END, or that moved back to the instruction's
 ; start by a restart. Whoever puts anything else into the frame (exec, rt_sigreturn, a signal
-; handler's start) has l_ast set, and with l_ast the way back is that of traps, user_exit, which
-; looks at RIP and loads every register.
+; handler's start) has l_ast set, to AST_FULL if there is nothing else to do, and with l_ast the
+; way back is that of traps, user_exit, which looks at RIP and loads every register.
 ;
 ; Called functions keep RBX and R12-R15 for us, RBP is put back; R8-R10, RDI, RSI, RDX are the
 ; user's to keep, too.

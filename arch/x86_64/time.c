@@ -57,6 +57,13 @@ arch_cycles_scale(uint64_t *hz, uint64_t *base)
 	*base = scale.ts_base;
 }
 
+void
+time_scale(uint64_t *base, uint64_t *to_ns)
+{
+	*base = scale.ts_base;
+	*to_ns = scale.ts_to_ns;
+}
+
 nsec_t
 arch_time_wall_at_boot(void)
 {

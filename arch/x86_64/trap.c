@@ -15,10 +15,13 @@
 #include <kernel/cpu.h>
 #include <kernel/gdbstub.h>
 #include <kernel/kmem.h>
+#include <kernel/lockdebug.h>
 #include <kernel/lwp.h>
 #include <kernel/panic.h>
 #include <kernel/printf.h>
 #include <kernel/trace.h>
+
+#include "sigframe.h"
 
 #define PF_PRESENT 0x01u
 #define PF_WRITE   0x02u
@@ -156,7 +159,9 @@ fatal_page_fault(struct trapframe *tf, uintptr_t addr)
 static inline int
 fault_access(const struct trapframe *tf)
 {
-	return tf->tf_err & PF_WRITE ? PROT_W : tf->tf_err & PF_EXEC ? PROT_X : PROT_R;
+	int access = tf->tf_err & PF_WRITE ? PROT_W : tf->tf_err & PF_EXEC ? PROT_X : PROT_R;
+
+	return tf->tf_err & PF_PRESENT ? access | FAULT_PRESENT : access;
 }
 
 static void
@@ -205,11 +210,14 @@ trap_kernel(struct trapframe *tf)
 		return;
 	case T_GP:
 	case T_SS: /* an address that is not canonical */
-		if (extable_fixup(tf->tf_rip) == (uintptr_t)peek_fault) {
-			tf->tf_rip = (uintptr_t)peek_fault;
+	{
+		uintptr_t fixup = extable_fixup(tf->tf_rip);
+
+		if (fixup == (uintptr_t)peek_fault || fixup == (uintptr_t)sigfpu_fault) {
+			tf->tf_rip = fixup;
 			return;
 		}
-		break;
+	} break;
 	}
 	if (!try_recover(tf))
 		fatal_trap(tf);
@@ -335,6 +343,7 @@ trap_user(struct trapframe *tf)
 	default:
 		user_fault(SIGSEGV, SI_KERNEL, 0);
 	}
+	lockdebug_none("return from a fault");
 }
 
 /* ---- while faults are traced, entry.asm calls these: see branch.inc ---- */

@@ -12,25 +12,7 @@
 
 %include "assym.inc"
 %include "smap.inc"
-
-; U fixup, instruction: an instruction that may fault. Its place is a number, as in smap.inc.
-%macro U 2+
-%%here	equ $ - $$
-	%2
-	[section .extable progbits alloc noexec nowrite align=8]
-	dq	text_start + %%here, %1
-	__SECT__
-%endmacro
-
-; CHECK address, length: jumps to `fault` unless the range is the user's. Changes RAX, RCX.
-%macro CHECK 2
-	mov	rax, USER_END
-	lea	rcx, [%1 + %2]
-	cmp	rcx, rax
-	ja	fault
-	cmp	rcx, %1
-	jb	fault
-%endmacro
+%include "usercopy.inc"
 
 ; COPY fixup: RDX bytes from RSI to RDI. Changes RAX, RCX, RSI, RDI, R8, R9.
 %macro COPY 1
@@ -74,7 +56,7 @@ text_start:
 	align	16
 	global	arch_copyin:function
 arch_copyin:
-	CHECK	rsi, rdx
+	CHECK	rsi, rdx, fault
 	STAC
 	COPY	fault_open
 	CLAC
@@ -85,7 +67,7 @@ arch_copyin:
 	align	16
 	global	arch_copyout:function
 arch_copyout:
-	CHECK	rdi, rdx
+	CHECK	rdi, rdx, fault
 	STAC
 	COPY	fault_open
 	CLAC
@@ -171,7 +153,7 @@ arch_ustore_64:
 	align	16
 	global	arch_uzero:function
 arch_uzero:
-	CHECK	rdi, rsi
+	CHECK	rdi, rsi, fault
 	xor	eax, eax
 	cmp	rsi, 8
 	jb	.bytes

@@ -19,6 +19,7 @@
 #include <kernel/lwp.h>
 #include <kernel/panic.h>
 #include <kernel/printf.h>
+#include <kernel/san.h>
 
 #define STOP_PATIENCE ((nsec_t)1000000000) /* a hard stop gives up on a CPU after this */
 
@@ -274,6 +275,7 @@ stop(bool hard, bool on)
 	} else {
 		stop_soft(self, others);
 	}
+	san_pause(true);
 }
 
 void
@@ -318,6 +320,7 @@ cpu_resume_others(void)
 	cpuset_t stopped = stop_soft_set | atomic_load_relaxed(&stop_hard_set);
 	bool on;
 
+	san_pause(false);
 	stop_soft_set = 0;
 	atomic_store_release(&cpu_stopped_hard, false);
 	atomic_store_release(&stop_hard_set, 0);

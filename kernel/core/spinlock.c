@@ -8,6 +8,7 @@
  */
 #include <kernel/spinlock.h>
 
+#include <kernel/lockdebug.h>
 #include <kernel/trace.h>
 
 static const char *const rank_name[] __unused = {
@@ -24,7 +25,8 @@ spin_init(struct spinlock *m, const char *name __unused, enum lock_rank rank __u
 
 /* As in mutex.c. */
 #ifdef DEBUG
-#define lock_hint(m) ((uintptr_t)(m)->sl_name)
+#define lock_hint(m)      ((uintptr_t)(m)->sl_name)
+#define SPINS_BEFORE_LOOK 4096 /* then: is it a deadlock? */
 #else
 #define lock_hint(m) ((uintptr_t)__builtin_return_address(0))
 #endif
@@ -33,11 +35,14 @@ spin_init(struct spinlock *m, const char *name __unused, enum lock_rank rank __u
 void
 spin_lock_slow(struct spinlock *m)
 {
+	DEBUG_ONLY(unsigned spins = 0);
+
 	TRACE(LOCK_WAIT, TRL_SPIN, lock_hint(m), (uintptr_t)m);
 	do {
 		while (atomic_load_relaxed(&m->sl_word) != 0) {
 			if (unlikely(panicking))
 				return;
+			DEBUG_ONLY(if (++spins % SPINS_BEFORE_LOOK == 0) lockdebug_spinning(m));
 			arch_cpu_relax();
 		}
 	} while (atomic_swap(&m->sl_word, 1) != 0);
@@ -52,13 +57,15 @@ spin_acquire(struct spinlock *m, uintptr_t pc, bool try, bool check)
 	struct cpu *ci = arch_curcpu();
 	struct spinlock *newest = ci->ci_spinlocks;
 
-	if (m->sl_cpu == ci->ci_index + 1)
+	if (atomic_load_relaxed(&m->sl_cpu) == ci->ci_index + 1)
 		panic("spin lock %s (%p): taken twice by this CPU, first at %p", m->sl_name,
 		    (void *)m, (void *)m->sl_pc);
 	if (check && newest != NULL && newest->sl_rank >= m->sl_rank)
 		panic("lock order: %s (%s, %p) taken while %s (%s) is held since %p", m->sl_name,
 		    rank_name[m->sl_rank], (void *)m, newest->sl_name, rank_name[newest->sl_rank],
 		    (void *)newest->sl_pc);
+	if (!try && check)
+		lockdebug_spin(m, pc);
 	if (ci->ci_mtx_count++ == 0)
 		ci->ci_mtx_intr = on;
 	if (atomic_swap(&m->sl_word, 1) != 0) {
@@ -67,12 +74,14 @@ spin_acquire(struct spinlock *m, uintptr_t pc, bool try, bool check)
 				arch_intr_enable();
 			return false;
 		}
-		ci->ci_spinwait = m;
+		atomic_store_release(&ci->ci_spinwait, m);
 		spin_lock_slow(m);
-		ci->ci_spinwait = NULL;
+		atomic_store_relaxed(&ci->ci_spinwait, NULL);
 	}
-	m->sl_cpu = (uint16_t)(ci->ci_index + 1);
+	atomic_store_relaxed(&m->sl_cpu, (uint16_t)(ci->ci_index + 1));
 	m->sl_pc = pc;
+	if (unlikely(lockdebug_hold != 0))
+		m->sl_since = arch_cycles();
 	m->sl_next = ci->ci_spinlocks;
 	ci->ci_spinlocks = m;
 	return true;
@@ -106,7 +115,9 @@ spin_unlock(struct spinlock *m)
 	for (p = &ci->ci_spinlocks; *p != m; p = &(*p)->sl_next)
 		KASSERT(*p != NULL);
 	*p = m->sl_next;
-	m->sl_cpu = 0;
+	if (unlikely(lockdebug_hold != 0))
+		lockdebug_released(m);
+	atomic_store_relaxed(&m->sl_cpu, (uint16_t)0);
 	atomic_store_release(&m->sl_word, 0);
 	KASSERT(ci->ci_mtx_count > 0);
 	if (--ci->ci_mtx_count == 0 && ci->ci_mtx_intr)

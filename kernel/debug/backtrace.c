@@ -160,6 +160,14 @@ mo_locks(struct monitor_out *out, const struct lwp *l)
 	for (const struct mutex *m = l->l_locks; m != NULL && n < 2 * MAX_LOCKS;
 	     n++, m = m->mtx_next)
 		print_lock(out, "mutex", m->mtx_name, m, m->mtx_pc);
+	for (unsigned i = 0; i < RWHOLDS; i++) {
+		const struct rwhold *h = &l->l_rwholds[i];
+
+		if (h->rwh_lock != NULL) {
+			n++;
+			print_lock(out, "rwlock", h->rwh_lock->rw_name, h->rwh_lock, h->rwh_pc);
+		}
+	}
 	return n;
 }
 #else

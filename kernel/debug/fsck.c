@@ -13,10 +13,13 @@
  */
 #include "fsck.h"
 
+#include <abi/sched.h>
 #include <arch/arch_if.h>
 #include <kernel/debug.h>
 #include <kernel/kmem.h>
+#include <kernel/lwpctl.h>
 #include <kernel/monitor.h>
+#include <kernel/options.h>
 #include <kernel/pmem.h>
 #include <kernel/printf.h>
 #include <kernel/process.h>
@@ -90,11 +93,44 @@ is_current(const struct lwp *l)
 	return false;
 }
 
+/* On its queue: who comes next is not more urgent. */
+static void
+check_sorted(const struct lwp *l)
+{
+	const struct list *e = l->l_sleepchain.next;
+	const struct lwp *next = list_entry(e, struct lwp, l_sleepchain);
+
+	if (e != l->l_sleepq && l->l_syncobj->so_sorted)
+		CHECK(lwp_sleeppri(l) >= lwp_sleeppri(next),
+		    "S1: lid %d sleeps at priority %d before lid %d at %d", l->l_lid,
+		    lwp_sleeppri(l), next->l_lid, lwp_sleeppri(next));
+}
+
+/* Its own priority is one of its class. Kernel threads have any. */
+static void
+check_class(const struct lwp *l)
+{
+	const struct sched_class *sc = &l->l_class;
+
+	if (l->l_proc->p_flag & PK_SYSTEM)
+		return;
+	if (sc->sc_policy == SCHED_FIFO || sc->sc_policy == SCHED_RR)
+		CHECK(l->l_priority == PRI_USER_RT + sc->sc_rtprio - SCHED_RTPRIO_MIN &&
+			l->l_pridue == NSEC_FOREVER,
+		    "L15: lid %d has priority %d, is real time %u", l->l_lid, l->l_priority,
+		    sc->sc_rtprio);
+	else
+		CHECK(l->l_priority >= PRI_USER && l->l_priority <= PRI_USER_MAX &&
+			l->l_pridue != NSEC_FOREVER && sc->sc_rtprio == 0,
+		    "L15: lid %d has priority %d in time sharing", l->l_lid, l->l_priority);
+}
+
 static void
 check_lwp(const struct lwp *l)
 {
 	const struct spinlock *m = l->l_mutex;
 	bool idle = (l->l_flag & LW_IDLE) != 0;
+	const char *text;
 
 	CHECK(l->l_magic == LWP_MAGIC, "L8: lwp %p: magic %#x", (const void *)l, l->l_magic);
 	CHECK(l->l_stat < LS_COUNT, "L1: lid %d: state %u", l->l_lid, l->l_stat);
@@ -116,6 +152,7 @@ check_lwp(const struct lwp *l)
 			    l->l_lid);
 			CHECK(on_list(l->l_sleepq, &l->l_sleepchain),
 			    "L4: lid %d (%s) is not on its sleep queue", l->l_lid, l->l_wmesg);
+			check_sorted(l);
 		} else
 			CHECK(is_lwplock(m), "L1: lid %d SLEEP without a queue: no lwplock",
 			    l->l_lid);
@@ -133,10 +170,14 @@ check_lwp(const struct lwp *l)
 	}
 	CHECK(l->l_running == is_current(l), "L2: lid %d %s: RUNNING %u, current %d", l->l_lid,
 	    st(l), l->l_running, is_current(l));
+	text = lwpctl_check(l, l->l_running ? l->l_cpu : NULL);
+	CHECK(text == NULL, "L16: lid %d %s: %s", l->l_lid, st(l), text);
 	CHECK(l->l_stat == LS_IDL || l->l_target_cpu != NULL || l->l_affinity == 0 ||
 		(l->l_affinity & CPU_BIT(l->l_cpu)),
 	    "L12: lid %d %s is of cpu%u, allowed are %#lx", l->l_lid, st(l), l->l_cpu->ci_index,
 	    l->l_affinity);
+	if (l->l_stat != LS_IDL && l->l_stat != LS_ZOMB)
+		check_class(l);
 	if (l->l_stat == LS_SUSPENDED)
 		CHECK((l->l_flag & LW_WSUSPEND) && l->l_wchan == NULL,
 		    "P6: lid %d is SUSPENDED, its flags are %#x, it waits for %p", l->l_lid,
@@ -155,11 +196,13 @@ check_lwp(const struct lwp *l)
 		CHECK(l->l_ts == NULL || l->l_ts->ts_obj == NULL,
 		    "L6: lid %d %s: its turnstile is active", l->l_lid, st(l));
 		CHECK(list_empty(&l->l_pi_lenders), "L6: lid %d %s has lenders", l->l_lid, st(l));
+		CHECK(list_empty(&l->l_pifutexes), "L6: lid %d %s holds locks that others wait for",
+		    l->l_lid, st(l));
 	}
 	if (l->l_stat == LS_IDL && !idle && l->l_lid == 0 && l->l_kstack == NULL)
 		CHECK(lwp_is_clear(l), "L13: lwp %p is free, and something is left of its life",
 		    (const void *)l);
-	if (l->l_syncobj == &syncobj_turnstile && l->l_wchan != NULL)
+	if (waits_on_turnstile(l))
 		CHECK(l->l_ts->ts_obj == l->l_wchan,
 		    "L10: lid %d waits for %p with a turnstile of %p", l->l_lid, l->l_wchan,
 		    l->l_ts->ts_obj);
@@ -245,6 +288,25 @@ check_lwp_waits(const struct proc *p, uint32_t dead)
 	    waits);
 }
 
+/* Stopped: at rest, all but those in exit, unless it is being killed. */
+static void
+check_stop(const struct proc *p)
+{
+	bool ending = (p->p_flag & (PK_KILLED | PK_EXITING)) != 0;
+	const struct lwp *l;
+
+	CHECK(p->p_stat != PS_STOP || (p->p_flag & PK_STOP), "P6: pid %d is STOP, not PK_STOP",
+	    p->p_pid);
+	list_foreach (l, &p->p_lwps, l_sibling) {
+		CHECK(p->p_stat != PS_STOP || ending || l->l_stat == LS_STOP ||
+			l->l_stat == LS_SUSPENDED || l->l_stat == LS_ZOMB ||
+			(l->l_prflag & LPR_EXITING),
+		    "P6: pid %d is STOP, lid %d %s", p->p_pid, l->l_lid, st(l));
+		CHECK(l->l_stat != LS_STOP || (p->p_flag & PK_STOP),
+		    "P6: lid %d is STOP, pid %d is not", l->l_lid, p->p_pid);
+	}
+}
+
 static void
 check_proc_lwps(const struct proc *p)
 {
@@ -276,6 +338,7 @@ check_proc_lwps(const struct proc *p)
 			p->p_single->l_stat != LS_ZOMB && p->p_singlemode != SINGLE_NONE,
 		    "P12: pid %d: lwp %p owns its single-threading and is not of it, or dead",
 		    p->p_pid, (const void *)p->p_single);
+	check_stop(p);
 	if (p->p_singlemode == SINGLE_EXIT && p->p_single != NULL && n == p->p_nlwps)
 		list_foreach (l, &p->p_lwps, l_sibling)
 			CHECK(l == p->p_single || l->l_stat == LS_ZOMB || (l->l_flag & LW_WEXIT) ||
@@ -307,14 +370,26 @@ check_proc(struct proc *p, bool zombie)
 		CHECK(c->p_pptr == p && c->p_ppid == p->p_pid,
 		    "P8: pid %d is on the list of pid %d, has parent %d", c->p_pid, p->p_pid,
 		    c->p_pptr->p_pid);
-		dead += c->p_stat == PS_ZOMB; /* DEAD: the reaper has not shown it yet */
+		/* DEAD: the reaper has not shown it yet */
+		dead += c->p_stat == PS_ZOMB || c->p_report != REPORT_NONE;
+		CHECK(c->p_report == REPORT_NONE || c->p_stat <= PS_STOP,
+		    "P8: pid %d is dying and is to be reported as %s", c->p_pid,
+		    c->p_report == REPORT_STOPPED ? "stopped" : "continued");
 	}
 	CHECK(dead == p->p_nstopchild, "P8: pid %d: nstopchild %u, are %u", p->p_pid,
 	    p->p_nstopchild, dead);
 	CHECK(p->p_pgrp != NULL || p == &proc0, "P10: pid %d is in no group", p->p_pid);
-	if (p->p_pgrp != NULL)
-		CHECK(on_list(&p->p_pgrp->pg_members, &p->p_pglist),
-		    "P10: pid %d is not in its group %d", p->p_pid, p->p_pgrp->pg_id);
+	if (p->p_pgrp != NULL) {
+		const struct pgrp *pg = p->p_pgrp, *ppg = p->p_pptr->p_pgrp;
+
+		CHECK(on_list(&pg->pg_members, &p->p_pglist), "P10: pid %d is not in its group %d",
+		    p->p_pid, pg->pg_id);
+		CHECK(p->p_jobc ==
+			(p->p_stat < PS_DEAD && ppg != NULL && ppg != pg &&
+			    ppg->pg_session == pg->pg_session),
+		    "P10: pid %d of group %d, parent of group %d: counted %d", p->p_pid, pg->pg_id,
+		    ppg != NULL ? ppg->pg_id : 0, p->p_jobc);
+	}
 	if (p->p_vforklwp != NULL)
 		CHECK(p->p_vforklwp->l_vforkchild == p && p->p_vforklwp->l_proc == p->p_pptr,
 		    "P11: pid %d: vfork parent lid %d", p->p_pid, p->p_vforklwp->l_lid);
@@ -325,7 +400,7 @@ check_proc(struct proc *p, bool zombie)
 			p->p_fd == NULL && list_empty(&p->p_children),
 		    "P7: zombie pid %d keeps something", p->p_pid);
 	} else if (p->p_vmspace != &vmspace_kernel && p->p_vmspace != NULL &&
-	    mutex_owner(&p->p_vmspace->vm_lock) == NULL) {
+	    atomic_load_relaxed(&p->p_vmspace->vm_lock.rw_word) == 0) {
 		const char *bad = vm_check(p->p_vmspace);
 
 		CHECK(bad == NULL, "pid %d: %s", p->p_pid, bad);
@@ -359,6 +434,46 @@ fsck(void)
 	preempt_enable();
 	mutex_unlock(&proc_lock);
 }
+
+/* ---- fsck=N ---- */
+
+#ifdef DEBUG
+uint64_t fsck_every;       /* (c) after boot */
+static uint32_t fsck_left; /* (a) switches until it is due */
+static bool fsck_due;      /* (a) */
+
+static int
+set_fsck(const char *value)
+{
+	int error = option_u64(value, 0, 1000000000, &fsck_every);
+
+	fsck_left = (uint32_t)fsck_every;
+	if (error == 0 && fsck_every != 0)
+		kprintf("fsck: every %lu switches\n", (unsigned long)fsck_every);
+	return error;
+}
+OPTION(fsck, "N switches between two checks of the invariants; 0 = never", set_fsck);
+
+void
+fsck_count(struct lwp *new)
+{
+	if (atomic_sub(&fsck_left, 1) == 1) {
+		atomic_store_relaxed(&fsck_left, (uint32_t)fsck_every);
+		atomic_store_relaxed(&fsck_due, true);
+	}
+	/* Whoever gets there first does it. */
+	if (atomic_load_relaxed(&fsck_due) && (new->l_proc->p_flag &PK_SYSTEM) == 0)
+		atomic_store_relaxed(&new->l_ast, 1);
+}
+
+void
+fsck_boundary(void)
+{
+	if (likely(!atomic_load_relaxed(&fsck_due)) || !atomic_swap(&fsck_due, false))
+		return;
+	fsck();
+}
+#endif
 
 /* ---- the monitor's ---- */
 

@@ -32,6 +32,7 @@ check_group(const struct pgrp *pg, const struct id_entry *e, uint32_t index)
 {
 	const struct proc *p;
 	unsigned n = 0;
+	uint32_t jobc = 0;
 
 	CHECK(((uint32_t)pg->pg_id & idtable.array->mask) == index &&
 		(e->pid == 0 || e->pid == pg->pg_id),
@@ -43,7 +44,9 @@ check_group(const struct pgrp *pg, const struct id_entry *e, uint32_t index)
 			return;
 		CHECK(p->p_pgrp == pg, "P10: pid %d is a member of group %d and does not know",
 		    p->p_pid, pg->pg_id);
+		jobc += p->p_jobc;
 	}
+	CHECK(jobc == pg->pg_jobc, "P10: group %d: jobc %u, are %u", pg->pg_id, pg->pg_jobc, jobc);
 }
 
 void

@@ -58,14 +58,16 @@ struct debug_cpu {
 	uint32_t dc_nmi;            /* (a) an NMI of ours is under way */
 	bool dc_nohalt;             /* (o) no NMI could wake it */
 	uint32_t dc_left;           /* (a) counts how often it was let go */
+	uint32_t dc_probe;          /* (a) the NMI that is under way asks whether it runs */
+	uint32_t dc_probes;         /* (o) answers; the watcher's while dc_probe is 0 */
 };
 
 extern struct debug_cpu debug_cpus[MAXCPUS];
 
 /* What is to run next. */
 struct debug_resume {
-	cpuset_t dr_run;     /* CPUs to let go; of the others, those that are stopped stay so */
-	bool dr_timed;       /* one step: when it takes long, all are let go */
+	cpuset_t dr_run; /* CPUs to let go; of the others, those that are stopped stay so */
+	bool dr_timed;   /* one step that may need the others: when it takes long, all are let go */
 	struct lwp *dr_step; /* LWP to do one step, or NULL */
 };
 

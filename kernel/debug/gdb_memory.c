@@ -59,7 +59,7 @@ user_space(const struct proc *p)
 static bool
 being_changed(const struct vmspace *vm)
 {
-	return atomic_load_relaxed(&vm->vm_lock.mtx_word) != 0;
+	return atomic_load_relaxed(&vm->vm_lock.rw_word) != 0;
 }
 
 static const struct vm_region *

@@ -8,8 +8,9 @@
  * still there, anything else by becoming the owner.
  *
  * When gdb lets only some run, the others stay parked and nobody is the owner; one parked CPU (the watcher) looks
- * after the port, and after the clock: a single step that needs the rest of the kernel, because it waits for a
- * lock that a parked CPU holds, gets all of it after STEP_PATIENCE.
+ * after the port, and after the step: one that needs the rest of the kernel, because it waits for a lock that a
+ * parked CPU holds, gets all of it once it has run for long. How long is not told by the clock, for the host may
+ * not run the stepping CPU at all: that CPU is asked by NMI every PROBE_PERIOD, and must answer STEP_PROBES times.
  *
  * Locking: world_lock covers hold_set, owner and the port's state. It is taken with interrupts off by CPUs that
  * are marked busy, which no NMI parks, not even that of a hard stop (a panic, the monitor): so nobody waits for a
@@ -23,8 +24,9 @@
 #include <kernel/pmem.h>
 #include <kernel/sched.h>
 
-#define STOP_PATIENCE ((nsec_t)5000000000) /* for a CPU to obey the NMI */
-#define STEP_PATIENCE ((nsec_t)200000000)
+#define STOP_PATIENCE ((nsec_t)20000000000) /* for a CPU to obey the NMI */
+#define PROBE_PERIOD  ((nsec_t)10000000)
+#define STEP_PROBES   20
 
 extern const char __stub_start[], __nobreak_end[]; /* linker script */
 
@@ -36,7 +38,8 @@ static uint32_t world_word; /* (a) world_lock */
 static cpuset_t hold_set;   /* world_lock to change: CPUs that shall be parked */
 static uint32_t owner;      /* world_lock to change: the owner's index + 1, 0 = the world runs */
 static uint32_t watcher;    /* world_lock to change: index + 1 */
-static nsec_t hold_until;   /* world_lock: all are let go then; 0 = never */
+static uint32_t stepper;    /* world_lock: index + 1 of the CPU whose step may need all; 0 = none */
+static nsec_t next_probe;   /* world_lock: when it is asked */
 static cpuset_t lost_set;   /* owner only: CPUs that did not stop */
 
 static void
@@ -70,6 +73,23 @@ wake(cpuset_t set)
 	}
 }
 
+/* Asks the stepping CPU whether it runs. True: it has said so often enough. => world_lock */
+static bool
+step_is_long(void)
+{
+	struct debug_cpu *dc = &debug_cpus[stepper - 1];
+
+	if (arch_time_ns() < next_probe || atomic_load_acquire(&dc->dc_probe) != 0)
+		return false;
+	if (dc->dc_probes >= STEP_PROBES)
+		return true;
+	next_probe = arch_time_ns() + PROBE_PERIOD;
+	atomic_store_release(&dc->dc_probe, 1);
+	atomic_store_release(&dc->dc_nmi, 1);
+	arch_ipi_nmi(cpus[stepper - 1]);
+	return false;
+}
+
 /* The watcher's turn. True: gdb wants attention, and this CPU is now the owner. */
 static bool
 watch(struct cpu *ci)
@@ -78,10 +98,10 @@ watch(struct cpu *ci)
 
 	world_lock();
 	if (owner == 0) {
-		if (hold_until != 0 && arch_time_ns() > hold_until) {
+		if (stepper != 0 && step_is_long()) {
 			cpuset_t all = atomic_swap(&hold_set, 0);
 
-			watcher = 0;
+			watcher = stepper = 0;
 			wake(all & ~CPU_BIT(ci));
 		} else if (gdb_poll() != GDB_NOTHING) {
 			owner = ci->ci_index + 1;
@@ -184,6 +204,13 @@ debug_nmi(struct trapframe *tf)
 	}
 	if (!ours && !cpu_stop_wanted(ci))
 		return false;
+	if (ours && atomic_load_relaxed(&dc->dc_probe) != 0) {
+		dc->dc_probes++;
+		atomic_store_release(&dc->dc_probe, 0);
+		/* One NMI may have been both, and then it is this that counts. */
+		if ((atomic_load_acquire(&hold_set) & CPU_BIT(ci)) == 0 && !cpu_stop_wanted(ci))
+			return true;
+	}
 	out = enter(ci, dc, tf) != tf;
 	dc->dc_nohalt = !ours || !arch_debug_nmi_begin(tf);
 	leave(ci, dc);
@@ -215,7 +242,7 @@ stop_others(struct cpu *self)
 
 	world_lock();
 	watcher = 0;
-	hold_until = 0;
+	stepper = 0;
 	(void)atomic_or(&hold_set, others);
 	world_unlock();
 	for (cpuset_t s = others; s != 0; s &= s - 1) {
@@ -293,7 +320,13 @@ let_go(struct cpu *self, const struct debug_resume *r)
 	/* Who came since has parked itself for us; he may try again. */
 	late = atomic_swap(&hold_set, held) & ~held;
 	watcher = watchers != 0 ? (uint32_t)__builtin_ctzll(watchers) + 1 : 0;
-	hold_until = held != 0 && r->dr_timed ? arch_time_ns() + STEP_PATIENCE : 0;
+	if (held != 0 && r->dr_timed) {
+		stepper = (uint32_t)__builtin_ctzll(r->dr_run) + 1;
+		debug_cpus[stepper - 1].dc_probes = 0;
+		atomic_store_relaxed(
+		    &debug_cpus[stepper - 1].dc_probe, 0); /* ended with the last step */
+		next_probe = arch_time_ns() + PROBE_PERIOD;
+	}
 	/* The watcher may be one that halts. */
 	wake((late | (watchers & -watchers)) & ~CPU_BIT(self));
 	world_unlock();
@@ -328,7 +361,8 @@ serve_world(struct cpu *ci, enum debug_cause cause, uintptr_t arg)
 	}
 	if (r.dr_step != NULL) {
 		atomic_store_relaxed(&debug_step_lwp, r.dr_step);
-		arch_debug_step_begin(r.dr_step, debug_cpu_of(r.dr_step), r.dr_run != ~(cpuset_t)0);
+		r.dr_timed = arch_debug_step_begin(
+		    r.dr_step, debug_cpu_of(r.dr_step), r.dr_run != ~(cpuset_t)0);
 	}
 	gdb_break_plant(skip);
 	if (gdb_memory_wants())

@@ -310,14 +310,13 @@ thread_alive(const char *p)
 
 /* Lets one LWP run, the CPUs of all others stay where they are. Off CPU it needs the scheduler, which needs all. */
 static void
-resume_alone(struct debug_resume *r, struct lwp *l, bool timed)
+resume_alone(struct debug_resume *r, struct lwp *l)
 {
 	const struct cpu *ci = debug_cpu_of(l);
 
 	if (ci == NULL)
 		return;
 	r->dr_run = CPU_BIT(ci);
-	r->dr_timed = timed;
 }
 
 /*
@@ -363,7 +362,7 @@ vcont(const char *p, struct debug_resume *r)
 		goto bad;
 	r->dr_step = step;
 	if (!all && only != NULL)
-		resume_alone(r, only, step != NULL);
+		resume_alone(r, only);
 	gdb_session.ss_running = true;
 	return GO;
 bad:

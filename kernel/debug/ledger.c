@@ -5,8 +5,10 @@
 #include <kernel/debug.h>
 
 #include <abi/errno.h>
+#include <arch/arch_if.h>
 #include <kernel/exitmode.h>
 #include <kernel/failpoint.h>
+#include <kernel/fault.h>
 #include <kernel/idtable.h>
 #include <kernel/kmem.h>
 #include <kernel/ledger.h>
@@ -146,6 +148,31 @@ trace_command(const char *arg)
 }
 #endif
 
+/* type HEX...: as if these bytes had been typed at the console */
+static int
+type_command(const char *arg)
+{
+	while (*arg != '\0') {
+		unsigned c = 0, digits = 0;
+		bool intr;
+
+		for (; *arg != '\0' && *arg != ' '; arg++, digits++) {
+			unsigned d =
+			    *arg >= 'a' ? (unsigned)(*arg - 'a') + 10 : (unsigned)(*arg - '0');
+
+			if (d > 15 || digits == 2)
+				return -EINVAL;
+			c = c << 4 | d;
+		}
+		intr = arch_intr_disable();
+		console_input((char)c);
+		arch_intr_restore(intr);
+		while (*arg == ' ')
+			arg++;
+	}
+	return 0;
+}
+
 int
 debug_command(const char *cmd)
 {
@@ -159,14 +186,21 @@ debug_command(const char *cmd)
 		return monitor_enter("a program asks") ? 0 : -EBUSY;
 	if (strncmp(cmd, "trace ", 6) == 0)
 		return trace_command(cmd + 6);
+	if (strncmp(cmd, "type ", 5) == 0)
+		return type_command(cmd + 5);
 	if (strncmp(cmd, "fp ", 3) == 0)
 		return set_failpoint(cmd + 3);
+	if (strncmp(cmd, "fault ", 6) == 0)
+		return fault_set(cmd + 6);
 	if (strncmp(cmd, "ktest ", 6) == 0)
 		return run_ktest(cmd + 6);
 	if (strcmp(cmd, "ledger-begin") == 0) {
 		ledger_get(&mark);
 		return 0;
 	}
+	/* For a tester whose own memory is what it was at ledger-begin. */
+	if (strcmp(cmd, "ledger-end-all") == 0)
+		return ledger_compare(&mark, true) == 0 ? 0 : -EIO;
 	/* Of a running program: its own memory may well differ. */
 	if (strcmp(cmd, "ledger-end") == 0)
 		return ledger_compare(&mark, false) == 0 ? 0 : -EIO;

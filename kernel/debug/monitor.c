@@ -63,7 +63,7 @@ run(void *arg)
 bool
 monitor_try(struct monitor_out *out, const char *what, void (*fn)(void *), void *arg)
 {
-	if (arch_try(fn, arg) == 0)
+	if (arch_try_clean(fn, arg) == 0)
 		return true;
 	mo_printf(out, "%s: a fault; what it looked at is broken\n", what);
 	return false;

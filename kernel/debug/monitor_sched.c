@@ -6,6 +6,7 @@
 #include <kernel/monitor.h>
 
 #include <arch/arch_if.h>
+#include <kernel/lockdebug.h>
 #include <kernel/mutex.h>
 #include <kernel/process.h>
 #include <kernel/sched.h>
@@ -92,6 +93,8 @@ static const char *const kind_name[] = {
 	[SOBJ_TURNSTILE] = "mutex",
 	[SOBJ_PAUSE] = "pause",
 	[SOBJ_PARK] = "park",
+	[SOBJ_RWLOCK] = "rwlock",
+	[SOBJ_PIFUTEX] = "pi-futex",
 };
 
 static void
@@ -153,6 +156,27 @@ locks_of_lwp(void *arg)
 		mo_printf(v->v_out, "%7d    -", v->v_lwp->l_lid);
 		lock_line(v->v_out, "mutex", m->mtx_name, m, m->mtx_pc);
 	}
+	for (unsigned i = 0; i < RWHOLDS; i++) {
+		const struct rwhold *h = &v->v_lwp->l_rwholds[i];
+
+		if (h->rwh_lock == NULL)
+			continue;
+		v->v_count++;
+		mo_printf(v->v_out, "%7d    -", v->v_lwp->l_lid);
+		lock_line(v->v_out, rw_owner(h->rwh_lock) == v->v_lwp ? "write" : "read",
+		    h->rwh_lock->rw_name, h->rwh_lock, h->rwh_pc);
+	}
+	if (v->v_lwp->l_rwwait != NULL) {
+		const struct lwp *owner = rw_owner(v->v_lwp->l_rwwait);
+
+		mo_printf(v->v_out, "%7d    - waits for rwlock %p", v->v_lwp->l_lid,
+		    (const void *)v->v_lwp->l_rwwait);
+		if (owner == NULL && v->v_lwp->l_rwwait->rw_word >= RW_READER1)
+			mo_printf(v->v_out, " of %lu readers\n",
+			    (unsigned long)(v->v_lwp->l_rwwait->rw_word / RW_READER1));
+		else
+			put_holder(v->v_out, "lid ", owner != NULL ? owner->l_lid : -1);
+	}
 	if (v->v_lwp->l_lockwait != NULL) {
 		const struct lwp *owner = mutex_owner(v->v_lwp->l_lockwait);
 
@@ -205,12 +229,12 @@ waited_for(void *arg)
 	struct monitor_visit *v = arg;
 	const struct lwp *l = v->v_lwp, *owner;
 
-	if (l->l_wchan == NULL || l->l_syncobj != &syncobj_turnstile)
+	if (!waits_on_turnstile(l))
 		return;
 	v->v_count++;
-	owner = mutex_owner(l->l_wchan);
-	mo_printf(v->v_out, "%7d waits for mutex %p held by lid %d\n", l->l_lid, l->l_wchan,
-	    owner != NULL ? owner->l_lid : -1);
+	owner = l->l_syncobj->so_owner(l->l_wchan);
+	mo_printf(v->v_out, "%7d waits for %s %p held by lid %d\n", l->l_lid,
+	    kind_name[l->l_syncobj->so_kind], l->l_wchan, owner != NULL ? owner->l_lid : -1);
 }
 
 static int
@@ -221,11 +245,38 @@ cmd_locks(struct monitor_out *out, char *args __unused)
 	for_each_cpu(ci) if (ci->ci_mtx_count != 0)
 	    mo_printf(out, "cpu%u holds %u spin locks\n", ci->ci_index, ci->ci_mtx_count);
 	if (monitor_each_lwp(out, "locks", waited_for) == 0)
-		mo_printf(out, "nobody sleeps for a mutex\n");
+		mo_printf(out, "nobody sleeps for a lock\n");
 	mo_printf(out, "which locks are held, and since where, a debug kernel records\n");
 	return MONITOR_STAY;
 }
 #endif
+#ifdef DEBUG
+static int
+cmd_order(struct monitor_out *out, char *args __unused)
+{
+	const char *from, *to;
+	uintptr_t held, taken;
+	unsigned n = 0;
+
+	mo_printf(out, "WHILE HELD, SINCE, IS TAKEN, AT (first time seen)\n");
+	for (unsigned i = 0; i < LOCKDEBUG_EDGES; i++) {
+		from = lockdebug_edge(i, &to, &held, &taken);
+		if (from == NULL)
+			continue;
+		n++;
+		mo_printf(out, "%-16s ", from);
+		mo_symbol(out, held);
+		mo_printf(out, " -> %s ", to);
+		mo_symbol(out, taken);
+		mo_printf(out, "\n");
+	}
+	mo_printf(out, "%u pairs\n", n);
+	return MONITOR_STAY;
+}
+MONITOR_COMMAND(
+    show_lockorder, "show lockorder", "", "the order of locks that was learnt", cmd_order);
+#endif
+
 MONITOR_COMMAND(
     show_locks, "show locks", "", "which locks are held, by whom, since where", cmd_locks);
 
@@ -270,6 +321,22 @@ follow_mutex(struct monitor_out *out, const struct mutex *m, const char *how)
 	return owner;
 }
 
+/* Any other lock that an LWP owns, if one does: readers of a rwlock are only counted. */
+static const struct lwp *
+follow_owner(struct monitor_out *out, const struct lwp *l)
+{
+	const struct lwp *owner = l->l_syncobj->so_owner(l->l_wchan);
+
+	mo_printf(
+	    out, "sleeps for %s %p (%s)", kind_name[l->l_syncobj->so_kind], l->l_wchan, l->l_wmesg);
+	if (owner == NULL) {
+		mo_printf(out, ", which no single LWP owns\n");
+		return NULL;
+	}
+	mo_printf(out, "\n%15s held by lid %d\n", "", owner->l_lid);
+	return owner;
+}
+
 static const struct lwp *
 first_lwp(const struct proc *p)
 {
@@ -284,6 +351,8 @@ follow_sleep(struct monitor_out *out, const struct lwp *l)
 
 	if (l->l_syncobj == &syncobj_turnstile)
 		return follow_mutex(out, l->l_wchan, "sleeps for");
+	if (waits_on_turnstile(l))
+		return follow_owner(out, l);
 	mo_printf(out, "sleeps in %s (%s)", l->l_wmesg, kind_name[l->l_syncobj->so_kind]);
 	mo_limit(out, l);
 	mo_printf(out, "\n");

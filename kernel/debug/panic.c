@@ -26,10 +26,18 @@ bool panicking;              /* (a) */
 static uint32_t panic_owner; /* (a) the reporter's CPU index + 1 */
 static uint32_t panic_depth; /* reporter only */
 char panic_message[256];     /* for the debugger */
+void (*panic_detail)(void);
 
 __attribute__((weak)) void
 panic_report(void)
 {
+}
+
+void
+panic_symbol(uintptr_t pc)
+{
+	kprintf("%#lx ", pc);
+	mo_symbol(&log_out, pc);
 }
 
 static int
@@ -78,6 +86,8 @@ report(struct cpu *ci, const char *fmt, va_list ap)
 		cpu_stop_others(true);
 	kprintf("panic: cpu%u lid%d: %s\n", ci->ci_index, lwp_id(l), panic_message);
 	backtrace(NULL);
+	if (panic_detail != NULL)
+		panic_detail();
 	print_locks(l);
 	print_other_cpus(ci);
 	panic_report();

@@ -7,18 +7,23 @@
  * and takes them when they have arrived, so a bad address loses none. The line discipline's state,
  * which the interrupt handler changes too, is guarded by the spin lock of the readers' sleep queue.
  * That is not held from the look at the bytes to their taking: con_reading keeps other readers out
- * of the gap, and the generation tells of a flush (TCSETSF) in it.
+ * of the gap, and the generation tells of a flush (TCSETSF, a signal) in it.
+ *
+ * A character that stands for a signal is noted in tty_signals by the interrupt, which may not take the locks that
+ * signals need; a kernel thread sends it to the foreground group.
  */
 #include <kernel/console.h>
 
 #include <abi/errno.h>
 #include <abi/fcntl.h>
+#include <abi/signal.h>
 #include <arch/arch_if.h>
+#include <kernel/ctty.h>
 #include <kernel/file.h>
 #include <kernel/kmem.h>
 #include <kernel/options.h>
 #include <kernel/printf.h>
-#include <kernel/proc.h>
+#include <kernel/process.h>
 #include <kernel/sched.h>
 #include <kernel/sleepq.h>
 #include <kernel/string.h>
@@ -44,6 +49,8 @@ static struct mutex con_output = MUTEX_INIT("console output", RANK_INODE);
 static struct mutex con_reading = MUTEX_INIT("console input", RANK_INODE);
 static struct tty tty;                           /* under sleepq_lock_of(&tty) */
 static struct list readers = LIST_INIT(readers); /* under sleepq_lock_of(&tty) */
+static sigset_t tty_signals;                     /* under sleepq_lock_of(&tty): to be sent */
+static struct list senders = LIST_INIT(senders); /* under sleepq_lock_of(&tty): the thread */
 
 /* ---- options and start ---- */
 
@@ -70,10 +77,40 @@ set_stdin(const char *value)
 }
 OPTION(stdin, "none tty serial", set_stdin);
 
+/* Kernel thread, for ever: sends what was typed to whoever is in the foreground. */
+static void __noreturn
+signal_thread(void *arg __unused)
+{
+	struct spinlock *lock = sleepq_lock_of(&tty);
+	sigset_t set;
+
+	for (;;) {
+		spin_lock(lock);
+		set = tty_signals;
+		tty_signals = 0;
+		if (set == 0) {
+			sleepq_enter(lock);
+			sleepq_enqueue(&senders, &tty_signals, "ttysig", &syncobj_cv, false);
+			(void)sleepq_block(NSEC_FOREVER, false);
+			continue;
+		}
+		spin_unlock(lock);
+		for (; set != 0; set &= set - 1)
+			ctty_signal(__builtin_ctzll(set) + 1);
+	}
+}
+
+bool
+console_is_tty(void)
+{
+	return source == SOURCE_TTY;
+}
+
 void
 console_init(void)
 {
 	ssize_t size = arch_fwcfg_size(ITEM);
+	int error;
 
 	if (source == SOURCE_DEFAULT)
 		source = cooked ? SOURCE_TTY : SOURCE_NONE;
@@ -91,6 +128,9 @@ console_init(void)
 	tty_init(&tty, source == SOURCE_SERIAL);
 	if (!cooked)
 		tty.t_modes.c_oflag = 0;
+	if (source == SOURCE_TTY &&
+	    (error = kthread_create("tty", PRI_KERNEL_RT, signal_thread, NULL, NULL)) != 0)
+		panic("console: thread: error %d", error);
 	arch_console_intr_enable(); /* for a break, whatever the source */
 }
 
@@ -104,13 +144,18 @@ console_input(char c)
 	char echo[TTY_ECHO];
 	unsigned n;
 	bool wake;
+	int sig;
 
 	if (source != SOURCE_TTY && source != SOURCE_SERIAL)
 		return;
 	spin_lock(lock);
-	n = tty_input(&tty, c, echo, &wake);
+	n = tty_input(&tty, c, echo, &wake, &sig);
 	if (wake)
 		sleepq_wake(&readers, &tty, ~0u);
+	if (sig != 0) {
+		tty_signals |= SIGBIT(sig);
+		sleepq_wake(&senders, &tty_signals, 1);
+	}
 	spin_unlock(lock);
 	arch_console_write(echo, n);
 }
@@ -201,6 +246,12 @@ read_available(struct uio *u, bool *again)
 	return done;
 }
 
+static int
+may_read(void)
+{
+	return source == SOURCE_TTY ? ctty_check(SIGTTIN) : 0;
+}
+
 static int64_t
 console_read(struct file *f, struct uio *u, uint64_t *off __unused)
 {
@@ -213,8 +264,9 @@ console_read(struct file *f, struct uio *u, uint64_t *off __unused)
 	if (source == SOURCE_ITEM)
 		return read_item(u);
 	do {
-		error = wait_for_input(nonblock);
-		if (error != 0)
+		/* Asked again after the wait: the foreground may have changed while it was stopped there. */
+		if ((error = may_read()) != 0 || (error = wait_for_input(nonblock)) != 0 ||
+		    (error = may_read()) != 0)
 			return error;
 		n = read_available(u, &again);
 	} while (again);
@@ -247,7 +299,12 @@ console_write(struct file *f __unused, struct uio *u, uint64_t *off __unused)
 {
 	char text[CHUNK];
 	int64_t done = 0;
+	int error;
 
+	/* One word, read without the lock. */
+	if (unlikely(tty.t_modes.c_lflag & TOSTOP) && source == SOURCE_TTY &&
+	    (error = ctty_check(SIGTTOU)) != 0)
+		return error;
 	mutex_lock(&con_output);
 	while (u->u_resid > 0) {
 		size_t chunk = min(u->u_resid, sizeof(text)), n = uio_get(u, text, chunk);
@@ -275,7 +332,10 @@ set_modes(uintptr_t arg, bool flush)
 	struct spinlock *lock = sleepq_lock_of(&tty);
 	struct abi_termios modes;
 	bool restart;
+	int error;
 
+	if ((error = ctty_check(SIGTTOU)) != 0)
+		return error;
 	if (arch_copyin(&modes, arg, sizeof(modes)) != 0)
 		return -EFAULT;
 	spin_lock(lock);
@@ -286,6 +346,27 @@ set_modes(uintptr_t arg, bool flush)
 	if (restart)
 		arch_console_resume();
 	return 0;
+}
+
+static int64_t
+set_foreground(uintptr_t arg)
+{
+	int error = ctty_check(SIGTTOU);
+	pid_t id;
+
+	if (error != 0)
+		return error == -EIO ? -ENOTTY : error; /* as in Linux */
+	if (!ctty_is_own())
+		return -ENOTTY;
+	if (arch_ufetch_32(arg, (uint32_t *)&id) != 0)
+		return -EFAULT;
+	return ctty_set_pgrp(id);
+}
+
+static int64_t
+tell_id(int id, uintptr_t arg)
+{
+	return id < 0 ? id : arch_ustore_32(arg, (uint32_t)id);
 }
 
 static int64_t
@@ -309,6 +390,16 @@ console_ioctl(struct file *f __unused, uint32_t cmd, uintptr_t arg)
 		return set_modes(arg, false);
 	case TCSETSF:
 		return set_modes(arg, true);
+	case TIOCSCTTY:
+		return ctty_acquire(arg == 1);
+	case TIOCNOTTY:
+		return ctty_release();
+	case TIOCGPGRP:
+		return tell_id(ctty_get_pgrp(), arg);
+	case TIOCSPGRP:
+		return set_foreground(arg);
+	case TIOCGSID:
+		return tell_id(ctty_get_sid(), arg);
 	case TIOCGWINSZ:
 		return arch_copyout(arg, &ws, sizeof(ws));
 	case FIONREAD:
@@ -321,11 +412,11 @@ console_ioctl(struct file *f __unused, uint32_t cmd, uintptr_t arg)
 	}
 }
 
-/* /dev/tty is there only for a person. */
+/* /dev/tty is there only for whoever has a controlling terminal. */
 static int
 tty_open(struct file *f __unused)
 {
-	return source == SOURCE_TTY ? 0 : -ENXIO;
+	return source == SOURCE_TTY && ctty_is_own() ? 0 : -ENXIO;
 }
 
 const struct file_ops console_ops = {

@@ -3,9 +3,11 @@
  * The line discipline. In canonical mode a line can be edited until its end is typed: erase (DEL),
  * kill (^U); ^D ends it without a newline, and at the start of a line it is the end of file. A
  * character for which there is no room is dropped; an unfinished line leaves room for its end.
+ * In both modes ^C, ^\ and ^Z (c_cc) are signals if ISIG is set, and drop what was typed before.
  */
 #include "tty.h"
 
+#include <abi/signal.h>
 #include <kernel/panic.h>
 #include <kernel/string.h>
 
@@ -22,7 +24,7 @@ tty_init(struct tty *t, bool stream)
 	t->t_modes.c_iflag = ICRNL;
 	t->t_modes.c_oflag = OPOST | ONLCR;
 	t->t_modes.c_cflag = B38400 | CS8 | CREAD;
-	t->t_modes.c_lflag = ICANON | ECHO | ECHOE | ECHOK;
+	t->t_modes.c_lflag = ISIG | ICANON | ECHO | ECHOE | ECHOK;
 	t->t_modes.c_cc[VINTR] = CTRL('C');
 	t->t_modes.c_cc[VQUIT] = CTRL('\\');
 	t->t_modes.c_cc[VERASE] = 0x7f;
@@ -145,20 +147,42 @@ input_line(struct tty *t, uint8_t c, char *echo, bool *wake)
 	return echo_char(t, c, echo);
 }
 
+static void
+flush(struct tty *t)
+{
+	t->t_tail = t->t_line = t->t_head;
+	t->t_gen++;
+}
+
+static int
+signal_of(const struct tty *t, uint8_t c)
+{
+	const uint8_t *cc = t->t_modes.c_cc;
+
+	if ((t->t_modes.c_lflag & ISIG) == 0 || c == 0) /* 0: there is none */
+		return 0;
+	return c == cc[VINTR] ? SIGINT : c == cc[VQUIT] ? SIGQUIT : c == cc[VSUSP] ? SIGTSTP : 0;
+}
+
 unsigned
-tty_input(struct tty *t, char ch, char echo[TTY_ECHO], bool *wake)
+tty_input(struct tty *t, char ch, char echo[TTY_ECHO], bool *wake, int *sig)
 {
 	uint8_t c = (uint8_t)ch;
 	unsigned n;
 
 	*wake = false;
+	*sig = 0;
 	if (t->t_stream) {
 		*wake = input_stream(t, c);
 		return 0;
 	}
 	if (c == '\r' && (t->t_modes.c_iflag & ICRNL) != 0)
 		c = '\n';
-	if ((t->t_modes.c_lflag & ICANON) != 0)
+	if ((*sig = signal_of(t, c)) != 0) {
+		if ((t->t_modes.c_lflag & NOFLSH) == 0)
+			flush(t);
+		n = echo_char(t, c, echo);
+	} else if ((t->t_modes.c_lflag & ICANON) != 0)
 		n = input_line(t, c, echo, wake);
 	else {
 		*wake = put(t, c, 0) && commit(t);
@@ -223,13 +247,11 @@ tty_available(const struct tty *t)
 }
 
 bool
-tty_set_modes(struct tty *t, const struct abi_termios *modes, bool flush)
+tty_set_modes(struct tty *t, const struct abi_termios *modes, bool drop)
 {
 	t->t_modes = *modes;
-	if (flush) {
-		t->t_tail = t->t_line = t->t_head;
-		t->t_gen++;
-	}
+	if (drop)
+		flush(t);
 	if ((modes->c_lflag & ICANON) == 0)
 		commit(t);
 	return restart(t);

@@ -34,9 +34,10 @@ void tty_init(struct tty *, bool stream);
 /* Is there room for one more of a stream? If not, tty_take() tells when there is. A person's typing is not stopped. */
 bool tty_room(struct tty *);
 /*
- * One character came. Returns how many bytes are to be echoed; *wake: readers have something new.
+ * One character came. Returns how many bytes are to be echoed; *wake: readers have something new; *sig: the
+ * signal that it stands for, or 0.
  */
-unsigned tty_input(struct tty *, char c, char echo[TTY_ECHO], bool *wake);
+unsigned tty_input(struct tty *, char c, char echo[TTY_ECHO], bool *wake, int *sig);
 /*
  * Shows up to n bytes of what a read gets next, without taking them: at most one line. *take is how
  * many ring entries they are, which may be one more than the result: an end of file. 0 with *take

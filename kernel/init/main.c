@@ -7,13 +7,16 @@
 #include <arch/arch_if.h>
 #include <kernel/bootinfo.h>
 #include <kernel/console.h>
+#include <kernel/ctty.h>
 #include <kernel/debug.h>
 #include <kernel/exec.h>
 #include <kernel/exitmode.h>
+#include <kernel/fault.h>
 #include <kernel/file.h>
 #include <kernel/futex.h>
 #include <kernel/gdbstub.h>
 #include <kernel/idtable.h>
+#include <kernel/kasan.h>
 #include <kernel/kmem.h>
 #include <kernel/log.h>
 #include <kernel/options.h>
@@ -21,6 +24,7 @@
 #include <kernel/printf.h>
 #include <kernel/process.h>
 #include <kernel/random.h>
+#include <kernel/san.h>
 #include <kernel/sched.h>
 #include <kernel/signal.h>
 #include <kernel/timers.h>
@@ -123,6 +127,7 @@ init_start(void *arg __unused)
 	}
 	if (error != 0)
 		panic("init: %s: error %d", init_path, error);
+	fault_boot();
 }
 
 static void
@@ -137,6 +142,8 @@ start_init(void)
 	for (int i = 0; i < RLIM_NLIMITS; i++)
 		p->p_rlimit[i].cur = p->p_rlimit[i].max = RLIM_INFINITY;
 	p->p_rlimit[RLIMIT_STACK].cur = 8 << 20;
+	p->p_rlimit[RLIMIT_NICE].cur = p->p_rlimit[RLIMIT_NICE].max = 0;
+	p->p_rlimit[RLIMIT_RTPRIO].cur = p->p_rlimit[RLIMIT_RTPRIO].max = 0;
 	p->p_rlimit[RLIMIT_CORE].cur = 0;
 	p->p_rlimit[RLIMIT_NOFILE].cur = 1024;
 	p->p_rlimit[RLIMIT_NOFILE].max = 4096;
@@ -164,6 +171,8 @@ start_init(void)
 	mutex_lock(&proc_lock);
 	mutex_lock(&p->p_lock);
 	proc_setstat(p, PS_ACTIVE);
+	if (console_is_tty())
+		ctty_give(p);
 	mutex_unlock(&proc_lock);
 	lwp_link(p, l);
 	lwp_start(l);
@@ -297,22 +306,26 @@ kernel_main(struct bootinfo *bi)
 	read_added_ramdisk(bi);
 	pmem_early_init(bi, (paddr_t)4 << 30);
 	pmap_bootstrap(bi);
+	kasan_init();
 	pmem_init(bi);
 	kmem_init();
 	kstack_init();
 	arch_init(bi);
 	vm_init();
+	vdso_init();
 	sleepq_init();
 	turnstile_init();
 	procs_init();
 	signal_init();
 	futex_init();
+	pifutex_init();
 	arch_intr_enable();
 	debug_init();
 	arch_start_cpus();
 	kprintf("threadbare: %u CPU%s, %zu MiB\n", ncpu, ncpu == 1 ? "" : "s",
 	    pmem_total() >> (20 - PAGE_SHIFT));
 	trace_init();
+	kcsan_init();
 	if ((error = kthread_create("adopter", PRI_KERNEL_RT, start_thread, bi, NULL)) != 0)
 		panic("adopter: error %d", error);
 	cold = false;

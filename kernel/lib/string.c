@@ -7,6 +7,7 @@
 #include <kernel/string.h>
 
 #include <arch/string_md.h>
+#include <kernel/san.h>
 
 typedef uint64_t __attribute__((may_alias, aligned(1))) u64;
 typedef uint32_t __attribute__((may_alias, aligned(1))) u32;
@@ -53,6 +54,8 @@ memcpy(void *restrict dst, const void *restrict src, size_t n)
 	uint8_t *d = dst;
 	const uint8_t *s = src;
 
+	san_read(src, n);
+	san_write(dst, n);
 	if (n < 8) {
 		move_short(d, s, n);
 	} else if (n <= 32) {
@@ -72,6 +75,8 @@ memmove(void *dst, const void *src, size_t n)
 	uint8_t *d = dst;
 	const uint8_t *s = src;
 
+	san_read(src, n);
+	san_write(dst, n);
 	if (n < 8) {
 		move_short(d, s, n);
 	} else if (n <= 32) {
@@ -101,6 +106,7 @@ memset(void *dst, int c, size_t n)
 	uint8_t *d = dst;
 	uint64_t v = (uint8_t)c * (uint64_t)0x0101010101010101;
 
+	san_write(dst, n);
 	if (n < 8) {
 		if (n >= 4) {
 			*(u32 *)d = (uint32_t)v;
@@ -131,6 +137,8 @@ memcmp(const void *a, const void *b, size_t n)
 {
 	const uint8_t *p = a, *q = b;
 
+	san_read(a, n);
+	san_read(b, n);
 	for (; n >= 8; n -= 8, p += 8, q += 8) {
 		uint64_t x = *(const u64 *)p, y = *(const u64 *)q;
 
@@ -156,6 +164,7 @@ strlen(const char *s)
 		p++;
 		__asm volatile("" : "+r"(p)); /* stays a loop */
 	}
+	san_read(s, (size_t)(p - s) + 1);
 	return (size_t)(p - s);
 }
 

@@ -14,7 +14,9 @@
 
 #include <kernel/atomic.h>
 #include <kernel/cpu.h>
+#include <kernel/fault.h>
 #include <kernel/ledger.h>
+#include <kernel/lockdebug.h>
 #include <kernel/panic.h>
 #include <kernel/string.h>
 
@@ -110,6 +112,10 @@ kmem_cache_alloc(struct kmem_cache *kc)
 	uint32_t n = m->m_count;
 	void *obj;
 
+	if (fault_alloc()) {
+		arch_intr_restore(on);
+		return NULL;
+	}
 	if (unlikely(n == 0))
 		return alloc_slow(kc, cpu, on);
 	m->m_count = --n;
@@ -128,6 +134,9 @@ kmem_cache_free(struct kmem_cache *kc, void *obj)
 	bool on;
 
 	kmem_debug_free(kc, obj);
+	obj = kmem_quarantine(kc, obj);
+	if (obj == NULL)
+		return;
 	on = arch_intr_disable();
 	cpu = arch_curcpu()->ci_index;
 	m = kc->kc_mag[cpu];
@@ -145,7 +154,7 @@ size_t
 kmem_cache_inuse(const struct kmem_cache *kc)
 {
 	size_t n = atomic_load_relaxed(&kc->kc_nout);
-	size_t cached = 0;
+	size_t cached = kmem_quarantined(kc);
 
 	for (unsigned i = 0; i < MAXCPUS; i++)
 		cached += atomic_load_relaxed(&atomic_load_relaxed(&kc->kc_mag[i])->m_count);
@@ -178,22 +187,25 @@ static void *__noinline
 alloc_large(size_t size)
 {
 	size_t n = (size + PAGE_MASK) >> PAGE_SHIFT;
-	struct page *pg = n <= PMEM_MAXRUN ? page_alloc_run(n, PG_KMEM) : NULL;
+	struct page *pg = n <= PMEM_MAXRUN && !fault_alloc() ? page_alloc_run(n, PG_KMEM) : NULL;
 
 	if (pg == NULL)
 		return NULL;
 	(void)atomic_add(&nlarge, 1);
 	pg->pg_owner = NULL;
 	pg->pg_count = (uint16_t)n;
-	return page_to_virt(pg);
+	return kmem_sized(page_to_virt(pg), size, n << PAGE_SHIFT);
 }
 
 void *
 kmem_alloc(size_t size)
 {
+	struct kmem_cache *kc;
+
 	if (unlikely(size > SMALL_MAX))
 		return alloc_large(size);
-	return kmem_cache_alloc(by_size[(size + 15) / 16]);
+	kc = by_size[(size + 15) / 16];
+	return kmem_sized(kmem_cache_alloc(kc), size, kc->kc_size);
 }
 
 void *
@@ -222,6 +234,7 @@ kmem_free(void *p, size_t size)
 	pg = virt_to_page(p);
 	KASSERTMSG(pg->pg_kind == PG_KMEM && pg->pg_owner == NULL && pg->pg_count == n,
 	    "%p of %zu bytes", p, size);
+	lockdebug_freed(p, size);
 	(void)atomic_sub(&nlarge, 1);
 	page_free_run(pg, n);
 }
@@ -286,8 +299,10 @@ kmem_reap(void)
 	size_t n = 0;
 
 	for (struct kmem_cache *kc = atomic_load_acquire(&kmem_caches); kc != NULL;
-	     kc = kc->kc_next)
+	     kc = kc->kc_next) {
+		kmem_quarantine_drain(kc);
 		n += kmem_slab_reap(kc);
+	}
 	return n;
 }
 

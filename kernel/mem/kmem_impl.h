@@ -6,12 +6,16 @@
 #ifndef MEM_KMEM_IMPL_H
 #define MEM_KMEM_IMPL_H
 
+#include <kernel/kasan.h>
 #include <kernel/kmem.h>
 #include <kernel/list.h>
 #include <kernel/pmem.h>
 #include <kernel/spinlock.h>
 
 #define KC_INTERNAL 0x100 /* of kmem itself: no magazines, not in the ledger */
+
+#define KC_NSTABLE      4
+#define KMEM_QUARANTINE 64u
 
 #define MAG_OBJS     30u
 #define SLAB_MAXOBJS 256u
@@ -57,6 +61,13 @@ struct kmem_cache {
 	uint32_t kc_nempty;         /* (k) */
 	size_t kc_nout;             /* (k) objects outside of slabs: with users or in magazines */
 	struct kmem_cache *kc_next; /* (c) all caches */
+#ifdef KASAN
+	uint32_t kc_nstable;               /* (c) entries of kc_stable */
+	uint16_t kc_stable[KC_NSTABLE][2]; /* (c) offsets from, to: see kmem_cache_stable() */
+	uint32_t kc_qnext;  /* (k) where the next freed object goes, the oldest leaves */
+	uint32_t kc_qcount; /* (k) objects in it */
+	void *kc_quarantine[KMEM_QUARANTINE]; /* (k) freed objects that are not used again yet */
+#endif
 };
 
 extern struct kmem_cache *kmem_caches; /* (a) list; only ever grows at the head */
@@ -77,9 +88,24 @@ kmem_slab_of(const void *obj)
 	return virt_to_page(obj)->pg_owner;
 }
 
+/* KASAN: only the first `size` bytes of an object that has room for more may be touched. Returns it. */
+static inline void *
+kmem_sized(void *obj, size_t size, size_t room)
+{
+	if (obj != NULL) {
+		kasan_poison((char *)obj + size, room - size, KASAN_REDZONE);
+		kasan_unpoison(obj, size);
+	}
+	return obj;
+}
+
 /* kmem_debug.c: an object passes between user and cache. */
 #ifdef DEBUG
+#ifdef KASAN
+#define KMEM_REDZONE (16 + 2 * (uint32_t)sizeof(struct kasan_track))
+#else
 #define KMEM_REDZONE 8u
+#endif
 void kmem_debug_made(struct kmem_cache *, void *);
 void kmem_debug_alloc(struct kmem_cache *, void *);
 void kmem_debug_free(struct kmem_cache *, void *);
@@ -105,6 +131,33 @@ kmem_debug_free(struct kmem_cache *kc, void *obj)
 {
 	(void)kc;
 	(void)obj;
+}
+#endif
+
+/* KASAN: takes a freed object and returns another that has waited long, or NULL. */
+#ifdef KASAN
+void *kmem_quarantine(struct kmem_cache *, void *);
+void kmem_quarantine_drain(struct kmem_cache *);
+size_t kmem_quarantined(const struct kmem_cache *);
+#else
+static inline void *
+kmem_quarantine(struct kmem_cache *kc, void *obj)
+{
+	(void)kc;
+	return obj;
+}
+
+static inline void
+kmem_quarantine_drain(struct kmem_cache *kc)
+{
+	(void)kc;
+}
+
+static inline size_t
+kmem_quarantined(const struct kmem_cache *kc)
+{
+	(void)kc;
+	return 0;
 }
 #endif
 

@@ -96,6 +96,9 @@ slab_make(struct kmem_cache *kc)
 	*s = (struct kmem_slab){
 		.s_cache = kc, .s_page = pg, .s_nobjs = kc->kc_nobjs, .s_nfree = kc->kc_nobjs
 	};
+	kasan_poison(page_to_virt(pg), PAGE_SIZE << kc->kc_order, KASAN_REDZONE);
+	if (!kc->kc_offslab)
+		kasan_unpoison(s, header_size(kc->kc_nobjs));
 	s->s_base = (char *)page_to_virt(pg) + kc->kc_first;
 	for (unsigned i = 0; i < 1u << kc->kc_order; i++)
 		pg[i].pg_owner = s;
@@ -103,6 +106,7 @@ slab_make(struct kmem_cache *kc)
 		void *obj = s->s_base + (size_t)i * kc->kc_stride;
 
 		s->s_free[s->s_nobjs - 1 - i] = (uint16_t)i;
+		kasan_unpoison(obj, kc->kc_size);
 		if (kc->kc_ctor != NULL)
 			kc->kc_ctor(obj);
 		if ((kc->kc_flags & KC_INTERNAL) == 0)

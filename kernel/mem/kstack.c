@@ -20,6 +20,8 @@
 #include <arch/arch_if.h>
 #include <kernel/atomic.h>
 #include <kernel/cpu.h>
+#include <kernel/fault.h>
+#include <kernel/kasan.h>
 #include <kernel/options.h>
 #include <kernel/panic.h>
 #include <kernel/pmem.h>
@@ -141,6 +143,21 @@ kstack_check(const void *base)
 #define stack_check_poison(base) ((void)(base))
 #endif
 
+/* KASAN: a free stack may not be touched, but for what this file keeps at its two ends. */
+#define ENDS 128u
+
+static void
+stack_hide(void *base)
+{
+	kasan_poison((char *)base + ENDS, KSTACK_SIZE - 2 * ENDS, KASAN_STACK);
+}
+
+static void
+stack_show(void *base)
+{
+	kasan_unpoison(base, KSTACK_SIZE);
+}
+
 /* ---- the global list ---- */
 
 /* => kstack_lock held */
@@ -219,7 +236,7 @@ stack_make(void)
 		if ((pg[have] = page_alloc(PG_KSTACK)) == NULL)
 			goto fail;
 	base = slot_get();
-	if (base == 0)
+	if (base == 0 || arch_kasan_map(base - KSTACK_SIZE, SLOT_SIZE) != 0)
 		goto fail;
 	for (; mapped < KSTACK_PAGES; mapped++) {
 		/* A slot lies in one page table: only the first page can find it missing. */
@@ -304,11 +321,13 @@ alloc_slow(struct stack_cache *sc, bool on)
 		(void)kstack_trim(KEEP_MAX);
 	if (base != NULL) {
 		stack_check_poison(base);
+		stack_show(base);
 		return base;
 	}
 	/* With interrupts off it is the kernel, at its start. */
 	if ((on && !user_alloc_ok(KSTACK_SIZE)) || (base = stack_make()) == NULL)
 		return NULL;
+	stack_show(base);
 	(void)arch_intr_disable();
 	this_cache()->sc_inuse++;
 	arch_intr_restore(on);
@@ -335,6 +354,10 @@ kstack_alloc(void)
 	uint32_t n = sc->sc_count;
 	void *base;
 
+	if (fault_alloc()) {
+		arch_intr_restore(on);
+		return NULL;
+	}
 	if (unlikely(n == 0))
 		return alloc_slow(sc, on);
 	sc->sc_count = --n;
@@ -342,6 +365,7 @@ kstack_alloc(void)
 	sc->sc_inuse++;
 	arch_intr_restore(on);
 	stack_check_poison(base);
+	stack_show(base);
 	return base;
 }
 
@@ -355,6 +379,7 @@ kstack_free(void *base)
 	KASSERT(!kstack_is_guard((uintptr_t)base) && ((uintptr_t)base & (KSTACK_SIZE - 1)) == 0);
 	DEBUG_ONLY(kstack_check(base));
 	stack_poison(base);
+	stack_hide(base);
 	sc->sc_inuse--;
 	n = sc->sc_count;
 	if (unlikely(n == limit)) {

@@ -16,6 +16,7 @@
 
 #include <arch/arch_if.h>
 #include <kernel/cpu.h>
+#include <kernel/fault.h>
 #include <kernel/panic.h>
 #include <kernel/spinlock.h>
 #include <kernel/string.h>
@@ -134,6 +135,10 @@ page_alloc(enum page_kind kind)
 	struct page *pg;
 	uint32_t n = pc->pc_count;
 
+	if (fault_alloc()) {
+		arch_intr_restore(on);
+		return NULL;
+	}
 	if (unlikely(n == 0))
 		return alloc_slow(pc, kind, on);
 	pc->pc_count = --n;

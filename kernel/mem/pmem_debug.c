@@ -4,6 +4,7 @@
  * given out again. The first bytes only, or the whole page with the option pmem_poison=full.
  * layer: mem
  */
+#include <kernel/kasan.h>
 #include <kernel/options.h>
 #include <kernel/panic.h>
 #include <kernel/string.h>
@@ -43,6 +44,7 @@ page_poison(struct page *pg)
 	pg->pg_count = (uint16_t)(poison_bytes / sizeof(*p));
 	for (unsigned i = 0; i < pg->pg_count; i++)
 		p[i] = POISON;
+	kasan_poison(p, PAGE_SIZE, KASAN_PAGE);
 }
 
 void
@@ -50,6 +52,7 @@ page_unpoison(struct page *pg)
 {
 	const uint64_t *p = page_to_virt(pg);
 
+	kasan_unpoison(p, PAGE_SIZE);
 	for (unsigned i = 0; i < pg->pg_count; i++)
 		if (p[i] != POISON)
 			panic("page %#lx was written after it was freed: word %u is %#lx",

@@ -8,6 +8,7 @@
  * layer: mem
  */
 #include <kernel/bootinfo.h>
+#include <kernel/kasan.h>
 #include <kernel/panic.h>
 #include <kernel/printf.h>
 
@@ -102,6 +103,7 @@ pmem_init(const struct bootinfo *bi)
 			continue;
 		for (paddr_t pa = start; pa < stop; pa += PAGE_SIZE)
 			*phys_to_page(pa) = (struct page){ .pg_refs = 0, .pg_kind = PG_FREE };
+		kasan_poison(arch_phys_to_virt(start), stop - start, KASAN_PAGE);
 		buddy_free_run(
 		    &pmem_buddy, (uint32_t)(start >> PAGE_SHIFT), (stop - start) >> PAGE_SHIFT);
 		total_pages += (stop - start) >> PAGE_SHIFT;

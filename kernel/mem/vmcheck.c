@@ -39,13 +39,13 @@ vm_check(struct vmspace *vm)
 {
 	struct check ck = { .ck_vm = vm };
 
-	if (vm == &vmspace_kernel || !mutex_trylock(&vm->vm_lock))
+	if (vm == &vmspace_kernel || !rw_tryenter(&vm->vm_lock, RW_WRITE))
 		return NULL;
 	ck.ck_error = vm_region_check(&vm->vm_regions);
 	if (ck.ck_error == NULL)
 		pmap_walk(vm->vm_pmap, 0, USER_END, check_page, &ck);
 	if (ck.ck_error == NULL && ck.ck_pages != vm_resident(vm))
 		ck.ck_error = "count of resident pages is wrong";
-	mutex_unlock(&vm->vm_lock);
+	rw_exit(&vm->vm_lock);
 	return ck.ck_error;
 }

@@ -2,7 +2,10 @@
 /*
  * Page faults.
  *
- * Everything happens under vm_lock, so a fault that finds its page present has lost a race (or the CPU
+ * The first touch of anonymous memory, where the CPU found no page, goes first and fast: with vm_lock for reading, see
+ * vmspace.c. If another thread was faster, its page stays, and the long way looks whether that is enough.
+ *
+ * All else happens with vm_lock for writing, so a fault that finds its page present has lost a race (or the CPU
  * had a stale TLB entry) and is done. What it finds else:
  *
  *	present, write to a read-only entry   shared: allow. Sole owner: allow. Else copy.
@@ -23,6 +26,7 @@
 
 #include <abi/errno.h>
 #include <abi/signal.h>
+#include <kernel/failpoint.h>
 #include <kernel/lwp.h>
 #include <kernel/panic.h>
 #include <kernel/pmem.h>
@@ -158,7 +162,7 @@ vm_fault_locked(struct vmspace *vm, vaddr_t va, int access)
 	paddr_t pa;
 	int prot;
 
-	KASSERT(mutex_owned(&vm->vm_lock));
+	KASSERT(rw_write_held(&vm->vm_lock));
 	KASSERT(access == PROT_R || access == PROT_W || access == PROT_X);
 	if (unlikely(r == NULL)) {
 		r = grow_stack(vm, va);
@@ -183,6 +187,33 @@ vm_fault_locked(struct vmspace *vm, vaddr_t va, int access)
 	return enter(vm, va, pg, vm_hwprot(r->vr_prot));
 }
 
+/* A page of zeros where none is; -EAGAIN: not as simple as that. => vm_lock held for reading */
+static inline int
+first_touch(struct vmspace *vm, vaddr_t va, int access)
+{
+	struct vm_region *r = vm_region_lookup(&vm->vm_regions, va);
+	struct page *pg;
+	int error;
+
+	if (unlikely(r == NULL || r->vr_obj != NULL || !allows(r->vr_prot, access)))
+		return -EAGAIN;
+	pg = vm_page_alloc(true, PG_ANON);
+	if (unlikely(pg == NULL))
+		return -ENOMEM;
+	fp(fault_page_not_entered);
+	mutex_lock(&vm->vm_ptlock);
+	error =
+	    pmap_enter_new(vm->vm_pmap, trunc_page(va), page_to_phys(pg), vm_hwprot(r->vr_prot));
+	if (likely(error == 0))
+		vm->vm_maxpages = max(vm->vm_maxpages, vm_resident(vm));
+	mutex_unlock(&vm->vm_ptlock);
+	if (unlikely(error != 0)) {
+		page_unref(pg);
+		return error == -EEXIST ? -EAGAIN : error;
+	}
+	return 0;
+}
+
 int
 vm_fault(struct vmspace *vm, vaddr_t va, int access)
 {
@@ -190,9 +221,17 @@ vm_fault(struct vmspace *vm, vaddr_t va, int access)
 
 	if (unlikely(va >= USER_END || vm == &vmspace_kernel))
 		return -EFAULT;
-	mutex_lock(&vm->vm_lock);
+	if ((access & FAULT_PRESENT) == 0) {
+		rw_enter(&vm->vm_lock, RW_READ);
+		error = first_touch(vm, va, access);
+		rw_exit(&vm->vm_lock);
+		if (likely(error != -EAGAIN))
+			return error;
+	}
+	access &= ~FAULT_PRESENT;
+	rw_enter(&vm->vm_lock, RW_WRITE);
 	error = vm_fault_locked(vm, va, access);
-	mutex_unlock(&vm->vm_lock);
+	rw_exit(&vm->vm_lock);
 	return error;
 }
 
@@ -205,14 +244,14 @@ vm_populate(struct vmspace *vm, vaddr_t va, size_t size)
 	for (; va < end && error == 0 && !lwp_killed(arch_curlwp()); va += PAGE_SIZE) {
 		struct vm_region *r;
 
-		mutex_lock(&vm->vm_lock);
+		rw_enter(&vm->vm_lock, RW_WRITE);
 		r = vm_region_lookup(&vm->vm_regions, va);
 		if (r == NULL || r->vr_prot == 0)
 			error = -EFAULT;
 		else
 			error =
 			    vm_fault_locked(vm, va, (r->vr_prot & PROT_W) != 0 ? PROT_W : PROT_R);
-		mutex_unlock(&vm->vm_lock);
+		rw_exit(&vm->vm_lock);
 	}
 }
 
@@ -224,7 +263,7 @@ vm_write(struct vmspace *vm, vaddr_t va, const void *src, size_t size)
 
 	if (va >= USER_END || size > USER_END - va)
 		return -EFAULT;
-	mutex_lock(&vm->vm_lock);
+	rw_enter(&vm->vm_lock, RW_WRITE);
 	while (size > 0) {
 		size_t n = min(size, PAGE_SIZE - (va & PAGE_MASK));
 		char *dst;
@@ -244,7 +283,7 @@ vm_write(struct vmspace *vm, vaddr_t va, const void *src, size_t size)
 		va += n;
 		size -= n;
 	}
-	mutex_unlock(&vm->vm_lock);
+	rw_exit(&vm->vm_lock);
 	return error == 0 || error == -ENOMEM ? error : -EFAULT;
 }
 

@@ -12,6 +12,7 @@
 
 #include <abi/errno.h>
 #include <kernel/gdbstub.h>
+#include <kernel/panic.h>
 
 #include "vm_internal.h"
 
@@ -45,6 +46,24 @@ copy_pages(struct vmspace *child, struct vmspace *parent)
 	return 0;
 }
 
+/* Regions that the child does not get. They are shared, so no page of theirs is entered yet. */
+static int
+drop_nofork(struct vm_regionset *rs)
+{
+	struct vm_region *r = vm_region_first(rs, 0);
+	int error = 0;
+
+	while (r != NULL && error == 0) {
+		vaddr_t start = r->vr_start, end = r->vr_end;
+
+		KASSERT((r->vr_flags & VR_NOFORK) == 0 || !copied(r));
+		if ((r->vr_flags & VR_NOFORK) != 0)
+			error = vm_region_delete(rs, start, end);
+		r = vm_region_first(rs, end);
+	}
+	return error;
+}
+
 int
 vmspace_fork(struct vmspace *parent, struct vmspace **childp)
 {
@@ -53,8 +72,10 @@ vmspace_fork(struct vmspace *parent, struct vmspace **childp)
 
 	if (child == NULL)
 		return -ENOMEM;
-	mutex_lock(&parent->vm_lock);
+	rw_enter(&parent->vm_lock, RW_WRITE);
 	error = vm_region_clone(&child->vm_regions, &parent->vm_regions);
+	if (error == 0 && unlikely(parent->vm_lwpctl != NULL))
+		error = drop_nofork(&child->vm_regions);
 	if (error == 0) {
 		error = copy_pages(child, parent);
 		pmap_flush(parent->vm_pmap);
@@ -65,7 +86,7 @@ vmspace_fork(struct vmspace *parent, struct vmspace **childp)
 	child->vm_brk_start = parent->vm_brk_start;
 	child->vm_brk = parent->vm_brk;
 	child->vm_mmap_top = parent->vm_mmap_top;
-	mutex_unlock(&parent->vm_lock);
+	rw_exit(&parent->vm_lock);
 	if (error != 0) {
 		vmspace_unref(child);
 		return error;

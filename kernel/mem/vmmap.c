@@ -21,7 +21,7 @@
 
 #define LOW_2G       ((vaddr_t)1 << 31)
 #define PROT_ALL     (PROT_R | PROT_W | PROT_X)
-#define REGION_FLAGS (VR_SHARED | VR_GROWSDOWN | VR_STACK)
+#define REGION_FLAGS (VR_SHARED | VR_GROWSDOWN | VR_STACK | VR_NOFORK | VR_VDSO)
 
 /* 0; -EINVAL when not page-aligned; `beyond` when it leaves the user's half. */
 static int
@@ -113,7 +113,7 @@ vm_map(struct vmspace *vm, vaddr_t *addr, size_t size, int prot, int maxprot, un
 	if (nr == NULL)
 		return -ENOMEM;
 
-	mutex_lock(&vm->vm_lock);
+	rw_enter(&vm->vm_lock, RW_WRITE);
 	error = -ENOMEM;
 	if (vm->vm_regions.rs_count >= VM_MAXREGIONS)
 		goto fail;
@@ -149,11 +149,11 @@ vm_map(struct vmspace *vm, vaddr_t *addr, size_t size, int prot, int maxprot, un
 	if (obj != NULL)
 		vmobj_ref(obj);
 	vm_region_add(&vm->vm_regions, nr);
-	mutex_unlock(&vm->vm_lock);
+	rw_exit(&vm->vm_lock);
 	*addr = va;
 	return 0;
 fail:
-	mutex_unlock(&vm->vm_lock);
+	rw_exit(&vm->vm_lock);
 	vm_region_free(nr);
 	return error;
 }
@@ -167,9 +167,9 @@ vm_unmap(struct vmspace *vm, vaddr_t start, size_t size)
 		error = -EINVAL;
 	if (error != 0)
 		return error;
-	mutex_lock(&vm->vm_lock);
+	rw_enter(&vm->vm_lock, RW_WRITE);
 	error = vm_unmap_locked(vm, start, start + round_page(size));
-	mutex_unlock(&vm->vm_lock);
+	rw_exit(&vm->vm_lock);
 	return error;
 }
 
@@ -218,7 +218,7 @@ vm_protect(struct vmspace *vm, vaddr_t start, size_t size, int prot)
 	if (error != 0 || size == 0)
 		return error;
 	end = start + round_page(size);
-	mutex_lock(&vm->vm_lock);
+	rw_enter(&vm->vm_lock, RW_WRITE);
 	error = vm_region_may_protect(&vm->vm_regions, start, end, prot);
 	if (error == 0 && (prot & PROT_W) != 0 && !vm_may_protect_data(vm, start, end))
 		error = -ENOMEM;
@@ -230,7 +230,7 @@ vm_protect(struct vmspace *vm, vaddr_t start, size_t size, int prot)
 		set_protection(vm, start, end, prot);
 		vm_region_coalesce(&vm->vm_regions, start, end);
 	}
-	mutex_unlock(&vm->vm_lock);
+	rw_exit(&vm->vm_lock);
 	return error;
 }
 
@@ -262,7 +262,7 @@ vm_advise(struct vmspace *vm, vaddr_t start, size_t size, int advice)
 		return error;
 	at = start;
 	end = start + round_page(size);
-	mutex_lock(&vm->vm_lock);
+	rw_enter(&vm->vm_lock, RW_WRITE);
 	for (const struct vm_region *r = vm_region_first(&vm->vm_regions, start);
 	     r != NULL && r->vr_start < end; r = vm_region_next(r)) {
 		if (r->vr_start > at)
@@ -277,7 +277,7 @@ vm_advise(struct vmspace *vm, vaddr_t start, size_t size, int advice)
 	}
 	if (error == 0 && at < end)
 		error = -ENOMEM;
-	mutex_unlock(&vm->vm_lock);
+	rw_exit(&vm->vm_lock);
 	return error;
 }
 
@@ -287,7 +287,7 @@ vm_brk(struct vmspace *vm, vaddr_t newbrk)
 	struct vm_region *nr = vm_region_alloc();
 	vaddr_t old, end;
 
-	mutex_lock(&vm->vm_lock);
+	rw_enter(&vm->vm_lock, RW_WRITE);
 	old = round_page(vm->vm_brk);
 	end = round_page(newbrk);
 	if (vm->vm_brk_start == 0 || newbrk < vm->vm_brk_start || newbrk >= USER_END)
@@ -314,7 +314,7 @@ vm_brk(struct vmspace *vm, vaddr_t newbrk)
 	vm->vm_brk = newbrk;
 out:
 	newbrk = vm->vm_brk;
-	mutex_unlock(&vm->vm_lock);
+	rw_exit(&vm->vm_lock);
 	if (nr != NULL)
 		vm_region_free(nr);
 	return newbrk;

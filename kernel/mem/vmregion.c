@@ -20,6 +20,7 @@
 #include <kernel/vmregion.h>
 
 #include <abi/errno.h>
+#include <kernel/atomic.h>
 #include <kernel/panic.h>
 #include <kernel/vmobj.h>
 
@@ -121,14 +122,14 @@ vm_region_first(const struct vm_regionset *rs, vaddr_t va)
 struct vm_region *
 vm_region_lookup(struct vm_regionset *rs, vaddr_t va)
 {
-	struct vm_region *r = rs->rs_hint;
+	struct vm_region *r = atomic_load_relaxed(&rs->rs_hint);
 
 	if (likely(r != NULL && va - r->vr_start < r->vr_end - r->vr_start))
 		return r;
 	r = vm_region_first(rs, va);
 	if (r == NULL || va < r->vr_start)
 		return NULL;
-	rs->rs_hint = r;
+	atomic_store_relaxed(&rs->rs_hint, r); /* of any of those who look now */
 	return r;
 }
 

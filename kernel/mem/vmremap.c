@@ -185,8 +185,8 @@ vm_remap(
 		if (new < VM_MIN_ADDRESS)
 			return -EPERM;
 	}
-	mutex_lock(&vm->vm_lock);
+	rw_enter(&vm->vm_lock, RW_WRITE);
 	error = remap_locked(vm, old, oldsize, newsize, flags, newaddr);
-	mutex_unlock(&vm->vm_lock);
+	rw_exit(&vm->vm_lock);
 	return error;
 }

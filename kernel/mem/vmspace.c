@@ -11,8 +11,10 @@
  *  - page of an object: the object or its inode holds one reference more, so a private mapping of it
  *    can never look like the only owner. A shared mapping may write whatever the count.
  *
- * Locking: vm_lock covers regions, counters and all changes of the page tables, faults included. The
- * object's lock nests inside. Reference counts are atomic. Never held over a user copy.
+ * Locking: vm_lock covers regions, counters and the page tables; who writes it changes them as he likes. A first
+ * touch of anonymous memory, which only adds an entry, reads it: threads find their region and clear their page at
+ * the same time, and vm_ptlock is held for the entry alone. The object's lock nests inside. Reference counts are
+ * atomic. Never held over a user copy.
  *
  * Exit: the dying LWP first loads the kernel's address space, then drops its reference; the last
  * reference frees everything in one walk. No CPU can have it loaded then, because a CPU that runs no
@@ -26,6 +28,7 @@
 #include <kernel/gdbstub.h>
 #include <kernel/kmem.h>
 #include <kernel/lwp.h>
+#include <kernel/lwpctl.h>
 #include <kernel/panic.h>
 #include <kernel/pmem.h>
 #include <kernel/proc.h>
@@ -38,7 +41,8 @@
 static struct kmem_cache *vmspace_cache, *region_cache;
 
 struct vmspace vmspace_kernel = {
-	.vm_lock = MUTEX_INIT("vmspace_kernel", RANK_VMSPACE),
+	.vm_lock = RWLOCK_INIT("vmspace_kernel", RANK_VMSPACE),
+	.vm_ptlock = MUTEX_INIT("kernel pages", RANK_VMOBJ),
 	.vm_refs = 1,
 };
 
@@ -77,7 +81,8 @@ vmspace_create(void)
 		kmem_cache_free(vmspace_cache, vm);
 		return NULL;
 	}
-	mutex_init(&vm->vm_lock, "vmspace", RANK_VMSPACE);
+	rw_init(&vm->vm_lock, "vmspace", RANK_VMSPACE);
+	mutex_init(&vm->vm_ptlock, "page tables", RANK_VMOBJ);
 	return vm;
 }
 
@@ -99,7 +104,9 @@ vmspace_unref(struct vmspace *vm)
 	pmap_remove_all(vm->vm_pmap, NULL, NULL);
 	pmap_destroy(vm->vm_pmap);
 	vm_region_clear(&vm->vm_regions);
-	mutex_destroy(&vm->vm_lock);
+	if (unlikely(vm->vm_lwpctl != NULL))
+		lwpctl_destroy(vm);
+	rw_destroy(&vm->vm_lock);
 	kmem_cache_free(vmspace_cache, vm);
 }
 
@@ -121,7 +128,7 @@ vm_resident(const struct vmspace *vm)
 void
 vm_drop_pages(struct vmspace *vm, vaddr_t start, vaddr_t end)
 {
-	KASSERT(mutex_owned(&vm->vm_lock));
+	KASSERT(rw_write_held(&vm->vm_lock));
 	if (vm_resident(vm) != 0)
 		pmap_remove(vm->vm_pmap, start, end, NULL, NULL);
 }
@@ -180,7 +187,7 @@ vm_futex_key(struct vmspace *vm, vaddr_t va, bool shared, const void **obj, uint
 	*off = va;
 	if (!shared)
 		return 0;
-	mutex_lock(&vm->vm_lock);
+	rw_enter(&vm->vm_lock, RW_READ);
 	r = vm_region_lookup(&vm->vm_regions, va);
 	if (r == NULL || r->vr_prot == 0)
 		error = -EFAULT;
@@ -188,6 +195,6 @@ vm_futex_key(struct vmspace *vm, vaddr_t va, bool shared, const void **obj, uint
 		*obj = vmobj_key(r->vr_obj);
 		*off = r->vr_off + (va - r->vr_start);
 	}
-	mutex_unlock(&vm->vm_lock);
+	rw_exit(&vm->vm_lock);
 	return error;
 }

@@ -187,16 +187,15 @@ cred_publish(struct proc *p, struct cred *cr)
 	return old;
 }
 
-/* `copy` reads of p's credential `cr`, which is in force at some moment of it. */
-#define READ_SELF(p, cr, copy) \
+/* Reads of p's credential, of one that is in force at some moment of it. */
+#define READ_SELF(p, cr, reads) \
 	do { \
+		const struct cred *cr; \
 		uint32_t seq_; \
 		do { \
-			const struct cred *cr; \
-\
 			seq_ = atomic_load_acquire(&(p)->p_credseq); \
 			cr = atomic_load_acquire(&(p)->p_cred); \
-			copy; \
+			reads; \
 			__atomic_thread_fence(__ATOMIC_ACQUIRE); \
 		} while (unlikely(atomic_load_relaxed(&(p)->p_credseq) != seq_)); \
 	} while (0)
@@ -207,7 +206,14 @@ cred_self(void)
 	struct proc *p = curproc();
 	struct cred_ids ids;
 
-	READ_SELF(p, cr, ids = cr->cr_ids);
+	READ_SELF(p, cr, {
+		ids.ruid = atomic_load_relaxed(&cr->cr_ids.ruid);
+		ids.euid = atomic_load_relaxed(&cr->cr_ids.euid);
+		ids.suid = atomic_load_relaxed(&cr->cr_ids.suid);
+		ids.rgid = atomic_load_relaxed(&cr->cr_ids.rgid);
+		ids.egid = atomic_load_relaxed(&cr->cr_ids.egid);
+		ids.sgid = atomic_load_relaxed(&cr->cr_ids.sgid);
+	});
 	return ids;
 }
 
@@ -225,15 +231,16 @@ bool
 cred_in_group(uint32_t gid)
 {
 	struct proc *p = curproc();
-	struct cred mine;
+	const struct cred *cr;
+	bool found;
 
-	READ_SELF(p, cr, mine = *cr);
-	if (mine.cr_ids.egid == gid)
-		return true;
-	for (uint32_t i = 0; i < min(mine.cr_ngroups, (uint32_t)NGROUPS); i++)
-		if (mine.cr_group[i] == gid)
-			return true;
-	return false;
+	mutex_lock(&p->p_lock);
+	cr = p->p_cred;
+	found = cr->cr_ids.egid == gid;
+	for (uint32_t i = 0; i < cr->cr_ngroups && !found; i++)
+		found = cr->cr_group[i] == gid;
+	mutex_unlock(&p->p_lock);
+	return found;
 }
 
 /* ---- permissions ---- */

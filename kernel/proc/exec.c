@@ -28,7 +28,9 @@
 #include <kernel/upcall.h>
 #include <kernel/vm.h>
 
-#define STACK_TOP (USER_END - PAGE_SIZE)
+/* At the very top the vDSO, by the same page tables as the stack; unmapped pages around it. */
+#define VDSO_BASE (USER_END - PAGE_SIZE - VDSO_SIZE)
+#define STACK_TOP (VDSO_BASE - PAGE_SIZE)
 
 /* ---- the initial stack ---- */
 
@@ -103,6 +105,8 @@ build_stack(struct vmspace *vm, const struct elf_image *im, const struct exec_ar
 	AUX(AT_HWCAP2, arch_hwcap2());
 	AUX(AT_EXECFN, execfn);
 	AUX(AT_PLATFORM, platform);
+	if (im->vdso != 0)
+		AUX(AT_SYSINFO_EHDR, im->vdso);
 	AUX(AT_NULL, 0);
 #undef AUX
 	KASSERT(n <= words);
@@ -129,6 +133,8 @@ build_image(struct inode *ino, const struct exec_args *args, const char *path, s
 	if (vm == NULL)
 		return -ENOMEM;
 	error = elf_load(vm, ino, &im);
+	if (error == 0)
+		error = vdso_map(vm, VDSO_BASE, &im.vdso);
 	if (error == 0)
 		error = vm_map(vm, &va, stack, PROT_R | PROT_W, PROT_R | PROT_W | PROT_X,
 		    VR_GROWSDOWN | VR_STACK | VM_FIXED | VM_NOREPLACE, NULL, 0);
@@ -184,6 +190,7 @@ commit(const char *path, struct vmspace *vm, struct cred *cr, struct filedesc *f
 	fp(exec_commit);
 	take_pid(p, l);
 	cred_set(cr);
+	atomic_store_relaxed(&l->l_pigone, false);
 
 	mutex_lock(&p->p_lock);
 	p->p_ru.ru_maxrss = max(p->p_ru.ru_maxrss, (uint64_t)old->vm_maxpages);
@@ -226,7 +233,7 @@ commit(const char *path, struct vmspace *vm, struct cred *cr, struct filedesc *f
 	p->p_single = NULL;
 	p->p_singlemode = SINGLE_NONE;
 	if (p->p_flag & PK_KILLED)
-		l->l_ast = 1;
+		l->l_ast = AST_WORK;
 	mutex_unlock(&p->p_lock);
 }
 

@@ -11,8 +11,10 @@
 
 #include <abi/errno.h>
 #include <arch/arch_if.h>
+#include <kernel/ctty.h>
 #include <kernel/exitmode.h>
 #include <kernel/failpoint.h>
+#include <kernel/lockdebug.h>
 #include <kernel/idtable.h>
 #include <kernel/inode.h>
 #include <kernel/printf.h>
@@ -44,13 +46,18 @@ static void __noreturn
 lwp_exit_locked(struct proc *p)
 {
 	struct lwp *l = curlwp();
+	bool stopping;
 
 	KASSERT(mutex_owned(&p->p_lock) && l->l_proc == p && p->p_single != l);
 	KASSERT((l->l_prflag & LPR_EXITING) == 0);
 	TRACE(EXIT, TRX_LWP, p->p_pid, 0);
 	p->p_nzlwps++;
 	l->l_prflag |= LPR_EXITING;
+	stopping = (p->p_flag & PK_STOP) != 0;
 	mutex_unlock(&p->p_lock);
+	if (unlikely(stopping))
+		proc_stop_check(p); /* for us it does not wait (B48) */
+	fp(lwp_exit_begun);
 	if ((p->p_flag & PK_SYSTEM) == 0)
 		lwp_release_user_state(l);
 
@@ -77,6 +84,7 @@ lwp_exit(int code)
 {
 	struct proc *p = curproc();
 
+	lockdebug_none("exit");
 	mutex_lock(&p->p_lock);
 	if (p->p_nlwps - p->p_nzlwps > 1)
 		lwp_exit_locked(p);
@@ -88,6 +96,7 @@ lwp_exit(int code)
 void
 kthread_exit(void)
 {
+	lockdebug_none("exit");
 	mutex_lock(&proc0.p_lock);
 	lwp_exit_locked(&proc0);
 }
@@ -106,7 +115,7 @@ notify_parent(struct proc *p, struct proc *parent)
 	nsec_t user, sys;
 
 	KASSERT(mutex_owned(&proc_lock) && p->p_stat >= PS_DEAD);
-	if (p->p_exitsig == 0 || parent->p_stat != PS_ACTIVE || (parent->p_flag & PK_SYSTEM))
+	if (p->p_exitsig == 0 || parent->p_stat >= PS_DYING || (parent->p_flag & PK_SYSTEM))
 		return false;
 	si.si_code = p->p_xsig != 0 ? CLD_KILLED : CLD_EXITED;
 	si.u.chld.pid = p->p_pid;
@@ -163,6 +172,11 @@ reparent_children(struct proc *p)
 			list_remove(&child->p_sibling);
 			list_insert_tail(&initproc->p_children, &child->p_sibling);
 			proc_set_parent(child, initproc);
+			if (child->p_report != REPORT_NONE) {
+				initproc->p_nstopchild++;
+				cv_broadcast(&initproc->p_waitcv);
+			}
+			(void)pgrp_jobc_update(child);
 		}
 	}
 	p->p_nstopchild = 0;
@@ -201,6 +215,8 @@ exit_process(struct proc *p, struct lwp *l)
 	mutex_lock(&p->p_lock);
 	proc_setstat(p, PS_DYING);
 	mutex_unlock(&p->p_lock);
+	if (unlikely(p->p_report != REPORT_NONE))
+		proc_report(p, REPORT_NONE);
 	mutex_unlock(&proc_lock);
 	lwp_release_user_state(l);
 
@@ -218,6 +234,7 @@ exit_process(struct proc *p, struct lwp *l)
 
 	mutex_lock(&proc_lock);
 	vfork_release(p);
+	ctty_exit(p);
 	reparent_children(p);
 	list_remove(&p->p_list);
 	list_insert_tail(&zombproc, &p->p_list);
@@ -230,6 +247,8 @@ exit_process(struct proc *p, struct lwp *l)
 	mutex_unlock(&p->p_lock);
 	TRACE(EXIT, TRX_DEAD, p->p_pid, 0);
 	fp(exit_after_dead);
+	if (p->p_jobc) /* not any more */
+		(void)pgrp_jobc_update(p);
 	parent = p->p_pptr;
 	heir = likely(!reaper) ? bequeath(p, parent) : NULL;
 

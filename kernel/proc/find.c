@@ -120,7 +120,9 @@ lwp_find_dead(struct proc *p, lwpid_t lid)
 	intr = arch_intr_disable();
 	l = idt_lwp(&idtable, lid);
 	/* That l is of p implies that all table updates before p's birth are visible; p_lock holds l's state. */
-	if (l != NULL && (l->l_proc != p || l->l_stat == LS_IDL || l->l_lid != lid))
+	if (l != NULL &&
+	    (atomic_load_relaxed(&l->l_proc) != p || lwp_stat(l) == LS_IDL ||
+		atomic_load_relaxed(&l->l_lid) != lid))
 		l = NULL;
 	arch_intr_restore(intr);
 	return l;
@@ -131,7 +133,7 @@ lwp_find(struct proc *p, lwpid_t lid)
 {
 	struct lwp *l = lwp_find_dead(p, lid);
 
-	return l != NULL && l->l_stat != LS_ZOMB ? l : NULL;
+	return l != NULL && lwp_stat(l) != LS_ZOMB ? l : NULL;
 }
 
 struct lwp *
@@ -159,7 +161,7 @@ lwp_find_locked(const struct proc *p, lwpid_t lid)
 }
 
 struct proc *
-lwp_find_acquire_proc(lwpid_t lid, struct lwp **lp)
+lwp_find_acquire_both(lwpid_t lid, struct lwp **lp)
 {
 	struct proc *p;
 	struct lwp *l;
@@ -172,11 +174,21 @@ lwp_find_acquire_proc(lwpid_t lid, struct lwp **lp)
 	/* proc_lock keeps the id, so the LWP and its process, in being until p_lock is ours. */
 	p = l->l_proc;
 	mutex_lock(&p->p_lock);
-	mutex_unlock(&proc_lock);
-	if (l->l_stat == LS_IDL || l->l_stat == LS_ZOMB || l->l_lid != lid || l->l_proc != p) {
+	if (lwp_stat(l) == LS_IDL || lwp_stat(l) == LS_ZOMB || l->l_lid != lid || l->l_proc != p) {
 		mutex_unlock(&p->p_lock);
+		mutex_unlock(&proc_lock);
 		return NULL;
 	}
 	*lp = l;
+	return p;
+}
+
+struct proc *
+lwp_find_acquire_proc(lwpid_t lid, struct lwp **lp)
+{
+	struct proc *p = lwp_find_acquire_both(lid, lp);
+
+	if (p != NULL)
+		mutex_unlock(&proc_lock);
 	return p;
 }

@@ -16,6 +16,7 @@
 #include <kernel/exitmode.h>
 #include <kernel/failpoint.h>
 #include <kernel/inode.h>
+#include <kernel/lwpctl.h>
 #include <kernel/sched.h>
 #include <kernel/signal.h>
 #include <kernel/string.h>
@@ -44,9 +45,6 @@ lwp_prepare(struct lwp *l, const struct clone_args *ca)
 	arch_lwp_init(l, child_return, NULL);
 	arch_lwp_fork(l, ca->stack, (ca->flags & CLONE_SETTLS) != 0, ca->tls);
 	sig_lwp_fork(self, l, keep_altstack);
-	l->l_priority = self->l_priority;
-	l->l_affinity = self->l_affinity;
-	l->l_cpu = self->l_cpu;
 	if (ca->flags & CLONE_CHILD_SETTID)
 		l->l_set_tid = ca->child_tid;
 	if (ca->flags & CLONE_CHILD_CLEARTID)
@@ -88,17 +86,22 @@ clone_thread(const struct clone_args *ca)
 	if (ca->flags & CLONE_PARENT_SETTID)
 		(void)arch_ustore_32(ca->parent_tid, (uint32_t)lid);
 	mutex_lock(&p->p_lock);
+	sched_fork(curlwp(), l);
 	lwp_link(p, l);
 	lwp_start(l);
 	mutex_unlock(&p->p_lock);
 	return lid;
 }
 
-/* Waits until the vfork child has let go of our address space. Only a kill ends the wait early. */
+/*
+ * Waits until the vfork child has let go of our address space. Only a kill ends the wait early. A stop does not:
+ * the wait is a stop point (B54).
+ */
 static void
-vfork_wait(struct proc *p)
+vfork_wait(struct proc *p, struct lwpctl *lent)
 {
 	struct lwp *l = curlwp();
+	bool killed = false;
 
 	KASSERT(l->l_proc == p);
 	fp(vfork_child_started);
@@ -106,14 +109,24 @@ vfork_wait(struct proc *p)
 	single_rest_begin(p);
 	mutex_unlock(&p->p_lock);
 	mutex_lock(&proc_lock);
-	while (l->l_vforkchild != NULL)
-		if (cv_wait_kill(&p->p_vforkcv, &proc_lock) != 0 && l->l_vforkchild != NULL) {
-			KASSERT(l->l_vforkchild->p_vforklwp == l);
-			l->l_vforkchild->p_vforklwp = NULL;
-			l->l_vforkchild = NULL;
+	while (l->l_vforkchild != NULL) {
+		if (cv_wait_kill(&p->p_vforkcv, &proc_lock) == 0 || l->l_vforkchild == NULL)
+			continue;
+		if ((atomic_load_relaxed(&l->l_flag) & LW_KILL) == 0) {
+			mutex_unlock(&proc_lock);
+			lwp_stop_point();
+			mutex_lock(&proc_lock);
+			continue;
 		}
+		KASSERT(l->l_vforkchild->p_vforklwp == l);
+		l->l_vforkchild->p_vforklwp = NULL;
+		l->l_vforkchild = NULL;
+		killed = true;
+	}
 	KASSERT(l->l_vforkchild == NULL);
 	mutex_unlock(&proc_lock);
+	if (lent != NULL && !killed)
+		lwpctl_return(lent);
 	mutex_lock(&p->p_lock);
 	single_rest_end(p);
 	mutex_unlock(&p->p_lock);
@@ -124,6 +137,7 @@ fork_process(const struct clone_args *ca)
 {
 	struct lwp *self = curlwp(), *l;
 	struct proc *parent = self->l_proc, *p;
+	struct lwpctl *lent = NULL;
 	int64_t error = -ENOMEM;
 	pid_t pid;
 
@@ -170,12 +184,13 @@ fork_process(const struct clone_args *ca)
 		goto free_timers;
 	/* Signals are posted and exits begun under p_lock; groups are signalled under proc_lock too. */
 	mutex_lock(&parent->p_lock);
-	if ((atomic_load_relaxed(&self->l_flag) & (LW_WEXIT | LW_WBOUNDARY)) ||
+	if ((atomic_load_relaxed(&self->l_flag) & (LW_WEXIT | LW_WBOUNDARY | LW_WSTOP)) ||
 	    (parent->p_flag & (PK_KILLED | PK_EXITING)) || sig_deliverable(self)) {
 		mutex_unlock(&parent->p_lock);
 		error = -ERESTARTNOINTR;
 		goto unlock;
 	}
+	sched_fork(self, l);
 	mutex_unlock(&parent->p_lock);
 	if ((error = proc_charge(p)) != 0)
 		goto unlock;
@@ -184,9 +199,12 @@ fork_process(const struct clone_args *ca)
 	list_insert_tail(&parent->p_children, &p->p_sibling);
 	list_insert_tail(&allproc, &p->p_list);
 	pgrp_enter(p, parent->p_pgrp);
+	p->p_ctty = parent->p_ctty;
 	if (ca->flags & CLONE_VFORK) {
 		p->p_vforklwp = self;
 		self->l_vforkchild = p;
+		if (ca->flags & CLONE_VM)
+			lent = lwpctl_lend(l);
 	}
 	mutex_lock(&p->p_lock);
 	proc_setstat(p, PS_ACTIVE);
@@ -205,7 +223,7 @@ fork_process(const struct clone_args *ca)
 	}
 	TRACE(FORK, (ca->flags & CLONE_VFORK) != 0, pid, parent->p_pid);
 	if (ca->flags & CLONE_VFORK)
-		vfork_wait(parent);
+		vfork_wait(parent, lent);
 	return pid;
 
 unlock:

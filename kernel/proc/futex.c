@@ -19,85 +19,33 @@
  * key intact was interrupted, counts itself off, and has not used up a wake. A requeued waiter moves with
  * its count; it has no flag changed, so a signal that came before still ends its sleep.
  */
-#include <kernel/futex.h>
+#include "futex_internal.h"
 
-#include <abi/errno.h>
-#include <arch/arch_if.h>
 #include <kernel/atomic.h>
 #include <kernel/callout.h>
 #include <kernel/panic.h>
-#include <kernel/proc.h>
-#include <kernel/sched.h>
 #include <kernel/sleepq.h>
-#include <kernel/vm.h>
 
-#define BUCKET_BITS 9
 #ifndef WAKE_BATCH
 #define WAKE_BATCH 32u /* woken or moved in one hold of a bucket's lock; fewer in the host's test */
 #endif
 
-/* struct futex_bucket, field locks: (b) fb_lock (a) atomic */
-struct futex_bucket {
-	struct spinlock fb_lock;
-	uint32_t fb_waiters;  /* (a) */
-	struct list fb_queue; /* (b) l_sleepchain, oldest first */
-} __cacheline_aligned;
-
-struct futex_key {
-	const void *fk_obj;
-	uint64_t fk_off;
-};
-
-static struct futex_bucket buckets[1u << BUCKET_BITS];
+struct futex_bucket futex_buckets[1u << FUTEX_BUCKET_BITS];
 
 void
 futex_init(void)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(buckets); i++) {
-		spin_init(&buckets[i].fb_lock, "futex", RANK_SLEEPQ);
-		list_init(&buckets[i].fb_queue);
+	for (size_t i = 0; i < ARRAY_SIZE(futex_buckets); i++) {
+		spin_init(&futex_buckets[i].fb_lock, "futex", RANK_SLEEPQ);
+		list_init(&futex_buckets[i].fb_queue);
+		list_init(&futex_buckets[i].fb_pi);
 	}
-}
-
-static inline struct futex_bucket *
-bucket_of(const void *obj, uint64_t off)
-{
-	return &buckets[((uintptr_t)obj + off) * 0x9e3779b97f4a7c15ul >> (64 - BUCKET_BITS)];
 }
 
 static inline bool
 key_matches(const struct lwp *l, const struct futex_key *k)
 {
 	return l->l_futex_obj == k->fk_obj && l->l_futex_off == k->fk_off;
-}
-
-static inline int
-get_key(uintptr_t addr, bool shared, struct futex_key *k)
-{
-	struct vmspace *vm = curproc()->p_vmspace;
-
-	if (addr % sizeof(uint32_t) != 0)
-		return -EINVAL;
-	if (addr >= USER_END)
-		return -EFAULT;
-	if (shared)
-		return vm_futex_key(vm, addr, true, &k->fk_obj, &k->fk_off);
-	k->fk_obj = vm;
-	k->fk_off = addr;
-	return 0;
-}
-
-/* => spin lock held; -EFAULT also for a page that is merely absent */
-static inline int
-fetch_locked(uintptr_t addr, uint32_t *v)
-{
-	struct lwp *l = curlwp();
-	int error;
-
-	l->l_pflag |= LP_NOFAULT;
-	error = arch_ufetch_32(addr, v);
-	l->l_pflag &= ~(uint32_t)LP_NOFAULT;
-	return error;
 }
 
 int
@@ -110,14 +58,14 @@ futex_wait(uintptr_t addr, bool shared, uint32_t val, uint32_t bits, nsec_t dead
 	int error;
 
 again:
-	error = get_key(addr, shared, &k);
+	error = futex_get_key(addr, shared, &k);
 	if (error != 0)
 		return error;
-	fb = bucket_of(k.fk_obj, k.fk_off);
+	fb = futex_bucket_of(k.fk_obj, k.fk_off);
 	spin_lock(&fb->fb_lock);
 	atomic_add(&fb->fb_waiters, 1);
 	atomic_fence_full();
-	error = fetch_locked(addr, &now);
+	error = futex_fetch_locked(addr, &now);
 	if (unlikely(
 		error != 0 || now != val || (deadline != NSEC_FOREVER && deadline <= time_now()))) {
 		atomic_sub(&fb->fb_waiters, 1);
@@ -138,7 +86,7 @@ again:
 	if (likely(l->l_futex_obj == NULL))
 		return 0;
 	/* Nobody finds us any more; the key tells the bucket that counts us now. */
-	atomic_sub(&bucket_of(l->l_futex_obj, l->l_futex_off)->fb_waiters, 1);
+	atomic_sub(&futex_bucket_of(l->l_futex_obj, l->l_futex_off)->fb_waiters, 1);
 	if (error == 0)
 		goto again; /* what interrupted us was withdrawn */
 	return error == -EWOULDBLOCK ? -ETIMEDOUT : error;
@@ -172,7 +120,7 @@ wake_locked(struct futex_bucket *fb, const struct futex_key *k, unsigned n, uint
 static int
 wake_key(const struct futex_key *k, unsigned n, uint32_t bits)
 {
-	struct futex_bucket *fb = bucket_of(k->fk_obj, k->fk_off);
+	struct futex_bucket *fb = futex_bucket_of(k->fk_obj, k->fk_off);
 	unsigned total = 0, batch, got;
 
 	atomic_fence_full();
@@ -193,7 +141,7 @@ int
 futex_wake(uintptr_t addr, bool shared, unsigned n, uint32_t bits)
 {
 	struct futex_key k;
-	int error = get_key(addr, shared, &k);
+	int error = futex_get_key(addr, shared, &k);
 
 	return error != 0 ? error : wake_key(&k, n, bits);
 }
@@ -275,16 +223,16 @@ futex_requeue(uintptr_t addr, uintptr_t addr2, bool shared, unsigned nwake, unsi
 	int error;
 
 again:
-	error = get_key(addr, shared, &k);
+	error = futex_get_key(addr, shared, &k);
 	if (error == 0)
-		error = get_key(addr2, shared, &k2);
+		error = futex_get_key(addr2, shared, &k2);
 	if (error != 0)
 		return error;
-	from = bucket_of(k.fk_obj, k.fk_off);
-	to = bucket_of(k2.fk_obj, k2.fk_off);
+	from = futex_bucket_of(k.fk_obj, k.fk_off);
+	to = futex_bucket_of(k2.fk_obj, k2.fk_off);
 	spin_lock_pair(&from->fb_lock, &to->fb_lock);
 	if (cmp != NULL) {
-		error = fetch_locked(addr, &now);
+		error = futex_fetch_locked(addr, &now);
 		if (error != 0 || now != *cmp) {
 			spin_unlock_pair(&from->fb_lock, &to->fb_lock);
 			if (error == 0)

@@ -32,7 +32,7 @@ fetch_time(uintptr_t addr, nsec_t *t)
 }
 
 /* FUTEX_WAIT takes a span, FUTEX_WAIT_BITSET a time of either clock. Result: a time of that or the monotonic clock. */
-static int
+static inline __attribute__((always_inline)) int
 fetch_deadline(uintptr_t addr, bool span, nsec_t *deadline)
 {
 	struct lwp *l = curlwp();
@@ -100,9 +100,57 @@ do_requeue(const uint64_t *a, bool shared, const uint32_t *cmp)
 	return futex_requeue(a[0], a[4], shared, (unsigned)nwake, (unsigned)nmove, cmp);
 }
 
+/* As with a count of 0 in Linux, at least one of each is woken. */
+static int64_t
+do_wake_op(const uint64_t *a, bool shared)
+{
+	int n = (int)a[2], n2 = (int)a[3];
+
+	return futex_wake_op(
+	    a[0], a[4], shared, n > 0 ? (unsigned)n : 1, n2 > 0 ? (unsigned)n2 : 1, (uint32_t)a[5]);
+}
+
+/* The time limit is always a time; FUTEX_LOCK_PI's of the clock of the day. */
+static int64_t
+do_lock_pi(const uint64_t *a, bool shared, bool wall)
+{
+	struct callout *timeout = &curlwp()->l_timeout;
+	nsec_t deadline;
+	int error = fetch_deadline(a[3], false, &deadline);
+
+	if (error != 0)
+		return error;
+	timeout->co_wall = wall;
+	error = futex_lock_pi(a[0], shared, deadline, false);
+	timeout->co_wall = false;
+	return error;
+}
+
+/* Out of the way of wait and wake, which are called far more often. */
+static int64_t __noinline
+other_op(const uint64_t *a, int cmd, bool shared, bool wall)
+{
+	if (wall && cmd != FUTEX_LOCK_PI2)
+		return -ENOSYS;
+	switch (cmd) {
+	case FUTEX_WAKE_OP:
+		return do_wake_op(a, shared);
+	case FUTEX_LOCK_PI:
+		return do_lock_pi(a, shared, true);
+	case FUTEX_LOCK_PI2:
+		return do_lock_pi(a, shared, wall);
+	case FUTEX_TRYLOCK_PI:
+		return futex_lock_pi(a[0], shared, NSEC_FOREVER, true);
+	case FUTEX_UNLOCK_PI:
+		return futex_unlock_pi(a[0], shared);
+	default:
+		return -ENOSYS;
+	}
+}
+
 /*
  * (uint32_t *addr, op, val, timeout or val2, uint32_t *addr2, val3)
- * Priority-inheriting operations and FUTEX_WAKE_OP are not there: -ENOSYS.
+ * FUTEX_WAIT_REQUEUE_PI and FUTEX_CMP_REQUEUE_PI are not there: -ENOSYS.
  */
 int64_t
 sys_futex(const uint64_t *a)
@@ -112,7 +160,7 @@ sys_futex(const uint64_t *a)
 	uint32_t val3 = (uint32_t)a[5];
 
 	if ((op & FUTEX_CLOCK_REALTIME) && cmd != FUTEX_WAIT_BITSET)
-		return -ENOSYS;
+		return other_op(a, cmd, shared, true);
 	switch (cmd) {
 	case FUTEX_WAIT:
 		return do_wait(a, true, shared, FUTEX_BITSET_ANY);
@@ -127,7 +175,7 @@ sys_futex(const uint64_t *a)
 	case FUTEX_CMP_REQUEUE:
 		return do_requeue(a, shared, &val3);
 	default:
-		return -ENOSYS;
+		return other_op(a, cmd, shared, false);
 	}
 }
 

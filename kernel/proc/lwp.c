@@ -9,6 +9,7 @@
 #include <kernel/process.h>
 
 #include <abi/errno.h>
+#include <abi/sched.h>
 #include <arch/arch_if.h>
 #include <kernel/exitmode.h>
 #include <kernel/failpoint.h>
@@ -47,6 +48,7 @@ lwp_ctor(void *obj)
 	l->l_proc = &proc0;
 	l->l_inheritedprio = -1;
 	list_init(&l->l_pi_lenders);
+	list_init(&l->l_pifutexes);
 	sigpend_init(&l->l_sigpend);
 	sleepq_lwp_ctor(l);
 	arch_lwp_ctor(l);
@@ -74,6 +76,7 @@ procs_init_early(void)
 	l->l_proc = &proc0;
 	l->l_nopreempt = 1;
 	list_init(&l->l_pi_lenders);
+	list_init(&l->l_pifutexes);
 	sigpend_init(&l->l_sigpend);
 	strlcpy(l->l_name, "idle0", sizeof(l->l_name));
 	spc0.spc_curlwp = l;
@@ -90,6 +93,12 @@ procs_init(void)
 
 	lwp_cache = kmem_cache_create(
 	    "lwp", sizeof(struct lwp) + arch_lwp_extra_size(), CACHE_LINE, KC_TYPESTABLE, lwp_ctor);
+	/* For who finds an LWP without knowing that it lives: its lock, whether it runs or waits (mutex_lock_slow()), and the list of all. */
+	kmem_cache_stable(
+	    lwp_cache, offsetof(struct lwp, l_mutex), offsetof(struct lwp, l_dopreempt));
+	kmem_cache_stable(lwp_cache, offsetof(struct lwp, l_wchan), offsetof(struct lwp, l_wmesg));
+	kmem_cache_stable(lwp_cache, offsetof(struct lwp, l_proc), offsetof(struct lwp, l_sibling));
+	kmem_cache_stable(lwp_cache, offsetof(struct lwp, l_magic), sizeof(struct lwp));
 	proc_cache_init();
 	cred_init();
 	if (a == NULL)
@@ -153,7 +162,7 @@ lwp_alloc(struct proc *p)
 	l->l_proc = p;
 	l->l_flag = 0;
 	l->l_kpribase = false;
-	l->l_priority = PRI_DEFAULT;
+	l->l_priority = PRI_USER_MAX;
 	l->l_inheritedprio = -1;
 	l->l_affinity = 0;
 	l->l_target_cpu = NULL;
@@ -186,7 +195,7 @@ lwp_link(struct proc *p, struct lwp *l)
 	if (curproc() == p) {
 		l->l_flag |= atomic_load_relaxed(&curlwp()->l_flag) & (LW_WEXIT | LW_WBOUNDARY);
 		if (l->l_flag & (LW_WEXIT | LW_WBOUNDARY))
-			l->l_ast = 1;
+			l->l_ast = AST_WORK;
 	}
 	list_insert_tail(&p->p_lwps, &l->l_sibling);
 	p->p_nlwps++;
@@ -202,6 +211,13 @@ lwp_start(struct lwp *l)
 	KASSERT(l->l_restart_deadline == 0 && l->l_sysrestart == 0 && l->l_lid != 0);
 	fp(id_published_not_started);
 	lwp_lock(l);
+	if (unlikely(l->l_proc->p_flag & PK_STOP) && (l->l_flag & LW_WEXIT) == 0) {
+		/* With the others; its creator is about to join them. */
+		lwp_setstat(l, LS_STOP);
+		l->l_proc->p_nrlwps--;
+		lwp_unlock(l);
+		return;
+	}
 	setrunnable(l);
 }
 
@@ -284,7 +300,7 @@ lwp_free(struct lwp *l)
 	if (l->l_cpu != ci)
 		ci->ci_xlwps++;
 	KASSERT(l->l_stat == LS_IDL && l->l_kstack == NULL && l->l_locks == NULL &&
-	    l->l_waitingfor == 0);
+	    l->l_waitingfor == 0 && l->l_lwpctl == NULL);
 	TRACE(FREE, 0, l->l_lid, l->l_proc->p_pid);
 	lwp_clear(l);
 	compiler_barrier(); /* fsck takes who has neither id nor stack for free */
@@ -305,6 +321,9 @@ kernel_lwp(const char *name, int pri, uint32_t flag, void (*fn)(void *), void *a
 	l->l_flag = LW_SYSTEM | flag;
 	l->l_prflag = LPR_DETACHED;
 	l->l_priority = (int16_t)pri;
+	l->l_pridue = NSEC_FOREVER;
+	l->l_class.sc_policy = SCHED_FIFO;
+	l->l_class.sc_rtprio = SCHED_RTPRIO_MAX;
 	strlcpy(l->l_name, name, sizeof(l->l_name));
 	arch_lwp_init(l, fn, arg);
 	if ((error = id_enter()) != 0) {

@@ -11,6 +11,7 @@
 #include <arch/arch_if.h>
 #include <kernel/callout.h>
 #include <kernel/exitmode.h>
+#include <kernel/lwpctl.h>
 #include <kernel/process.h>
 #include <kernel/sched.h>
 #include <kernel/string.h>
@@ -80,8 +81,9 @@ sys__lwp_create(const uint64_t *a)
 	mutex_lock(&p->p_lock);
 	if (a[1] & LWP_SUSPENDED) {
 		l->l_flag |= LW_WSUSPEND;
-		l->l_ast = 1;
+		l->l_ast = AST_WORK;
 	}
+	sched_fork(curlwp(), l);
 	lwp_link(p, l);
 	lwp_start(l);
 	mutex_unlock(&p->p_lock);
@@ -171,28 +173,23 @@ park_deadline(int clock, int flags, uintptr_t uts, nsec_t *deadline)
 	return 0;
 }
 
-/*
- * (clockid_t clock, int flags, struct timespec *ts, lwpid_t unpark, const void *hint, const void *unparkhint)
- * The hints name what is waited for; nothing here needs them. A span in *ts becomes what is left of it.
- */
-int64_t
-sys__lwp_park(const uint64_t *a)
+/* With a time limit. A span in *ts becomes what is left of it. */
+static int __noinline
+park_until(const uint64_t *a)
 {
 	int flags = (int)a[1], error;
-	nsec_t deadline = NSEC_FOREVER, now;
 	struct callout *timeout = &curlwp()->l_timeout;
+	nsec_t deadline, now;
 	struct abi_timespec ts;
 
-	if (flags & ~TIMER_ABSTIME)
-		return -EINVAL;
-	if (a[2] != 0 && (error = park_deadline((int)a[0], flags, a[2], &deadline)) != 0)
+	if ((error = park_deadline((int)a[0], flags, a[2], &deadline)) != 0)
 		return error;
 	if ((lwpid_t)a[3] != 0 && (error = lwp_unpark((lwpid_t)a[3])) != 0)
 		return error;
-	timeout->co_wall = a[2] != 0 && (flags & TIMER_ABSTIME) && (int)a[0] == CLOCK_REALTIME;
+	timeout->co_wall = (flags & TIMER_ABSTIME) && (int)a[0] == CLOCK_REALTIME;
 	error = lwp_park(deadline);
 	timeout->co_wall = false;
-	if (a[2] != 0 && (flags & TIMER_ABSTIME) == 0) {
+	if ((flags & TIMER_ABSTIME) == 0) {
 		now = time_now();
 		now = error != -ETIMEDOUT && deadline > now ? deadline - now : 0;
 		ts.tv_sec = (int64_t)(now / NSEC_PER_SEC);
@@ -201,6 +198,25 @@ sys__lwp_park(const uint64_t *a)
 		    a[2], &ts, sizeof(ts)); /* the park has been, whatever becomes of this */
 	}
 	return error;
+}
+
+/*
+ * (clockid_t clock, int flags, struct timespec *ts, lwpid_t unpark, const void *hint, const void *unparkhint)
+ * The hints name what is waited for; nothing here needs them.
+ */
+int64_t
+sys__lwp_park(const uint64_t *a)
+{
+	lwpid_t other = (lwpid_t)a[3];
+	int error;
+
+	if ((int)a[1] & ~TIMER_ABSTIME)
+		return -EINVAL;
+	if (a[2] != 0)
+		return park_until(a);
+	if (other != 0 && (error = lwp_unpark(other)) != 0)
+		return error;
+	return lwp_park(NSEC_FOREVER);
 }
 
 /* (lwpid_t lid, const void *hint) */
@@ -245,6 +261,23 @@ int64_t
 sys__lwp_getprivate(const uint64_t *a __unused)
 {
 	return (int64_t)arch_get_tls();
+}
+
+/* (int features, struct lwpctl **address): asking again gives the same address */
+int64_t
+sys__lwp_ctl(const uint64_t *a)
+{
+	struct lwp *l = curlwp();
+	uintptr_t addr;
+	int error;
+
+	if ((int)a[0] & ~(LWPCTL_FEATURE_CURCPU | LWPCTL_FEATURE_PCTR))
+		return -ENODEV;
+	/* A vfork child uses what its parent has. */
+	if (l->l_lwpctl == NULL && atomic_load_relaxed(&l->l_proc->p_vforklwp) != NULL)
+		return -EBUSY;
+	error = lwpctl_get(l->l_proc->p_vmspace, &addr);
+	return error != 0 ? error : arch_ustore_64(a[1], addr);
 }
 
 /* 0 = the caller. => p_lock held */

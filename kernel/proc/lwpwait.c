@@ -30,7 +30,7 @@ wait_cycle(struct proc *p, const struct lwp *l, struct lwp *t)
 	for (uint32_t hops = p->p_nlwps; t != NULL && hops > 0; hops--) {
 		if (t == l)
 			return true;
-		if (t->l_stat == LS_ZOMB || !waits_on(t) || t->l_waitingfor == LWP_ANY)
+		if (lwp_stat(t) == LS_ZOMB || !waits_on(t) || t->l_waitingfor == LWP_ANY)
 			return false;
 		t = lwp_find_dead(p, t->l_waitingfor);
 	}
@@ -46,7 +46,7 @@ all_wait(struct proc *p)
 	if (p->p_nlwpwait < p->p_nlive || !list_empty(&p->p_zlwps))
 		return false;
 	list_foreach (l, &p->p_lwps, l_sibling)
-		if (l->l_stat != LS_ZOMB && !waits_on(l))
+		if (lwp_stat(l) != LS_ZOMB && !waits_on(l))
 			return false;
 	return true;
 }
@@ -65,7 +65,7 @@ scan_one(struct proc *p, struct lwp *l, lwpid_t lid, struct lwp **found)
 		return -EINVAL;
 	if (t->l_waiter == 0)
 		t->l_waiter = l->l_lid;
-	if (t->l_stat != LS_ZOMB)
+	if (lwp_stat(t) != LS_ZOMB)
 		return -EAGAIN;
 	*found = t;
 	return 0;
@@ -171,7 +171,7 @@ lwp_detach(lwpid_t lid)
 	else {
 		t->l_prflag |= LPR_DETACHED;
 		t->l_waiter = 0;
-		if (t->l_stat == LS_ZOMB) {
+		if (lwp_stat(t) == LS_ZOMB) {
 			list_remove(&t->l_free);
 			list_insert_tail(&p->p_deadlwps, &t->l_free);
 			(void)lwp_reap_dead(p);

@@ -61,7 +61,7 @@ choose(bool *dying)
 		mutex_lock(&p->p_lock);
 		if (is_dying(p))
 			*dying |= p->p_vmspace != &vmspace_kernel;
-		else if (p->p_stat == PS_ACTIVE)
+		else if (p->p_stat == PS_ACTIVE || p->p_stat == PS_STOP)
 			pages = pages_held(p) + 1;
 		mutex_unlock(&p->p_lock);
 		if (pages != 0 &&

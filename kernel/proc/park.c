@@ -16,10 +16,11 @@
 
 #define TOKENS ((uint32_t)(LW_CANCELLED | LW_UNPARKED))
 
+/* Stopped meanwhile or not. => l locked */
 static bool
-is_parked(const struct lwp *l) /* => l locked */
+is_parked(const struct lwp *l)
 {
-	return l->l_stat == LS_SLEEP && l->l_wchan != NULL && l->l_syncobj == &syncobj_park;
+	return l->l_wchan != NULL && l->l_syncobj == &syncobj_park;
 }
 
 int
@@ -88,7 +89,7 @@ lwp_wakeup(lwpid_t lid)
 		return -ESRCH;
 	}
 	t->l_flag |= TOKENS;
-	if (t->l_stat != LS_SLEEP) {
+	if (t->l_wchan == NULL) {
 		lwp_unlock(t);
 		return -ENODEV;
 	}

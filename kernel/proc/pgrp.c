@@ -2,13 +2,18 @@
 /*
  * Process groups and sessions: objects in the id table's slots. All under proc_lock. A session holds the
  * group whose id it has, so that the id stays taken; a group that is empty is not found by pgrp_find().
+ *
+ * A group is orphaned when no member's parent is in another group of its session: pg_jobc, the members for whom that
+ * is so, is 0. A member's part in it changes when it or its parent changes its group, its parent dies, or itself.
  */
 #include <kernel/process.h>
 
 #include <abi/errno.h>
+#include <kernel/ctty.h>
 #include <kernel/idtable.h>
 #include <kernel/kmem.h>
 #include <kernel/sched.h>
+#include <kernel/signal.h>
 #include <kernel/syscall.h>
 
 static struct pgrp *
@@ -34,7 +39,8 @@ pgrp_publish(struct pgrp *pg, pid_t id, struct session *s)
 static void
 pgrp_remove(struct pgrp *pg)
 {
-	KASSERT(mutex_owned(&proc_lock) && list_empty(&pg->pg_members));
+	KASSERT(mutex_owned(&proc_lock) && list_empty(&pg->pg_members) && pg->pg_jobc == 0);
+	ctty_pgrp_gone(pg);
 	idt_clear_pgrp(&idtable, pg->pg_id);
 	kmem_free(pg, sizeof(*pg));
 }
@@ -57,6 +63,10 @@ pgrp_leave(struct proc *p)
 	if (pg == NULL)
 		return;
 	list_remove(&p->p_pglist);
+	if (p->p_jobc) {
+		p->p_jobc = false;
+		pg->pg_jobc--;
+	}
 	p->p_pgrp = NULL;
 	s = pg->pg_session;
 	if (!list_empty(&pg->pg_members))
@@ -71,6 +81,82 @@ pgrp_leave(struct proc *p)
 		kmem_free(s, sizeof(*s));
 	}
 }
+
+/* ---- job control: who is there to continue a stopped member ---- */
+
+static bool
+is_orphaned(const struct pgrp *pg)
+{
+	const struct proc *p;
+
+	if (pg->pg_jobc != 0)
+		return false;
+	list_foreach (p, &pg->pg_members, p_pglist)
+		if (p->p_stat == PS_STOP)
+			return true;
+	return false;
+}
+
+static bool
+hang_up_orphans(struct pgrp *pg)
+{
+	if (!is_orphaned(pg))
+		return false;
+	sig_post_pgrp(pg, SIGHUP, NULL);
+	sig_post_pgrp(pg, SIGCONT, NULL);
+	return true;
+}
+
+bool
+pgrp_jobc_update(struct proc *p)
+{
+	const struct proc *parent = p->p_pptr;
+	struct pgrp *pg = p->p_pgrp;
+	bool counts;
+
+	KASSERT(mutex_owned(&proc_lock) && pg != NULL);
+	counts = p->p_stat < PS_DEAD && parent->p_pgrp != NULL && parent->p_pgrp != pg &&
+	    parent->p_pgrp->pg_session == pg->pg_session;
+	if (counts == p->p_jobc)
+		return false;
+	p->p_jobc = counts;
+	if (counts) {
+		pg->pg_jobc++;
+		return false;
+	}
+	pg->pg_jobc--;
+	return hang_up_orphans(pg);
+}
+
+/* p has moved to another group: the counts of its own and of its children. */
+static void
+jobc_moved(struct proc *p)
+{
+	struct proc *child;
+
+	(void)pgrp_jobc_update(p);
+again:
+	list_foreach (child, &p->p_children, p_sibling)
+		if (child->p_stat < PS_DEAD && pgrp_jobc_update(child))
+			goto again; /* who is continued changes its place on the list */
+}
+
+/* Moves p from its group to pg; the old one may be orphaned by that, or gone. => proc_lock held, no p_lock */
+static void
+pgrp_move(struct proc *p, struct pgrp *pg)
+{
+	pid_t old = p->p_pgrp->pg_id;
+	bool counted = p->p_jobc;
+	struct pgrp *left;
+
+	pgrp_leave(p);
+	pgrp_enter(p, pg);
+	jobc_moved(p);
+	if (counted && (left = pgrp_find(old)) != NULL)
+		(void)hang_up_orphans(left);
+}
+
+/* ---- calls ---- */
 
 /* A new session and group with p's PID. => no lock held. 0, -EPERM, -ENOMEM */
 int
@@ -91,9 +177,12 @@ session_create(struct proc *p)
 		goto out;
 	}
 	s->s_sid = p->p_pid;
-	pgrp_leave(p);
+	p->p_ctty = false;
 	pgrp_publish(pg, p->p_pid, s);
-	pgrp_enter(p, pg);
+	if (p->p_pgrp != NULL)
+		pgrp_move(p, pg);
+	else
+		pgrp_enter(p, pg); /* the first */
 	mutex_unlock(&proc_lock);
 	return 0;
 out:
@@ -154,8 +243,7 @@ sys_setpgid(const uint64_t *a)
 		spare = NULL;
 		pgrp_publish(pg, pgid, p->p_pgrp->pg_session);
 	}
-	pgrp_leave(p);
-	pgrp_enter(p, pg);
+	pgrp_move(p, pg);
 out:
 	mutex_unlock(&proc_lock);
 	if (spare != NULL)

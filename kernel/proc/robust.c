@@ -4,12 +4,14 @@
  *
  * The list of robust locks lies in user memory and may hold anything: each access may fail, which ends the walk,
  * and the number of entries is bounded. A lock that names the leaving LWP as its owner is marked; who waits for
- * it is woken and finds the mark. Works by the LWP's id, so exec calls it before the id changes.
+ * it is woken and finds the mark. A lock with priority inheritance is only marked here; pifutex_exit() gives it to
+ * a waiter, whether it was on the list or not. Works by the LWP's id, so exec calls it before the id changes.
  */
 #include <kernel/futex.h>
 
 #include <arch/arch_if.h>
 #include <kernel/atomic.h>
+#include <kernel/lwpctl.h>
 #include <kernel/panic.h>
 #include <kernel/proc.h>
 #include <kernel/sched.h>
@@ -85,10 +87,12 @@ lwp_release_user_state(struct lwp *l)
 	l->l_clear_tid = 0;
 	if (head != 0)
 		release_robust(head, l->l_lid);
+	pifutex_exit();
 	/* As in Linux, only if somebody is left to look. The counts can only be too high, when others leave too. */
 	if (tidptr != 0 &&
 	    (atomic_load_relaxed(&p->p_nlwps) > 1 ||
 		atomic_load_relaxed(&p->p_vmspace->vm_refs) > 1) &&
 	    arch_ustore_32(tidptr, 0) == 0)
 		futex_wake_addr(tidptr, 1);
+	lwpctl_release(p->p_vmspace);
 }

@@ -58,26 +58,25 @@ sig_take(struct lwp *l, sigset_t wanted, siginfo_t *info)
 /*
  * Makes l enter the handler when it returns to user mode. A stack that takes no frame is a SIGSEGV, and if that
  * was the signal, a fatal one.
- * => no lock held; may fault
+ * => no lock held, p_lock on return; may fault
  */
 static void
 sig_call_handler(struct trapframe *tf, struct lwp *l, int sig, const struct k_sigaction *act,
     const siginfo_t *info)
 {
+	static const stack_t none = { .ss_flags = SS_DISABLE };
 	struct proc *p = l->l_proc;
-	stack_t ss = l->l_sigstk;
 	sigset_t mask;
 
-	if (ss.ss_size == 0)
-		ss.ss_flags = SS_DISABLE;
 	if (arch_sendsig(tf, act, info, l->l_pflag & LP_SIGRESTORE ? l->l_sigoldmask : l->l_sigmask,
-		&ss) != 0) {
+		l->l_sigstk.ss_size != 0 ? &l->l_sigstk : &none) != 0) {
 		if (sig == SIGSEGV) {
 			mutex_lock(&p->p_lock);
 			sigacts_default(p, SIGSEGV);
 			mutex_unlock(&p->p_lock);
 		}
 		sig_fault(SIGSEGV, NULL);
+		mutex_lock(&p->p_lock);
 		return;
 	}
 	l->l_pflag &= ~(uint32_t)LP_SIGRESTORE;
@@ -86,7 +85,6 @@ sig_call_handler(struct trapframe *tf, struct lwp *l, int sig, const struct k_si
 		mask |= SIGBIT(sig);
 	mutex_lock(&p->p_lock);
 	sig_setmask(l, mask);
-	mutex_unlock(&p->p_lock);
 }
 
 void
@@ -95,6 +93,7 @@ sig_deliver(struct trapframe *tf)
 	struct lwp *l = curlwp();
 	struct proc *p = l->l_proc;
 	uint32_t restart = l->l_sysrestart;
+	sigset_t wanted, stops = 0;
 	int sig;
 
 	KASSERT(l->l_nlocks == 0 && (p->p_flag & PK_SYSTEM) == 0);
@@ -105,15 +104,20 @@ sig_deliver(struct trapframe *tf)
 		struct k_sigaction act;
 		siginfo_t info;
 
-		if ((p->p_flag & PK_EXITING) || (sig = take(l, ~l->l_sigmask, &info)) == 0)
+		wanted = ~l->l_sigmask;
+		if (unlikely((l->l_sigpend.sp_set | p->p_sigpend.sp_set) & sigs_stop & wanted)) {
+			stops |= (l->l_sigpend.sp_set | p->p_sigpend.sp_set) & wanted &
+			    sigacts_stops(p->p_sigacts);
+			wanted &= ~stops;
+		}
+		if ((p->p_flag & PK_EXITING) || (sig = take(l, wanted, &info)) == 0)
 			break;
 		act = p->p_sigacts->sa_act[sig];
 		TRACE(DELIVER, sig, 0, act.sa_handler);
 		if (p->p_sigacts->sa_ignored & SIGBIT(sig))
 			continue;
 		if (act.sa_handler == SIG_DFL) {
-			if (sigs_stop & SIGBIT(sig))
-				continue; /* it became the default while the signal was pending; no stopping yet */
+			KASSERT((sigs_stop & SIGBIT(sig)) == 0);
 			/*
 			 * It was blocked, or had another action, when it was sent. In the same hold: no sibling may fork
 			 * a survivor before the exit has begun (B59).
@@ -138,11 +142,12 @@ sig_deliver(struct trapframe *tf)
 		restart = 0;
 		l->l_restart_deadline = 0;
 		sig_call_handler(tf, l, sig, &act, &info);
-		mutex_lock(&p->p_lock);
 	}
 	lwp_lock(l);
 	l->l_flag &= ~(uint32_t)LW_PENDSIG;
 	lwp_unlock(l);
+	if (stops != 0) /* its action became the default while it was pending */
+		lwp_interrupt(l, LW_WSTOP);
 	if (l->l_pflag & LP_SIGRESTORE) { /* rt_sigsuspend, and no handler ran */
 		l->l_pflag &= ~(uint32_t)LP_SIGRESTORE;
 		sig_setmask(

@@ -11,7 +11,8 @@
  * for the process that some live LWP does not block has armed such an LWP. So each of these looks again: posting,
  * a change of mask, the exit of an LWP. An LWP disarms itself in sig_deliver() when nothing is left to take.
  *
- * SIGSTOP and its kin do not stop anybody yet: kill() refuses them with ENOSYS where they would.
+ * A stop signal whose action is the default is not delivered: its LWP takes it at its stop point (stop.c). Until
+ * then SIGCONT finds it pending, and takes it away.
  */
 #include "signal_internal.h"
 
@@ -26,14 +27,7 @@
 #include <kernel/string.h>
 #include <kernel/timers.h>
 
-#define KSIGINFO_MAX 65536 /* of a user, whatever his limit is */
-
-/* struct ksiginfo, field locks: (p) p_lock of the process that it is pending in */
-struct ksiginfo {
-	struct list ks_link;   /* (p) sp_queue */
-	struct uidinfo *ks_ui; /* (p) whom it is counted for */
-	siginfo_t ks_info;     /* (p) */
-};
+#define KSIGINFO_MAX 65536 /* of a user, whatever his limit is, beside one in each set */
 
 #define DEFAULT_T              1
 #define DEFAULT_C              2
@@ -124,6 +118,17 @@ sigacts_set(struct proc *p, int sig, const struct k_sigaction *act)
 		sa->sa_ignored &= ~bit;
 }
 
+sigset_t
+sigacts_stops(const struct sigacts *sa)
+{
+	sigset_t stops = sigs_stop;
+
+	for (sigset_t set = sigs_stop & sa->sa_set; set != 0; set &= set - 1)
+		if (sa->sa_act[sig_lowest(set)].sa_handler != SIG_DFL)
+			stops &= ~SIGBIT(sig_lowest(set));
+	return stops;
+}
+
 void
 sigacts_default(struct proc *p, int sig)
 {
@@ -152,15 +157,24 @@ sigacts_exec(struct proc *p)
 
 /* ---- pending sets ---- */
 
-/* `always`: not held to the limit, which kill() and the kernel's own standard signals are not. */
+/*
+ * The set's own one is for standard signals, and not counted. `forced`: a standard signal that is not held to the limit, as
+ * those of kill() and the kernel are not.
+ */
 static struct ksiginfo *
-ksiginfo_alloc(const struct proc *p, bool always)
+ksiginfo_alloc(const struct proc *p, struct sigpend *sp, int sig, bool forced)
 {
-	uint64_t limit =
-	    always ? KSIGINFO_MAX : min(p->p_rlimit[RLIMIT_SIGPENDING].cur, (uint64_t)KSIGINFO_MAX);
-	struct uidinfo *ui = uid_sigpend_enter(p, limit);
+	uint64_t limit = KSIGINFO_MAX;
+	struct uidinfo *ui;
 	struct ksiginfo *ks;
 
+	if (sig < SIGRTMIN && !sp->sp_ownused) {
+		sp->sp_ownused = true;
+		return &sp->sp_own;
+	}
+	if (sig >= SIGRTMIN || !forced)
+		limit = min(p->p_rlimit[RLIMIT_SIGPENDING].cur, limit);
+	ui = uid_sigpend_enter(p, limit);
 	if (ui == NULL)
 		return NULL;
 	if ((ks = kmem_cache_alloc(ksiginfo_cache)) == NULL) {
@@ -172,8 +186,12 @@ ksiginfo_alloc(const struct proc *p, bool always)
 }
 
 static void
-ksiginfo_free(struct ksiginfo *ks)
+ksiginfo_free(struct sigpend *sp, struct ksiginfo *ks)
 {
+	if (ks == &sp->sp_own) {
+		sp->sp_ownused = false;
+		return;
+	}
 	uid_sigpend_leave(ks->ks_ui);
 	kmem_cache_free(ksiginfo_cache, ks);
 }
@@ -182,6 +200,7 @@ void
 sigpend_init(struct sigpend *sp)
 {
 	sp->sp_set = 0;
+	sp->sp_ownused = false;
 	list_init(&sp->sp_queue);
 }
 
@@ -196,7 +215,7 @@ sigpend_discard(struct sigpend *sp, sigset_t set)
 	list_foreach_safe (ks, next, &sp->sp_queue, ks_link) {
 		if (SIGBIT(ks->ks_info.si_signo) & set) {
 			list_remove(&ks->ks_link);
-			ksiginfo_free(ks);
+			ksiginfo_free(sp, ks);
 		}
 	}
 }
@@ -228,7 +247,7 @@ sigpend_discard_timer(struct sigpend *sp, int32_t id)
 		return false;
 	sig = found->ks_info.si_signo;
 	list_remove(&found->ks_link);
-	ksiginfo_free(found);
+	ksiginfo_free(sp, found);
 	list_foreach (ks, &sp->sp_queue, ks_link)
 		others |= ks->ks_info.si_signo == sig;
 	if (!others)
@@ -247,12 +266,12 @@ sigpend_put(const struct proc *p, struct sigpend *sp, int sig, const siginfo_t *
 	if (sig == SIGKILL) /* nobody sees what comes with it */
 		ks = NULL;
 	else
-		ks = ksiginfo_alloc(p, sig < SIGRTMIN && (info == NULL || info->si_code >= 0));
+		ks = ksiginfo_alloc(p, sp, sig, info == NULL || info->si_code >= 0);
 	if (ks != NULL) {
 		if (info != NULL)
-			ks->ks_info = *info;
+			siginfo_copy(&ks->ks_info, info);
 		else {
-			memset(&ks->ks_info, 0, sizeof(ks->ks_info));
+			siginfo_clear(&ks->ks_info);
 			ks->ks_info.si_code = SI_KERNEL;
 		}
 		ks->ks_info.si_signo = sig;
@@ -285,11 +304,11 @@ sigpend_take(struct sigpend *sp, int sig, siginfo_t *info)
 	if (!more)
 		sp->sp_set &= ~SIGBIT(sig);
 	if (first != NULL) {
-		*info = first->ks_info;
+		siginfo_copy(info, &first->ks_info);
 		list_remove(&first->ks_link);
-		ksiginfo_free(first);
+		ksiginfo_free(sp, first);
 	} else {
-		memset(info, 0, sizeof(*info));
+		siginfo_clear(info);
 		info->si_signo = sig;
 		info->si_code = SI_USER;
 	}

@@ -16,11 +16,28 @@ extern const sigset_t sigs_stop;    /* default action: stop */
 	(SIGBIT(SIGSEGV) | SIGBIT(SIGBUS) | SIGBIT(SIGILL) | SIGBIT(SIGTRAP) | SIGBIT(SIGFPE) | \
 	    SIGBIT(SIGSYS))
 
+/* What of the information is kept: SIGINFO_USED bytes. */
+struct siginfo_used {
+	uint64_t words[SIGINFO_USED / sizeof(uint64_t)];
+};
+
+static inline void
+siginfo_copy(siginfo_t *to, const siginfo_t *from)
+{
+	*(struct siginfo_used *)(void *)to = *(const struct siginfo_used *)(const void *)from;
+}
+
+static inline void
+siginfo_clear(siginfo_t *info)
+{
+	*(struct siginfo_used *)(void *)info = (struct siginfo_used){ { 0 } };
+}
+
 /* All of these: => p_lock held */
 
 /* Adds; a standard signal that is pending already is dropped. 0 or -EAGAIN */
 int sigpend_put(const struct proc *, struct sigpend *, int sig, const siginfo_t *info);
-/* Takes the oldest instance of `sig`, which is pending. */
+/* Takes the oldest instance of `sig`, which is pending. Fills SIGINFO_USED bytes of the information; so does sig_take(). */
 void sigpend_take(struct sigpend *, int sig, siginfo_t *info);
 void sigpend_discard(struct sigpend *, sigset_t); /* all instances of these signals */
 /* The one that a timer has sent; true if it was there. */
@@ -33,7 +50,8 @@ bool sigpend_discard_timer(struct sigpend *, int32_t id);
 int sig_take(struct lwp *, sigset_t wanted, siginfo_t *info);
 
 void sigacts_set(struct proc *, int sig, const struct k_sigaction *);
-void sig_setmask(struct lwp *, sigset_t); /* curlwp only */
+sigset_t sigacts_stops(const struct sigacts *); /* signals whose action is to stop */
+void sig_setmask(struct lwp *, sigset_t);       /* curlwp only */
 
 void sig_discard(struct proc *, sigset_t);         /* pending anywhere in the process */
 void sig_discard_timer(struct proc *, int32_t id); /* what this timer has pending */

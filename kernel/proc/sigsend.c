@@ -17,7 +17,7 @@
 static bool
 lwp_takes(const struct lwp *l, int sig)
 {
-	return (l->l_prflag & LPR_EXITING) == 0 && l->l_stat != LS_ZOMB &&
+	return (l->l_prflag & LPR_EXITING) == 0 && lwp_stat(l) != LS_ZOMB &&
 	    (l->l_sigmask & ~l->l_sigwait & SIGBIT(sig)) == 0;
 }
 
@@ -95,7 +95,7 @@ sig_kill(struct proc *p, int sig)
 		return;
 	}
 	list_foreach (l, &p->p_lwps, l_sibling)
-		if (l->l_stat != LS_ZOMB)
+		if (lwp_stat(l) != LS_ZOMB)
 			lwp_interrupt(l, LW_WEXIT);
 }
 
@@ -103,8 +103,14 @@ sig_kill(struct proc *p, int sig)
 static void
 sig_arm(struct proc *p, struct lwp *l, int sig)
 {
-	if (lwp_awaits(l, sig) || !sig_is_fatal(p, sig))
+	bool stops = (sigs_stop & SIGBIT(sig)) && p->p_sigacts->sa_act[sig].sa_handler == SIG_DFL;
+
+	if (lwp_awaits(l, sig))
 		lwp_interrupt(l, LW_PENDSIG);
+	else if (stops)
+		lwp_interrupt(l, LW_PENDSIG | LW_WSTOP);
+	else if (!sig_is_fatal(p, sig) || ((p->p_flag & PK_STOP) && sig != SIGKILL))
+		lwp_interrupt(l, LW_PENDSIG); /* who is stopped dies when he is continued */
 	else if ((p->p_flag & PK_KILLED) == 0)
 		sig_kill(p, sig);
 }
@@ -123,6 +129,21 @@ sig_retarget(struct proc *p, struct lwp *except, sigset_t set)
 		l = sig_choose(p, sig, except);
 		if (l != NULL)
 			sig_arm(p, l, sig);
+	}
+}
+
+/* What was left pending while p was stopped is looked at now. => p_lock held */
+static void
+sig_rearm(struct proc *p)
+{
+	struct lwp *l;
+
+	sig_retarget(p, NULL, p->p_sigpend.sp_set);
+	list_foreach (l, &p->p_lwps, l_sibling) {
+		if (l->l_stat == LS_ZOMB || (l->l_prflag & LPR_EXITING))
+			continue;
+		for (sigset_t set = l->l_sigpend.sp_set & ~l->l_sigmask; set != 0; set &= set - 1)
+			sig_arm(p, l, __builtin_ctzll(set) + 1);
 	}
 }
 
@@ -168,10 +189,20 @@ sig_post(struct proc *p, struct lwp *l, int sig, const siginfo_t *info)
 		return 1;
 	if (l != NULL && (l->l_prflag & LPR_EXITING))
 		return 1;
-	if (sig == SIGCONT)
+	if (sig == SIGCONT) {
+		KASSERT(mutex_owned(&proc_lock));
 		sig_discard(p, sigs_stop);
-	else if (sigs_stop & SIGBIT(sig))
+		if (p->p_flag & PK_STOP) {
+			proc_continue(p);
+			sig_rearm(p);
+		}
+	} else if (sigs_stop & SIGBIT(sig)) {
 		sig_discard(p, SIGBIT(SIGCONT));
+		/* What continues it would discard the signal; and nobody could continue init. */
+		if ((p->p_flag & PK_STOP) ||
+		    (p == initproc && p->p_sigacts->sa_act[sig].sa_handler == SIG_DFL))
+			return 1;
+	}
 	taker = l == NULL ? sig_choose(p, sig, NULL) : lwp_takes(l, sig) ? l : NULL;
 	if (taker != NULL && (p->p_sigacts->sa_ignored & SIGBIT(sig)) && !lwp_awaits(taker, sig))
 		return 1;

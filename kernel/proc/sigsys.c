@@ -166,7 +166,10 @@ sys_rt_sigreturn(const uint64_t *a __unused)
 		return -EJUSTRETURN;
 	}
 	set_own_mask(l, mask);
-	(void)set_sigstack(l, &ss, arch_frame_sp(tf)); /* as in Linux, a bad one is ignored */
+	if (unlikely(ss.ss_size != l->l_sigstk.ss_size || ss.ss_sp != l->l_sigstk.ss_sp ||
+		(ss.ss_size != 0 && ss.ss_flags == SS_DISABLE)))
+		(void)set_sigstack(
+		    l, &ss, arch_frame_sp(tf)); /* as in Linux, a bad one is ignored */
 	return -EJUSTRETURN;
 }
 
@@ -210,36 +213,42 @@ sender_info(siginfo_t *info, int sig, int code)
 {
 	struct proc *p = curproc();
 
-	memset(info, 0, sizeof(*info));
+	siginfo_clear(info);
 	info->si_signo = sig;
 	info->si_code = code;
 	info->u.rt.pid = p->p_pid;
 	info->u.rt.uid = cred_ruid();
 }
 
-/* => p_lock held. -ENOSYS: p would have to stop, which is not supported yet */
-static int
-may_send(const struct proc *p, int sig)
+static inline bool
+is_signal(int sig) /* 0 is the probe */
 {
-	KASSERT(mutex_owned(&p->p_lock));
-	if (sig < 0 || sig > NSIG)
-		return -EINVAL;
-	if (p != curproc() && !cred_may_signal(p))
-		return -EPERM;
-	if (sig != 0 && (sigs_stop & SIGBIT(sig)) && p->p_sigacts != NULL &&
-	    p->p_sigacts->sa_act[sig].sa_handler == SIG_DFL)
-		return -ENOSYS;
-	return 0;
+	return sig >= 0 && sig <= NSIG;
+}
+
+/* => proc_lock held if sig is SIGCONT, else that or p_lock */
+static bool
+may_signal(const struct proc *p, int sig)
+{
+	const struct proc *self = curproc();
+
+	if (p == self || cred_may_signal(p))
+		return true;
+	return sig == SIGCONT && p->p_pgrp != NULL && self->p_pgrp != NULL &&
+	    p->p_pgrp->pg_session == self->p_pgrp->pg_session;
 }
 
 static int
 kill_proc(struct proc *p, int sig, const siginfo_t *info)
 {
-	int error;
+	int error = 0;
 
+	if (!is_signal(sig))
+		return -EINVAL;
+	if (!may_signal(p, sig))
+		return -EPERM;
 	mutex_lock(&p->p_lock);
-	error = may_send(p, sig);
-	if (error == 0 && sig != 0)
+	if (sig != 0)
 		error = sig_post_proc(p, sig, info);
 	mutex_unlock(&p->p_lock);
 	return error;
@@ -308,20 +317,29 @@ sys_kill(const uint64_t *a)
 static int
 signal_lwp(pid_t pid, lwpid_t lid, int sig, const siginfo_t *info)
 {
+	struct lwp *self = curlwp(), *l;
 	struct proc *p;
-	struct lwp *l;
 	int error;
 
-	p = lwp_find_acquire_proc(lid, &l);
-	if (p == NULL)
+	if (lid == self->l_lid && sig != SIGCONT) { /* to itself, as abort() and raise() do */
+		l = self;
+		p = l->l_proc;
+		mutex_lock(&p->p_lock);
+	} else if ((p = lwp_find_acquire_both(lid, &l)) == NULL)
 		return -ESRCH;
+	else if (sig != SIGCONT)
+		mutex_unlock(&proc_lock);
 	if ((pid != 0 && p->p_pid != pid) || (p->p_flag & PK_SYSTEM))
 		error = -ESRCH;
+	else if (!is_signal(sig))
+		error = -EINVAL;
 	else
-		error = may_send(p, sig);
+		error = l == self || may_signal(p, sig) ? 0 : -EPERM;
 	if (error == 0 && sig != 0)
 		error = sig_post_lwp(l, sig, info);
 	mutex_unlock(&p->p_lock);
+	if (sig == SIGCONT)
+		mutex_unlock(&proc_lock);
 	return error;
 }
 

@@ -14,6 +14,7 @@
 #include <kernel/cv.h>
 #include <kernel/process.h>
 #include <kernel/sched.h>
+#include <kernel/string.h>
 #include <kernel/syscall.h>
 #include <kernel/timespec.h>
 
@@ -68,6 +69,7 @@ sys_rt_sigtimedwait(const uint64_t *a)
 		if (deadline == 0)
 			deadline = time_now() + t;
 	}
+	memset(&info, 0, sizeof(info));
 	result = await_signal(l, set & ~SIGS_NEVER, deadline, &info);
 	if (result == -ERESTARTNOHAND)
 		l->l_restart_deadline = deadline;

@@ -20,7 +20,7 @@ interrupt_others(struct proc *p, uint32_t flag)
 	struct lwp *l;
 
 	list_foreach (l, &p->p_lwps, l_sibling)
-		if (l != curlwp() && l->l_stat != LS_ZOMB)
+		if (l != curlwp() && lwp_stat(l) != LS_ZOMB)
 			lwp_interrupt(l, flag);
 }
 
@@ -30,11 +30,16 @@ lwp_interrupt(struct lwp *l, uint32_t flag)
 	KASSERT(mutex_owned(&l->l_proc->p_lock));
 	lwp_lock(l);
 	l->l_flag |= flag;
+	if (l == curlwp()) { /* it runs, and comes to its boundary by itself */
+		atomic_store_relaxed(&l->l_ast, AST_WORK);
+		lwp_unlock(l);
+		return;
+	}
 	lwp_need_userret(l);
-	if (l->l_stat == LS_SLEEP && (l->l_flag & LW_SINTR) && (l->l_flag & l->l_intrmask))
-		setrunnable(l);
-	else if (l->l_stat == LS_SUSPENDED && (flag & LW_KILL))
+	if ((l->l_stat == LS_SUSPENDED || l->l_stat == LS_STOP) && (flag & LW_KILL))
 		lwp_resume(l);
+	else if ((l->l_flag & LW_SINTR) && (l->l_flag & l->l_intrmask))
+		setrunnable(l); /* out of its sleep; if it is stopped, it stays so */
 	else
 		lwp_unlock(l);
 }
@@ -50,7 +55,8 @@ single_begin(enum single_mode mode)
 		mutex_unlock(&p->p_lock);
 		return -ERESTARTNOINTR;
 	}
-	if (mode == SINGLE_BOUNDARY && (p->p_flag & PK_KILLED)) {
+	/* While it stops nobody begins to exec: who is stopped need not count as parked then. */
+	if (mode == SINGLE_BOUNDARY && (p->p_flag & (PK_KILLED | PK_STOP))) {
 		mutex_unlock(&p->p_lock);
 		return -ERESTARTNOINTR;
 	}

@@ -22,7 +22,7 @@ last_to_run(const struct proc *p, const struct lwp *self)
 	const struct lwp *l;
 
 	list_foreach (l, &p->p_lwps, l_sibling)
-		if (l != self && l->l_stat != LS_ZOMB && l->l_stat != LS_SUSPENDED &&
+		if (l != self && lwp_stat(l) != LS_ZOMB && lwp_stat(l) != LS_SUSPENDED &&
 		    (l->l_prflag & LPR_EXITING) == 0 &&
 		    (atomic_load_relaxed(&l->l_flag) & LW_WSUSPEND) == 0)
 			return false;
@@ -39,7 +39,7 @@ suspended(struct proc *p, lwpid_t lid)
 	if (t == NULL || (t->l_prflag & LPR_EXITING))
 		return -ESRCH;
 	lwp_lock(t);
-	done = t->l_stat == LS_SUSPENDED || (t->l_flag & LW_WSUSPEND) == 0;
+	done = lwp_stat(t) == LS_SUSPENDED || (t->l_flag & LW_WSUSPEND) == 0;
 	lwp_unlock(t);
 	return done ? 0 : -EAGAIN;
 }
@@ -64,7 +64,7 @@ suspend_locked(struct proc *p, struct lwp *l, lwpid_t lid)
 	/* Suspended oneself first: else two that suspend each other would both rest, and nobody continue them. */
 	if (flags & LW_WSUSPEND)
 		return -ERESTARTNOINTR;
-	if (suspended(p, lid) == 0 && t->l_stat != LS_SUSPENDED)
+	if (suspended(p, lid) == 0 && lwp_stat(t) != LS_SUSPENDED)
 		lwp_interrupt(t, LW_WSUSPEND);
 	while ((error = suspended(p, lid)) == -EAGAIN)
 		if ((error = cv_wait_sig(&p->p_lwpcv, &p->p_lock)) != 0)
@@ -88,8 +88,18 @@ void
 lwp_resume(struct lwp *l)
 {
 	KASSERT(mutex_owned(&l->l_proc->p_lock) && lwp_locked(l, NULL));
-	KASSERT(l->l_stat == LS_SUSPENDED && l->l_wchan == NULL);
+	KASSERT(l->l_stat == LS_STOP || (l->l_stat == LS_SUSPENDED && l->l_wchan == NULL));
 	l->l_proc->p_nrlwps++;
+	if (l->l_wchan != NULL) {
+		KASSERT(l->l_flag & LW_SINTR);
+		if ((l->l_flag & l->l_intrmask) == 0) {
+			lwp_setstat(l, LS_SLEEP); /* it was stopped where it slept */
+			lwp_unlock(l);
+			return;
+		}
+		setrunnable(l); /* off its queue first, still stopped (B41) */
+		lwp_lock(l);
+	}
 	setrunnable(l);
 }
 
@@ -107,7 +117,7 @@ lwp_continue(lwpid_t lid)
 	}
 	lwp_lock(t);
 	t->l_flag &= ~(uint32_t)LW_WSUSPEND;
-	if (t->l_stat == LS_SUSPENDED)
+	if (lwp_stat(t) == LS_SUSPENDED)
 		lwp_resume(t);
 	else {
 		lwp_unlock(t);
@@ -129,7 +139,8 @@ lwp_suspend_self(void)
 	/* p_lock may not be released under our lock, so we are SUSPENDED for a while before we leave the CPU. */
 	preempt_disable();
 	lwp_lock(l);
-	rest = (l->l_flag & (LW_WSUSPEND | LW_KILL)) == LW_WSUSPEND;
+	rest =
+	    (l->l_flag & (LW_WSUSPEND | LW_KILL | LW_WSTOP)) == LW_WSUSPEND; /* others come first */
 	if (rest) {
 		lwp_setstat(l, LS_SUSPENDED);
 		p->p_nrlwps--;

@@ -322,9 +322,11 @@ expire_fired(struct proc *p)
 				expire(p, pt);
 }
 
-/* The process that is to be looked at next, with p_lock held; sleeps until there is one. */
+/*
+ * The process that is to be looked at next, with p_lock held, and if *both proc_lock; sleeps until there is one.
+ */
 static struct proc *
-next_proc(void)
+next_proc(bool *both)
 {
 	struct spinlock *lock = fired_lock();
 	struct ptimers *pts;
@@ -350,7 +352,9 @@ next_proc(void)
 		fp(timer_found_not_posted);
 		if (p != NULL)
 			mutex_lock(&p->p_lock);
-		mutex_unlock(&proc_lock);
+		*both = p != NULL && p->p_timers != NULL && p->p_timers->pts_cont;
+		if (!*both)
+			mutex_unlock(&proc_lock);
 		if (p != NULL)
 			return p;
 	}
@@ -360,11 +364,14 @@ static void __noreturn
 timer_thread(void *arg __unused)
 {
 	for (;;) {
-		struct proc *p = next_proc();
+		bool both;
+		struct proc *p = next_proc(&both);
 
 		KASSERT(p->p_stat == PS_ACTIVE || p->p_stat == PS_STOP);
 		expire_fired(p);
 		mutex_unlock(&p->p_lock);
+		if (both)
+			mutex_unlock(&proc_lock);
 	}
 }
 

@@ -42,13 +42,14 @@ struct ptimer {
 
 /* struct ptimers, field locks: (p) p_lock (f) the fired lock (i) set once */
 struct ptimers {
-	struct list pts_link;        /* (f) fired_procs */
-	struct list pts_fired;       /* (f) pt_fired */
-	bool pts_tick;               /* (f) the CPU timers are to be looked at */
-	struct proc *pts_proc;       /* (i) */
-	struct list pts_cpu;         /* (p) pt_cpulink; p_cputick says whether there are any */
-	struct rb_tree pts_tree;     /* (p) POSIX timers by pt_id */
-	int32_t pts_nextid;          /* (p) */
+	struct list pts_link;    /* (f) fired_procs */
+	struct list pts_fired;   /* (f) pt_fired */
+	bool pts_tick;           /* (f) the CPU timers are to be looked at */
+	bool pts_cont;           /* (p) to set; some timer sends SIGCONT: posted with proc_lock */
+	struct proc *pts_proc;   /* (i) */
+	struct list pts_cpu;     /* (p) pt_cpulink; p_cputick says whether there are any */
+	struct rb_tree pts_tree; /* (p) POSIX timers by pt_id */
+	int32_t pts_nextid;      /* (p) */
 	struct ptimer pts_itimer[3]; /* (p) by ITIMER_* */
 	struct ptimer pts_limit;     /* (p) RLIMIT_CPU */
 };

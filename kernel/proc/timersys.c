@@ -282,6 +282,7 @@ sys_timer_create(const uint64_t *a)
 		goto free;
 	}
 	insert_timer(pts, pt);
+	pts->pts_cont |= pt->pt_sig == SIGCONT;
 	id = pt->pt_id;
 	if (a[1] == 0)
 		pt->pt_value = (uint64_t)id;

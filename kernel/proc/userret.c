@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The user boundary: what an LWP does before it goes back to user mode when l_ast is set. It comes here
- * again until nothing is left to do. Exit beats suspension and parking, these beat signals.
+ * again until nothing is left to do: exit, then parking for an exec, stop, suspension, signals.
  */
 #include <kernel/process.h>
 
 #include <arch/arch_if.h>
+#include <kernel/debug.h>
 #include <kernel/sched.h>
 #include <kernel/signal.h>
 #include <kernel/syscall.h>
@@ -22,19 +23,18 @@ user_return(struct trapframe *tf)
 	/* Cleared before we look: who sets a flag after this sets it again. */
 	atomic_store_relaxed(&l->l_ast, 0);
 	atomic_fence_full();
+	/* Who has to die gives up the CPU by that. */
+	if (unlikely(atomic_load_relaxed(&l->l_flag) & LW_WEXIT) && (p->p_flag & PK_KILLED) == 0)
+		lwp_exit(0);
 	if (atomic_load_relaxed(&curcpu()->ci_want_resched) != 0)
 		preempt();
+	fsck_boundary();
 	flags = atomic_load_relaxed(&l->l_flag);
 	if (unlikely(p->p_flag & PK_KILLED) && (p->p_single == NULL || p->p_single == l))
 		proc_exit(0, p->p_xsig);
 	if (flags & LW_WEXIT)
 		lwp_exit(0);
-	if (unlikely(flags & LW_WSUSPEND)) {
-		lwp_suspend_self();
-		atomic_store_relaxed(&l->l_ast, 1); /* from the top */
-		return;
-	}
-	if (flags & LW_WBOUNDARY) {
+	if (unlikely(flags & LW_WBOUNDARY)) {
 		single_boundary();
 		mutex_lock(&p->p_lock);
 		if (p->p_single == NULL || p->p_single == l) {
@@ -43,7 +43,16 @@ user_return(struct trapframe *tf)
 			lwp_unlock(l);
 		}
 		mutex_unlock(&p->p_lock);
-		atomic_store_relaxed(&l->l_ast, 1); /* from the top: we may have to die now */
+		atomic_store_relaxed(
+		    &l->l_ast, AST_WORK); /* from the top: we may have to die now */
+		return;
+	}
+	if (unlikely(flags & (LW_WSTOP | LW_WSUSPEND))) {
+		if (flags & LW_WSTOP)
+			lwp_stop_point();
+		else
+			lwp_suspend_self();
+		atomic_store_relaxed(&l->l_ast, AST_WORK);
 		return;
 	}
 	if ((flags & LW_PENDSIG) || l->l_sysrestart != 0)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * wait4 and waitid: find a dead child, report it, free what it could not free itself. docs/protocol.md 4.6.
+ * wait4 and waitid: find a child that is dead, or was stopped or continued, and report it; free of a dead one what it
+ * could not free itself. docs/protocol.md 4.6.
  *
- * Under proc_lock. Dead children stand in front of the list, so a look costs O(1), and p_nstopchild says
- * whether there is anything to look for. The parent cannot see a child before it is ZOMB: the child becomes
+ * Under proc_lock. Children that die, stop or are continued are put in front of the list, and p_nstopchild says how
+ * many are worth a look, so a look costs O(1) where all of them are wanted. The parent cannot see a child before it is ZOMB: the child becomes
  * so under proc_lock. It frees nothing before the child is off its CPU.
  */
 #include <kernel/process.h>
@@ -23,7 +24,8 @@
 struct wait_result {
 	pid_t pid;
 	uint32_t uid;
-	int xexit, xsig, status;
+	int code, value; /* CLD_*, and exit code or signal */
+	int status;
 	struct rusage_acc ru;
 };
 
@@ -53,6 +55,17 @@ selected(const struct proc *p, int idtype, pid_t id)
 	default:
 		return true;
 	}
+}
+
+/* Is there something about p to tell that was asked for? => proc_lock held */
+static inline bool
+ready(const struct proc *p, int options)
+{
+	if (p->p_stat == PS_ZOMB)
+		return (options & WEXITED) != 0;
+	if (likely(p->p_report == REPORT_NONE))
+		return false;
+	return (options & (p->p_report == REPORT_STOPPED ? WSTOPPED : WCONTINUED)) != 0;
 }
 
 static void
@@ -100,6 +113,29 @@ collect(struct proc *parent, struct proc *p, const struct rusage_acc *usage)
 	proc_free(p);
 }
 
+/* A live child was stopped or continued. => proc_lock held; dropped on return */
+static void
+tell_report(struct proc *p, int options, struct wait_result *r)
+{
+	bool stop = p->p_report == REPORT_STOPPED;
+
+	r->code = stop ? CLD_STOPPED : CLD_CONTINUED;
+	mutex_lock(&p->p_lock);
+	r->value = stop ? p->p_stopsig : SIGCONT;
+	if (p->p_singlemode != SINGLE_EXIT)
+		proc_usage(p, &r->ru);
+	else { /* it execs or exits: its address space may be changing */
+		r->ru = p->p_ru;
+		proc_times(p, &r->ru.ru_utime, &r->ru.ru_stime);
+	}
+	mutex_unlock(&p->p_lock);
+	add_usage(&r->ru, &p->p_cru);
+	r->status = stop ? r->value << 8 | 0x7f : 0xffff;
+	if ((options & WNOWAIT) == 0)
+		proc_report(p, REPORT_NONE);
+	mutex_unlock(&proc_lock);
+}
+
 /*
  * The common part. 0 and *r filled; r->pid == 0: WNOHANG and nothing ready; -ECHILD; -ERESTART.
  * => no lock held; sleeps
@@ -123,22 +159,22 @@ do_wait(struct proc *self, int idtype, pid_t id, int options, struct wait_result
 		if (idtype == P_PID) { /* no need to walk */
 			p = child_find(self, id);
 			any = p != NULL && kind_wanted(p, options);
-			if (any && p->p_stat == PS_ZOMB && (options & WEXITED))
+			if (any && ready(p, options))
 				goto found;
 			goto scanned;
 		}
 
 		list_foreach (p, &self->p_children, p_sibling) {
 			if (any && left == 0)
-				break; /* the rest is alive */
-			if (p->p_stat == PS_ZOMB)
+				break; /* there is nothing about the rest */
+			if (p->p_stat == PS_ZOMB || p->p_report != REPORT_NONE)
 				left--;
 			if (!selected(p, idtype, id))
 				continue;
 			if (!kind_wanted(p, options))
 				continue;
 			any = true;
-			if (p->p_stat == PS_ZOMB && (options & WEXITED))
+			if (ready(p, options))
 				goto found;
 		}
 scanned:
@@ -160,8 +196,12 @@ scanned:
 found:
 	r->pid = p->p_pid;
 	r->uid = p->p_cred->cr_ids.ruid;
-	r->xexit = p->p_xexit;
-	r->xsig = p->p_xsig;
+	if (p->p_stat != PS_ZOMB) {
+		tell_report(p, options, r);
+		return 0;
+	}
+	r->code = p->p_xsig != 0 ? CLD_KILLED : CLD_EXITED;
+	r->value = p->p_xsig != 0 ? p->p_xsig : p->p_xexit & 0xff;
 	r->status = proc_wait_status(p);
 	r->ru = p->p_ru;
 	proc_times(p, &r->ru.ru_utime, &r->ru.ru_stime);
@@ -192,7 +232,7 @@ sys_wait4(const uint64_t *a)
 		pid = -pid;
 	} else
 		idtype = P_PID;
-	error = do_wait(curproc(), idtype, pid, (options & ~WSTOPPED) | WEXITED, &r);
+	error = do_wait(curproc(), idtype, pid, options | WEXITED, &r);
 	if (error != 0 || r.pid == 0)
 		return error;
 	if (a[1] != 0 && arch_copyout(a[1], &r.status, sizeof(r.status)) != 0)
@@ -231,10 +271,10 @@ sys_waitid(const uint64_t *a)
 	if (a[2] != 0) {
 		if (r.pid != 0) {
 			si.si_signo = SIGCHLD;
-			si.si_code = r.xsig != 0 ? CLD_KILLED : CLD_EXITED;
+			si.si_code = r.code;
 			si.u.chld.pid = r.pid;
 			si.u.chld.uid = r.uid;
-			si.u.chld.status = r.xsig != 0 ? r.xsig : r.xexit & 0xff;
+			si.u.chld.status = r.value;
 		}
 		if (arch_copyout(a[2], &si, sizeof(si)) != 0)
 			return -EFAULT;
@@ -249,6 +289,17 @@ sys_waitid(const uint64_t *a)
 	return 0;
 }
 
+static bool
+has_dead_child(const struct proc *self)
+{
+	const struct proc *p;
+
+	list_foreach (p, &self->p_children, p_sibling)
+		if (p->p_stat == PS_ZOMB)
+			return true;
+	return false;
+}
+
 /* Collects the children of `self` until there are none, uninterruptibly. => no lock held; sleeps */
 void
 proc_collect_all(struct proc *self)
@@ -257,7 +308,7 @@ proc_collect_all(struct proc *self)
 
 	mutex_lock(&proc_lock);
 	while (!list_empty(&self->p_children)) {
-		if (self->p_nstopchild == 0) {
+		if (!has_dead_child(self)) {
 			cv_wait(&self->p_waitcv, &proc_lock);
 			continue;
 		}

@@ -16,20 +16,31 @@ const char *const lwp_state_name[] = {
 #undef X
 };
 
+/* m, which was the lock of l, is ours but for a wait, or it is ours and no more the lock of l. */
+static void __noinline
+lwp_lock_slow(struct lwp *l, struct spinlock *m, bool wait)
+{
+	if (wait)
+		spin_lock_slow(m);
+	while (atomic_load_relaxed(&l->l_mutex) != m) {
+		spin_unlock(m);
+		m = atomic_load_acquire(&l->l_mutex);
+		spin_lock(m);
+	}
+}
+
 /*
  * => l may be any LWP, even a free one; no lock of its rank held; on return interrupts are off.
  */
 void
 lwp_lock(struct lwp *l)
 {
-	for (;;) {
-		struct spinlock *m = atomic_load_acquire(&l->l_mutex);
+	struct spinlock *m = atomic_load_acquire(&l->l_mutex);
 
-		spin_lock(m);
-		if (likely(atomic_load_relaxed(&l->l_mutex) == m))
-			return;
-		spin_unlock(m);
-	}
+	if (unlikely(!spin_lock_begin(m)))
+		lwp_lock_slow(l, m, true);
+	else if (unlikely(atomic_load_relaxed(&l->l_mutex) != m))
+		lwp_lock_slow(l, m, false);
 }
 
 bool
@@ -100,7 +111,7 @@ setstat(struct lwp *l, enum lwp_state new)
 	    lwp_state_name[new]);
 	KASSERTMSG(lwp_legal[l->l_stat][new] != P || mutex_owned(&l->l_proc->p_lock),
 	    "lid %d: %s -> %s", l->l_lid, lwp_state_name[l->l_stat], lwp_state_name[new]);
-	l->l_stat = (uint8_t) new;
+	l->l_stat = (uint8_t) new; /* who holds p_lock alone reads it by lwp_stat() */
 }
 
 /*

@@ -12,8 +12,10 @@
 
 #include <arch/arch_if.h>
 #include <kernel/callout.h>
+#include <kernel/debug.h>
 #include <kernel/exitmode.h>
 #include <kernel/kmem.h>
+#include <kernel/lwpctl.h>
 #include <kernel/proc.h>
 #include <kernel/trace.h>
 #include <kernel/vm.h>
@@ -83,7 +85,10 @@ mi_switch(struct lwp *l)
 		lwp_setstat(l, LS_RUN);
 		lwp_setlock(l, &spc->spc_mutex);
 		if (likely(l->l_target_cpu == NULL)) {
-			sched_enqueue(l);
+			if (unlikely(l->l_priority >= PRI_USER_RT))
+				sched_enqueue_rt(l);
+			else
+				sched_enqueue(l);
 			kick = ncpu > 1;
 		}
 	}
@@ -93,6 +98,8 @@ mi_switch(struct lwp *l)
 		sched_dequeue(new);
 		lwp_setstat(new, LS_ONPROC);
 		new->l_kpribase = false;
+		if (unlikely(now >= new->l_pridue))
+			sched_refresh(new, new->l_rtime, now);
 		atomic_store_relaxed(&spc->spc_curpriority, lwp_eprio(new));
 		new->l_running = 1;
 		new->l_rstart = now; /* before the lock is lent: see lwp_cputime_locked() */
@@ -110,7 +117,7 @@ mi_switch(struct lwp *l)
 	if (unlikely(spc->spc_maxpri > spc->spc_curpriority)) {
 		/* `new` has lost its boost, and who waits has his still: at the user boundary it is his turn. */
 		atomic_store_relaxed(&ci->ci_want_resched, RESCHED_UPREEMPT);
-		atomic_store_relaxed(&new->l_ast, 1);
+		atomic_store_relaxed(&new->l_ast, AST_WORK);
 	}
 
 	if (new == l) {
@@ -141,6 +148,10 @@ mi_switch(struct lwp *l)
 	if (kick)
 		sched_kick_idle(sched_allowed(l), ci);
 
+	fsck_switch(new);
+	/* Both here: it is the kernel's address that is written, whatever address space is loaded. */
+	if (unlikely(((uintptr_t)l->l_lwpctl | (uintptr_t) new->l_lwpctl) != 0))
+		lwpctl_switch(l, new, ci);
 	vm = new->l_proc->p_vmspace;
 	if (ci->ci_vmspace != vm)
 		vmspace_activate(vm);

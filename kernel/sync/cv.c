@@ -60,7 +60,7 @@ cv_wait_sig(struct condvar *cv, struct mutex *mtx)
 int
 cv_wait_kill(struct condvar *cv, struct mutex *mtx)
 {
-	return cv_block(cv, mtx, LW_KILL, NSEC_FOREVER);
+	return cv_block(cv, mtx, LW_KILL | LW_WSTOP, NSEC_FOREVER);
 }
 
 int

@@ -11,6 +11,7 @@
 #include <kernel/mutex.h>
 
 #include <kernel/failpoint.h>
+#include <kernel/lockdebug.h>
 #include <kernel/panic.h>
 #include <kernel/proc.h>
 #include <kernel/sched.h>
@@ -86,6 +87,7 @@ mutex_lock_slow(struct mutex *m)
 			spin_unlock(chain);
 			continue;
 		}
+		DEBUG_ONLY(lockdebug_waiting(m));
 		fp(mutex_waiters_set);
 		if (spins < SPIN_MAX && owner_running(word)) {
 			spin_unlock(chain);
@@ -93,7 +95,7 @@ mutex_lock_slow(struct mutex *m)
 		}
 		TRACE(LOCK_SLEEP, 0, ((struct lwp *)(word & ~MTX_WAITERS))->l_lid, (uintptr_t)m);
 		/* The bit is ours or another contender's, and its release needs the chain lock that we hold. */
-		turnstile_block(turnstile_find(m), chain, m, "mutex");
+		turnstile_block(turnstile_find(m), chain, m, "mutex", &syncobj_turnstile);
 	}
 }
 
@@ -133,10 +135,14 @@ mutex_acquire(struct mutex *m, uintptr_t pc, bool check)
 		panic("lid %d: lock order: mutex %s (%p) taken while %s (%p) is held since %p",
 		    curlwp()->l_lid, m->mtx_name, (void *)m, newest->mtx_name, (void *)newest,
 		    (void *)newest->mtx_pc);
+	if (check) {
+		rw_order_check(m->mtx_rank, m->mtx_name);
+		lockdebug_mutex(m, pc);
+	}
 	if (!atomic_cas(&m->mtx_word, &free, (uintptr_t)curlwp())) {
-		curlwp()->l_lockwait = m;
+		atomic_store_relaxed(&curlwp()->l_lockwait, m);
 		mutex_lock_slow(m);
-		curlwp()->l_lockwait = NULL;
+		atomic_store_relaxed(&curlwp()->l_lockwait, NULL);
 	}
 	took(m, pc);
 }

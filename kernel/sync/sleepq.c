@@ -26,10 +26,10 @@ static struct {
 	struct spinlock lock;
 } __cacheline_aligned sleepq_locks[SLEEPQ_LOCKS];
 
-const struct syncobj syncobj_cv = { SOBJ_CV, true, NULL };
-const struct syncobj syncobj_futex = { SOBJ_FUTEX, false, NULL };
-const struct syncobj syncobj_pause = { SOBJ_PAUSE, false, NULL };
-const struct syncobj syncobj_park = { SOBJ_PARK, false, NULL };
+const struct syncobj syncobj_cv = { SOBJ_CV, true, NULL, false };
+const struct syncobj syncobj_futex = { SOBJ_FUTEX, false, NULL, false };
+const struct syncobj syncobj_pause = { SOBJ_PAUSE, false, NULL, false };
+const struct syncobj syncobj_park = { SOBJ_PARK, false, NULL, false };
 
 void
 sleepq_init(void)
@@ -60,16 +60,16 @@ sleepq_enter(struct spinlock *lock)
 	lwp_unlock_to(l, lock);
 }
 
-/* Inserts by effective priority, after its equals; at the tail if the object does not care. */
+/* Inserts by priority, after its equals; at the tail if the object does not care. */
 static void
 queue_insert(struct list *queue, struct lwp *l, bool sorted)
 {
 	if (sorted) {
-		int pri = lwp_eprio(l);
+		int pri = lwp_sleeppri(l);
 		struct list *e;
 
 		for (e = queue->prev; e != queue; e = e->prev)
-			if (lwp_eprio(list_entry(e, struct lwp, l_sleepchain)) >= pri)
+			if (lwp_sleeppri(list_entry(e, struct lwp, l_sleepchain)) >= pri)
 				break;
 		list_insert_after(e, &l->l_sleepchain);
 	} else

@@ -7,15 +7,17 @@
  * spare, the last one the active turnstile itself. So there is always one per LWP and blocking allocates
  * nothing.
  *
- * Lending. A blocker walks from itself along "waits for object, object's owner" and lifts every owner of
- * lower priority; the active turnstile is linked on the owner's list of lenders, and when the owner
- * releases the object its inherited priority becomes the maximum of the lenders that remain.
- * While we hold the chain lock of an object with waiters, its owner cannot release it (the release path
- * needs the chain lock), so the owner is stable; its LWP lock is of the same or a lower rank than what
- * we hold, so it is only tried, and on failure all is let go and the walk begins again.
+ * Lending: inherit.c. An active turnstile is linked on the list of lenders of the object's owner from the first
+ * blocker's walk until the owner releases the object; after a hand-over to one waiter, those who are left
+ * lend to that one.
+ *
+ * A wait in a user program's name (turnstile_block_user) can end by a signal or its time limit. That takes the
+ * waiter off the queue only; it counts in ts_waiters until it calls turnstile_leave() itself, so an active
+ * turnstile may have an empty queue.
  */
-#include <kernel/turnstile.h>
+#include "turnstile_impl.h"
 
+#include <arch/cpu_md.h>
 #include <kernel/failpoint.h>
 #include <kernel/kmem.h>
 #include <kernel/mutex.h>
@@ -37,7 +39,7 @@ mutex_owner_of(const void *obj)
 	return mutex_owner(obj);
 }
 
-const struct syncobj syncobj_turnstile = { SOBJ_TURNSTILE, true, mutex_owner_of };
+const struct syncobj syncobj_turnstile = { SOBJ_TURNSTILE, true, mutex_owner_of, false };
 
 static struct chain *
 chain_of(const void *obj)
@@ -96,64 +98,10 @@ turnstile_find(const void *obj)
 	return NULL;
 }
 
-/*
- * The turnstile of each link is listed with the owner even if that owner is urgent enough already: when it
- * releases another object, it must still count what waits here.
- * => curlwp is on a turnstile's queue and locked by its chain lock; so it is on return, unless it was woken
- */
+/* Puts curlwp on the queue. => chain lock held; on return it is curlwp's lock */
 static void
-lend_priority(struct lwp *self)
-{
-	struct lwp *l, *owner;
-	int pri;
-
-again:
-	l = self;
-	pri = lwp_eprio(self);
-	while (l->l_wchan != NULL && l->l_syncobj->so_owner != NULL &&
-	    (owner = l->l_syncobj->so_owner(l->l_wchan)) != NULL) {
-		struct turnstile *ts = l->l_ts;
-		struct spinlock *m;
-		bool same;
-
-		if (owner == self)
-			panic("lid %d: deadlock: waits for lock %p, whose owners wait for it",
-			    self->l_lid, l->l_wchan);
-		/* A lock that we hold cannot stop being the owner's. It is taken once: chains hash to few locks. */
-		m = atomic_load_relaxed(&owner->l_mutex);
-		same = m == l->l_mutex || m == self->l_mutex;
-		if (!same && !lwp_trylock(owner)) {
-			if (l != self && l->l_mutex != self->l_mutex)
-				lwp_unlock(l);
-			lwp_unlock(self);
-			fp(lend_restart);
-			arch_cpu_relax();
-			lwp_lock(self);
-			if (self->l_wchan == NULL)
-				return;
-			goto again;
-		}
-		KASSERT(ts->ts_inheritor == NULL || ts->ts_inheritor == owner);
-		if (ts->ts_inheritor == NULL) {
-			ts->ts_inheritor = owner;
-			list_insert_tail(&owner->l_pi_lenders, &ts->ts_lender);
-		}
-		if (lwp_eprio(owner) >= pri) {
-			if (!same)
-				lwp_unlock(owner);
-			break;
-		}
-		sched_lendpri(owner, pri);
-		if (l != self && l->l_mutex != self->l_mutex && l->l_mutex != owner->l_mutex)
-			lwp_unlock(l);
-		l = owner;
-	}
-	if (l != self && l->l_mutex != self->l_mutex)
-		lwp_unlock(l);
-}
-
-void
-turnstile_block(struct turnstile *ts, struct spinlock *chain, const void *obj, const char *wmesg)
+enqueue(struct turnstile *ts, struct spinlock *chain, const void *obj, const char *wmesg,
+    const struct syncobj *so, bool intr)
 {
 	struct lwp *l = curlwp();
 	struct turnstile *own = l->l_ts;
@@ -169,19 +117,62 @@ turnstile_block(struct turnstile *ts, struct spinlock *chain, const void *obj, c
 	}
 	ts->ts_waiters++;
 	sleepq_enter(chain);
-	sleepq_enqueue(&ts->ts_sleepq, obj, wmesg, &syncobj_turnstile, false);
-	lend_priority(l);
+	sleepq_enqueue(&ts->ts_sleepq, obj, wmesg, so, intr);
+}
+
+/* l, which counts on `ts`, gets a turnstile of its own back. => chain lock held */
+static void
+take_back(struct turnstile *ts, struct lwp *l)
+{
+	struct turnstile *mine = ts;
+
+	KASSERT(ts->ts_waiters > 0 && l->l_ts == ts);
+	ts->ts_waiters--;
+	if (!list_empty(&ts->ts_spares)) {
+		mine = list_entry(ts->ts_spares.next, struct turnstile, ts_spares);
+		list_remove(&mine->ts_spares);
+		list_init(&mine->ts_spares);
+	} else {
+		KASSERT(ts->ts_waiters == 0);
+		ts->ts_obj = NULL;
+		list_remove(&ts->ts_chain);
+	}
+	l->l_ts = mine;
+}
+
+void
+turnstile_block(struct turnstile *ts, struct spinlock *chain, const void *obj, const char *wmesg,
+    const struct syncobj *so)
+{
+	enqueue(ts, chain, obj, wmesg, so, false);
+	(void)inherit_lend(curlwp());
 	(void)sleepq_block(NSEC_FOREVER, false);
+}
+
+int
+turnstile_block_user(struct turnstile *ts, struct spinlock *chain, const void *obj,
+    const char *wmesg, const struct syncobj *so, nsec_t deadline)
+{
+	struct lwp *l = curlwp();
+	int error;
+
+	KASSERT(so->so_user);
+	enqueue(ts, chain, obj, wmesg, so, true);
+	error = inherit_lend(l);
+	if (unlikely(error != 0)) {
+		sleepq_remove(l, true);
+		spin_unlock(chain);
+		return error;
+	}
+	return sleepq_block(deadline, true);
 }
 
 /* Takes back what `ts` lent to curlwp. => chain lock held; curlwp may be on a sleep queue whose lock it holds */
 static void
 unlend_priority(struct turnstile *ts)
 {
-	struct lwp *self = ts->ts_inheritor, *first;
-	struct turnstile *other;
+	struct lwp *self = ts->ts_inheritor;
 	bool held;
-	int pri = -1;
 
 	KASSERT(self == curlwp());
 	held = self->l_stat == LS_SLEEP; /* releases its mutex inside cv_wait() */
@@ -189,15 +180,84 @@ unlend_priority(struct turnstile *ts)
 		lwp_lock(self);
 	ts->ts_inheritor = NULL;
 	list_remove(&ts->ts_lender);
-	/* The first waiter of another turnstile may be leaving or coming: a hint that its own walk corrects. */
-	list_foreach (other, &self->l_pi_lenders, ts_lender) {
-		first = list_first(&other->ts_sleepq, struct lwp, l_sleepchain);
-		if (first != NULL && lwp_eprio(first) > pri)
-			pri = lwp_eprio(first);
-	}
-	sched_lendpri(self, pri);
+	(void)inherit_recompute(self);
 	if (!held)
 		lwp_unlock(self);
+}
+
+void
+turnstile_leave(const void *obj)
+{
+	struct lwp *self = curlwp(), *owner;
+	struct spinlock *chain;
+	struct turnstile *ts;
+	bool same = false, changed = false;
+
+	for (;;) {
+		chain = turnstile_lock(obj);
+		ts = self->l_ts;
+		KASSERT(ts->ts_obj == obj && self->l_wchan == NULL);
+		owner = ts->ts_inheritor;
+		if (owner == NULL)
+			break;
+		same = atomic_load_relaxed(&owner->l_mutex) == chain;
+		if (same || lwp_trylock(owner))
+			break;
+		spin_unlock(chain);
+		fp(lend_restart);
+		arch_cpu_relax();
+	}
+	take_back(ts, self);
+	if (owner != NULL) {
+		if (ts->ts_obj == NULL) {
+			ts->ts_inheritor = NULL;
+			list_remove(&ts->ts_lender);
+		}
+		changed = inherit_recompute(owner);
+		if (!same)
+			lwp_unlock(owner);
+	}
+	spin_unlock(chain);
+	if (changed)
+		inherit_follow(owner);
+}
+
+struct lwp *
+turnstile_first(const struct turnstile *ts)
+{
+	return list_first(&ts->ts_sleepq, struct lwp, l_sleepchain);
+}
+
+void
+turnstile_release(struct turnstile *ts)
+{
+	if (ts->ts_inheritor != NULL)
+		unlend_priority(ts);
+}
+
+void
+turnstile_wakeup(struct turnstile *ts, struct lwp *l)
+{
+	take_back(ts, l);
+	sleepq_remove(l, true);
+}
+
+void
+turnstile_handover(struct turnstile *ts, struct lwp *to)
+{
+	struct list *e = ts->ts_sleepq.next;
+	struct lwp *rest;
+
+	KASSERT(ts->ts_inheritor == NULL && to->l_ts == ts);
+	if (e == &to->l_sleepchain)
+		e = e->next;
+	if (e != &ts->ts_sleepq) {
+		rest = list_entry(e, struct lwp, l_sleepchain);
+		ts->ts_inheritor = to;
+		list_insert_tail(&to->l_pi_lenders, &ts->ts_lender);
+		sched_lendpri(to, max(sleepq_pri(rest), (int)to->l_inheritedprio));
+	}
+	turnstile_wakeup(ts, to);
 }
 
 void
@@ -205,24 +265,17 @@ turnstile_wakeup_all(struct turnstile *ts)
 {
 	struct lwp *l;
 
-	if (ts->ts_inheritor != NULL)
-		unlend_priority(ts);
-	while ((l = list_first(&ts->ts_sleepq, struct lwp, l_sleepchain)) != NULL) {
-		struct turnstile *mine = ts;
+	turnstile_release(ts);
+	while ((l = turnstile_first(ts)) != NULL)
+		turnstile_wakeup(ts, l);
+}
 
-		ts->ts_waiters--;
-		if (!list_empty(&ts->ts_spares)) {
-			mine = list_entry(ts->ts_spares.next, struct turnstile, ts_spares);
-			list_remove(&mine->ts_spares);
-			list_init(&mine->ts_spares);
-		} else {
-			KASSERT(ts->ts_waiters == 0);
-			ts->ts_obj = NULL;
-			list_remove(&ts->ts_chain);
-		}
-		l->l_ts = mine;
-		sleepq_remove(l, true);
-		if (mine == ts)
-			break;
-	}
+void
+turnstile_changepri(struct lwp *l)
+{
+	if (!waits_on_turnstile(l))
+		return;
+	lwp_unlock(l);
+	inherit_follow(l);
+	lwp_lock(l);
 }

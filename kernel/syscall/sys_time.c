@@ -15,6 +15,7 @@
 #include <kernel/callout.h>
 #include <kernel/cred.h>
 #include <kernel/cv.h>
+#include <kernel/exec.h>
 #include <kernel/process.h>
 #include <kernel/sched.h>
 #include <kernel/timespec.h>
@@ -180,15 +181,19 @@ static struct mutex set_lock = MUTEX_INIT("settime", RANK_KMEM); /* one setter a
 static int
 set_wall(nsec_t t)
 {
+	nsec_t base;
 	int error = 0;
 
 	if (!cred_is_root())
 		return -EPERM;
 	mutex_lock(&set_lock);
-	if (t < time_now() || t > INT64_MAX / 2)
+	base = t - time_now();
+	if ((int64_t)base < 0 || t > INT64_MAX / 2)
 		error = -EINVAL;
-	else
-		time_set_wall(t);
+	else {
+		vdso_set_wall(base); /* before those wake who look there */
+		time_set_wall(base);
+	}
 	mutex_unlock(&set_lock);
 	return error;
 }

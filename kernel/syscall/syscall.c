@@ -6,6 +6,7 @@
  * others by one comparison, so a call that needs nothing special costs a bounds check, an indirect
  * call and that.
  */
+#include <kernel/lockdebug.h>
 #include <kernel/syscall.h>
 
 #include <abi/errno.h>
@@ -51,23 +52,9 @@ special_result(int64_t r)
 		return r;
 	/* sig_deliver() decides; if a handler runs, this result stands. */
 	l->l_sysrestart = (uint32_t)-r;
-	atomic_store_relaxed(&l->l_ast, 1);
+	atomic_store_relaxed(&l->l_ast, AST_WORK);
 	return -EINTR;
 }
-
-#ifdef DEBUG
-static void
-check_no_locks(uint64_t nr)
-{
-	struct lwp *l = curlwp();
-
-	if (l->l_nlocks != 0 || l->l_nopreempt != 0 || l->l_locks != NULL)
-		panic("syscall %lu of lid %d: %u mutexes held at return, preemption off %u times",
-		    nr, l->l_lid, l->l_nlocks, l->l_nopreempt);
-}
-#else
-#define check_no_locks(nr) ((void)0)
-#endif
 
 /* => interrupts on, no lock held, in and out */
 int64_t
@@ -79,7 +66,7 @@ syscall_dispatch(uint64_t nr, const uint64_t args[6])
 	if (unlikely(nr > SYSCALL_MAX || (fn = table[nr]) == NULL))
 		return unknown(nr);
 	r = fn(args);
-	check_no_locks(nr);
+	lockdebug_none("return from a system call");
 	if (unlikely((uint64_t)r + SPECIAL_LAST <= SPECIAL_LAST - SPECIAL_FIRST))
 		return special_result(r);
 	return r;

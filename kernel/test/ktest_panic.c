@@ -4,6 +4,7 @@
  */
 #include <abi/errno.h>
 #include <arch/arch_if.h>
+#include <kernel/cv.h>
 #include <kernel/debug.h>
 #include <kernel/idtable.h>
 #include <kernel/mutex.h>
@@ -108,8 +109,8 @@ stack_guard(void)
 	for (l = atomic_load_acquire(&lwp_all); l != NULL; l = l->l_allnext) {
 		if (l->l_kstack == NULL)
 			continue;
-		bad += arch_try(read_byte, (char *)l->l_kstack) != 0;
-		bad += arch_try(read_byte, (char *)l->l_kstack - 1) != -EFAULT;
+		bad += arch_try_clean(read_byte, (char *)l->l_kstack) != 0;
+		bad += arch_try_clean(read_byte, (char *)l->l_kstack - 1) != -EFAULT;
 	}
 	arch_intr_restore(intr);
 	return bad == 0 ? 0 : -EIO;
@@ -126,6 +127,19 @@ panic_fsck(void)
 	return -EIO;
 }
 KTEST(panic_fsck, "panic-fsck", panic_fsck);
+
+/* The same, found by the option fsck=N. */
+static int
+fsck_plant(void)
+{
+	mutex_lock(&proc_lock);
+	idtable.count++;
+	mutex_unlock(&proc_lock);
+	for (int i = 0; i < 100; i++)
+		(void)kpause("plant", false, arch_time_ns() + 1000000);
+	return 0;
+}
+KTEST(fsck_plant, "fsck-plant", fsck_plant);
 
 static int
 panic_fsck_state(void)

@@ -16,79 +16,7 @@
 #include <kernel/string.h>
 #include <kernel/turnstile.h>
 
-#define MSEC ((nsec_t)1000000)
-
-/* A team of kernel threads: start them, let them run, wait for all. */
-#define TEAM_MAX 16
-static struct mutex team_lock = MUTEX_INIT("ktest", RANK_FILE);
-static struct condvar team_cv = CV_INIT(team_cv, "ktest");
-static unsigned team_left, team_base; /* base: live kernel threads without the team */
-static struct lwp *team[TEAM_MAX];
-static bool failed;
-
-#define EXPECT(e) \
-	do { \
-		if (!(e)) { \
-			kprintf("ktest: %s:%d: %s\n", __FILE__, __LINE__, #e); \
-			failed = true; \
-		} \
-	} while (0)
-
-static void
-team_begin(void)
-{
-	failed = false;
-	team_left = 0;
-	mutex_lock(&proc0.p_lock);
-	team_base = proc0.p_nlive;
-	mutex_unlock(&proc0.p_lock);
-}
-
-static int
-team_add(int pri, void (*fn)(void *), void *arg)
-{
-	struct lwp *l;
-	int error;
-
-	mutex_lock(&team_lock);
-	KASSERT(team_left < TEAM_MAX);
-	error = kthread_create("ktest", pri, fn, arg, &l);
-	if (error == 0)
-		team[team_left++] = l;
-	mutex_unlock(&team_lock);
-	EXPECT(error == 0);
-	return error;
-}
-
-static void __noreturn
-team_leave(void)
-{
-	mutex_lock(&team_lock);
-	team_left--;
-	cv_broadcast(&team_cv);
-	mutex_unlock(&team_lock);
-	kthread_exit();
-}
-
-/* Until all have left, and are dead: what is counted afterwards must not depend on how far they got. */
-static int
-team_wait(void)
-{
-	bool alive = true;
-
-	mutex_lock(&team_lock);
-	while (team_left != 0)
-		cv_wait(&team_cv, &team_lock);
-	mutex_unlock(&team_lock);
-	while (alive) {
-		mutex_lock(&proc0.p_lock);
-		alive = proc0.p_nlive != team_base;
-		mutex_unlock(&proc0.p_lock);
-		if (alive)
-			kpause("ktest", false, time_now() + MSEC / 4);
-	}
-	return failed ? -EIO : 0;
-}
+#include "ktest_team.h"
 
 /* ---- B10: a wakeup is never swallowed by a timeout or an interruption ---- */
 
@@ -152,7 +80,7 @@ ktest_cv_tokens(void)
 	mutex_unlock(&sem_lock);
 	team_wait();
 	EXPECT(sem_taken == made);
-	return failed ? -EIO : 0;
+	return ktest_failed ? -EIO : 0;
 }
 KTEST(cv_tokens, "cv-tokens", ktest_cv_tokens);
 
@@ -210,7 +138,7 @@ ktest_cv_fifo(void)
 	}
 	team_wait();
 	EXPECT(!fifo_wrong);
-	return failed ? -EIO : 0;
+	return ktest_failed ? -EIO : 0;
 }
 KTEST(cv_fifo, "cv-fifo", ktest_cv_fifo);
 
@@ -222,7 +150,7 @@ ktest_cv_deadline(void)
 	static const int64_t offset[] = { -1000000000, -1, 0, 1, 1000, 1000000, 20000000 };
 	struct condvar cv;
 
-	failed = false;
+	ktest_failed = false;
 	cv_init(&cv, "deadline");
 	mutex_lock(&sem_lock);
 	EXPECT(cv_timedwait(&cv, &sem_lock, 0) == -EWOULDBLOCK);
@@ -237,7 +165,7 @@ ktest_cv_deadline(void)
 	}
 	mutex_unlock(&sem_lock);
 	cv_destroy(&cv);
-	return failed ? -EIO : 0;
+	return ktest_failed ? -EIO : 0;
 }
 KTEST(cv_deadline, "cv-deadline", ktest_cv_deadline);
 
@@ -339,7 +267,7 @@ ktest_mutex_storm(void)
 			return -EIO;
 	}
 	EXPECT(storm_count == done);
-	return failed ? -EIO : 0;
+	return ktest_failed ? -EIO : 0;
 }
 KTEST(mutex_storm, "mutex-storm", ktest_mutex_storm);
 
@@ -410,6 +338,10 @@ ktest_turnstile_pi(void)
 		if (!lent)
 			kpause("chain", false, time_now() + MSEC);
 	}
+	for (int i = 0; i < 3 && !lent; i++)
+		kprintf("ktest: owner %d is lid %d %s at %d, inherits %d, waits in %s\n", i,
+		    owner[i]->l_lid, lwp_state_name[owner[i]->l_stat], lwp_eprio(owner[i]),
+		    owner[i]->l_inheritedprio, owner[i]->l_wchan != NULL ? owner[i]->l_wmesg : "-");
 	EXPECT(lent);
 	fsck();
 	atomic_store_relaxed(&chain_go, true);
@@ -552,6 +484,6 @@ ktest_turnstile_two(void)
 	team_wait();
 	EXPECT(two_pri[0] == PRI_KERNEL_RT + 10);
 	EXPECT(two_pri[1] == PRI_USER + 10);
-	return failed ? -EIO : 0;
+	return ktest_failed ? -EIO : 0;
 }
 KTEST(turnstile_two, "turnstile-two", ktest_turnstile_two);

@@ -239,8 +239,8 @@ move_callouts(void *arg __unused)
 }
 
 void
-time_set_wall(nsec_t wall)
+time_set_wall(nsec_t base)
 {
-	atomic_store_release(&wall_shift, wall - arch_time_ns() - arch_time_wall_at_boot());
+	atomic_store_release(&wall_shift, base - arch_time_wall_at_boot());
 	cpu_call(cpu_online_set, move_callouts, NULL);
 }

@@ -89,6 +89,28 @@ getpid_syscall(long n)
 	return CALL_BATCH(RAW_GETPID, n);
 }
 
+static long
+clock_libc(long n)
+{
+	struct timespec ts;
+	long t0 = now();
+
+	while (n-- > 0)
+		clock_gettime(CLOCK_MONOTONIC, &ts);
+	return since(t0);
+}
+
+static long
+clock_call(long n)
+{
+	struct timespec ts;
+	long t0 = now();
+
+	while (n-- > 0)
+		raw3(SYS_clock_gettime, CLOCK_MONOTONIC, (long)&ts, 0);
+	return since(t0);
+}
+
 /* --- Processes ---------------------------------------------------------------- */
 
 static long
@@ -505,6 +527,8 @@ exit_crowd(long n)
 static const struct bench benches[] = {
 	{ "null-syscall", null_syscall, 4000 },
 	{ "getpid", getpid_syscall, 4000 },
+	{ "clock-gettime", clock_libc, 1000 },
+	{ "clock-gettime-call", clock_call, 1000 },
 	{ "fork-exit-wait", fork_raw, 20 },
 	{ "fork-exit-wait-libc", fork_libc, 20 },
 	{ "fork-exit-wait-1MiB", fork_1m, 20 },

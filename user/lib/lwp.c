@@ -24,7 +24,8 @@ enum {
 	NR_SETPRIVATE,
 	NR_GETPRIVATE,
 	NR_SETNAME,
-	NR_GETNAME
+	NR_GETNAME,
+	NR_CTL
 };
 
 static long
@@ -134,6 +135,12 @@ int
 _lwp_getname(lwpid_t lwp, char *name, size_t len)
 {
 	return (int)result(raw3(NR_GETNAME, lwp, (long)name, (long)len));
+}
+
+int
+_lwp_ctl(int features, struct lwpctl **address)
+{
+	return (int)result(raw3(NR_CTL, features, (long)address, 0));
 }
 
 /* The C library finds its thread structure, and errno in it, by the pointer to itself at the TLS base. */

@@ -38,6 +38,11 @@ int _lwp_setprivate(void *cookie); /* the TLS base */
 void *_lwp_getprivate(void);
 int _lwp_setname(lwpid_t lwp, const char *name);
 int _lwp_getname(lwpid_t lwp, char *name, size_t len);
+/*
+ * Where the kernel tells which CPU the caller is on and how often it has got one: see <abi/lwp.h>. Any thread of the
+ * process may look there, until the caller's exit. Read only.
+ */
+int _lwp_ctl(int features, struct lwpctl **address);
 
 /*
  * A context that calls start(arg) and then _lwp_exit(), on the given stack.

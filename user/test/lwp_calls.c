@@ -205,8 +205,8 @@ test_private_names(void)
 	atomic_store(&go, 1);
 	_lwp_wait(lid, NULL);
 	errno = 0;
-	is_err(raw3(1040, 0, 0, 0) == -ENOSYS ? (errno = ENOSYS, -1) : 0, ENOSYS,
-	    "_lwp_ctl is not there");
+	is_err(raw3(1041, 0, 0, 0) == -ENOSYS ? (errno = ENOSYS, -1) : 0, ENOSYS,
+	    "behind _lwp_ctl there is nothing");
 }
 
 static void

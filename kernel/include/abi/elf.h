@@ -54,4 +54,6 @@ struct elf_phdr {
 #define AT_HWCAP2   26
 #define AT_EXECFN   31
 
+#define AT_SYSINFO_EHDR 33 /* the vDSO's image */
+
 #endif

@@ -70,7 +70,12 @@
 #define TCSETS     0x5402
 #define TCSETSW    0x5403
 #define TCSETSF    0x5404
+#define TIOCSCTTY  0x540e
+#define TIOCGPGRP  0x540f
+#define TIOCSPGRP  0x5410
 #define TIOCGWINSZ 0x5413
+#define TIOCNOTTY  0x5422
+#define TIOCGSID   0x5429
 
 struct iovec {
 	uint64_t iov_base;

@@ -15,6 +15,20 @@
 #define _UC_SIGMASK 0x00020000ul /* uc_sigmask; else the creator's mask */
 #define _UC_TLSBASE 0x00040000ul /* TLS base in the first reserved word; else the creator's */
 
+/*
+ * _lwp_ctl: what the kernel tells of an LWP without being asked, in memory that the process can read. Aligned to
+ * 64 bytes, so that no two LWPs share a cache line.
+ */
+struct lwpctl {
+	volatile int lc_curcpu; /* CPU that it is on, or LWPCTL_CPU_* */
+	volatile int lc_pctr;   /* goes up whenever it gets a CPU */
+};
+
+#define LWPCTL_CPU_NONE       (-1) /* it is on no CPU */
+#define LWPCTL_CPU_EXITED     (-2) /* it runs no more; until another LWP gets the place */
+#define LWPCTL_FEATURE_CURCPU 0x00000001
+#define LWPCTL_FEATURE_PCTR   0x00000002
+
 #define LWP_NAME_MAX   16   /* with the NUL */
 #define LWP_UNPARK_MAX 1024 /* ids that _lwp_unpark_all takes at once */
 

@@ -71,21 +71,23 @@ enum signal_number {
 #define SS_DISABLE   2
 #define MINSIGSTKSZ  2048
 
-#define SI_USER     0
-#define SI_KERNEL   0x80
-#define SI_QUEUE    (-1)
-#define SI_TIMER    (-2)
-#define SI_TKILL    (-6)
-#define CLD_EXITED  1
-#define CLD_KILLED  2
-#define CLD_DUMPED  3
-#define SEGV_MAPERR 1
-#define SEGV_ACCERR 2
-#define FPE_INTDIV  1
-#define ILL_ILLOPN  2
-#define TRAP_BRKPT  1
-#define BUS_ADRALN  1
-#define BUS_ADRERR  2
+#define SI_USER       0
+#define SI_KERNEL     0x80
+#define SI_QUEUE      (-1)
+#define SI_TIMER      (-2)
+#define SI_TKILL      (-6)
+#define CLD_EXITED    1
+#define CLD_KILLED    2
+#define CLD_DUMPED    3
+#define CLD_STOPPED   5
+#define CLD_CONTINUED 6
+#define SEGV_MAPERR   1
+#define SEGV_ACCERR   2
+#define FPE_INTDIV    1
+#define ILL_ILLOPN    2
+#define TRAP_BRKPT    1
+#define BUS_ADRALN    1
+#define BUS_ADRERR    2
 
 struct k_sigaction { /* argument of rt_sigaction */
 	uint64_t sa_handler;
@@ -129,6 +131,8 @@ typedef struct { /* 128 bytes, Linux's layout */
 	} u;
 } siginfo_t;
 _Static_assert(sizeof(siginfo_t) == 128, "siginfo_t");
+/* The part that has a meaning; while a signal is pending only this is kept. Zeros follow. */
+#define SIGINFO_USED 48
 
 #define SIGEV_SIGNAL    0
 #define SIGEV_NONE      1
@@ -144,10 +148,23 @@ struct abi_sigevent {
 };
 _Static_assert(sizeof(struct abi_sigevent) == 64, "sigevent");
 
-/* Signals that are pending; the queue holds a struct ksiginfo for those that carry information. */
+/* struct ksiginfo, field locks: (p) p_lock of the process that it is pending in */
+struct ksiginfo {
+	struct list ks_link;   /* (p) sp_queue */
+	struct uidinfo *ks_ui; /* (p) whom it is counted for; not that of a set itself */
+	siginfo_t ks_info;     /* (p) */
+};
+
+/*
+ * Signals that are pending; the queue holds a struct ksiginfo for those that carry information. One is here already:
+ * mostly it is the only one.
+ * struct sigpend, field locks: (p) p_lock
+ */
 struct sigpend {
-	sigset_t sp_set;
-	struct list sp_queue;
+	sigset_t sp_set;        /* (p) */
+	struct list sp_queue;   /* (p) */
+	bool sp_ownused;        /* (p) sp_own is on the queue */
+	struct ksiginfo sp_own; /* (p) */
 };
 
 #endif

@@ -84,6 +84,15 @@
 	X(129, rt_sigqueueinfo) \
 	X(130, rt_sigsuspend) \
 	X(131, sigaltstack) \
+	X(140, getpriority) \
+	X(141, setpriority) \
+	X(142, sched_setparam) \
+	X(143, sched_getparam) \
+	X(144, sched_setscheduler) \
+	X(145, sched_getscheduler) \
+	X(146, sched_get_priority_max) \
+	X(147, sched_get_priority_min) \
+	X(148, sched_rr_get_interval) \
 	X(157, prctl) \
 	X(158, arch_prctl) \
 	X(160, setrlimit) \
@@ -142,8 +151,9 @@
 	X(1036, _lwp_setprivate) \
 	X(1037, _lwp_getprivate) \
 	X(1038, _lwp_setname) \
-	X(1039, _lwp_getname)
+	X(1039, _lwp_getname) \
+	X(1040, _lwp_ctl)
 
-#define SYSCALL_MAX 1039
+#define SYSCALL_MAX 1040
 
 #endif

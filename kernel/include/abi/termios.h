@@ -15,10 +15,13 @@
 #define B38400 0000017
 #define CS8    0000060
 #define CREAD  0000200
+#define ISIG   0000001
 #define ICANON 0000002
 #define ECHO   0000010
 #define ECHOE  0000020
 #define ECHOK  0000040
+#define NOFLSH 0000200
+#define TOSTOP 0000400
 
 #define VINTR  0
 #define VQUIT  1

@@ -43,8 +43,9 @@ nsec_t time_wall(void); /* nanoseconds since 1970 */
 nsec_t time_wall_to_mono(
     nsec_t wall); /* the monotonic time at which the wall clock shows this, or 0 */
 /*
- * Sets the wall clock; callouts by it move. One caller at a time. => interrupts on, no spin lock held
+ * From now on the wall clock shows the monotonic time + base; callouts by it move. One caller at a time.
+ * => interrupts on, no spin lock held
  */
-void time_set_wall(nsec_t wall);
+void time_set_wall(nsec_t base);
 
 #endif

@@ -18,5 +18,7 @@
 
 /* Chooses the source of input. => boot, once, options parsed, memory and interrupts up */
 void console_init(void);
+/* Is it a person's terminal, one for job control? */
+bool console_is_tty(void);
 
 #endif

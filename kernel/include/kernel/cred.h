@@ -65,7 +65,7 @@ cred_unref(struct cred *cr) /* => no spin lock held */
 /* The ids of the current process. => nothing; a sibling may be changing them */
 struct cred_ids cred_self(void);
 uint32_t cred_ruid(void);
-bool cred_in_group(uint32_t gid); /* effective or supplementary, of the current process */
+bool cred_in_group(uint32_t gid); /* effective or supplementary, of the current process. => no p_lock held */
 
 static inline bool
 cred_is_root(void)

@@ -38,7 +38,7 @@ void cv_destroy(struct condvar *); /* asserts that nobody waits */
  */
 void cv_wait(struct condvar *, struct mutex *);
 int cv_wait_sig(struct condvar *, struct mutex *) __must_check;
-/* Ended by SIGKILL and by the exit of the process only. */
+/* Ended early by the end or a stop of the process only: then LW_KILL or LW_WSTOP is set. */
 int cv_wait_kill(struct condvar *, struct mutex *) __must_check;
 int cv_timedwait(struct condvar *, struct mutex *, nsec_t deadline);
 int cv_timedwait_sig(struct condvar *, struct mutex *, nsec_t deadline) __must_check;

@@ -17,6 +17,25 @@ int debug_command(const char *cmd);
  */
 void fsck(void);
 
+/*
+ * Option fsck=N, debug build: every N switches the next LWP that goes back to user mode runs fsck(). fsck_switch() in
+ * a switch to `new`; fsck_boundary() at the user boundary, no lock held.
+ */
+#if defined(DEBUG) && !__STDC_HOSTED__
+struct lwp;
+extern uint64_t fsck_every;
+void fsck_count(struct lwp *new);
+void fsck_boundary(void);
+#define fsck_switch(new) \
+	do { \
+		if (unlikely(fsck_every != 0)) \
+			fsck_count(new); \
+	} while (0)
+#else
+#define fsck_switch(new) ((void)0)
+#define fsck_boundary()  ((void)0)
+#endif
+
 /* What must be the same at the end of a test as at its start. */
 #define LEDGER_CACHES 48
 struct ledger {

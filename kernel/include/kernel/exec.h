@@ -24,10 +24,19 @@ struct exec_args {
 struct elf_image {
 	uintptr_t entry, phdr, base, end; /* `end`: first page behind the highest segment */
 	unsigned phnum;
+	uintptr_t vdso; /* 0 = none */
 };
 
 /* Maps the program's segments into vm. 0, -ENOEXEC, -ENOMEM, -EIO. */
 int elf_load(struct vmspace *vm, struct inode *ino, struct elf_image *);
+
+/* ---- the vDSO, docs/linux.md ---- */
+void vdso_init(void); /* => boot, once memory and time are up */
+#define VDSO_SIZE (2 * PAGE_SIZE)
+/* Maps it at `base`; *image receives where its image is, or 0 if it is switched off. 0, -ENOMEM, -EEXIST */
+int vdso_map(struct vmspace *, uintptr_t base, uintptr_t *image);
+void vdso_set_wall(nsec_t); /* the wall clock when the monotonic one was 0. => one caller at a time */
+
 /*
  * Replaces curlwp's process image. `path` and `args` are kernel memory.
  * Returns -errno with everything as it was, or 0: the registers are those of the new program.

@@ -25,10 +25,18 @@
 	X(vfork_release, "vfork-release") \
 	X(vfork_child_started, "vfork-child-started") \
 	X(signal_not_taken, "signal-not-taken") \
+	X(lwp_exit_begun, "lwp-exit-begun") \
+	X(stop_not_taken, "stop-not-taken") \
+	X(stopped_not_at_rest, "stopped-not-at-rest") \
 	X(stack_not_freed, "stack-not-freed") \
 	X(exec_commit, "exec-commit") \
 	X(lend_restart, "lend-restart") \
 	X(mutex_waiters_set, "mutex-waiters-set") \
+	X(fault_page_not_entered, "fault-page-not-entered") \
+	X(rw_waiters_set, "rw-waiters-set") \
+	X(pi_waiters_set, "pi-waiters-set") \
+	X(pi_woken, "pi-woken") \
+	X(pi_died, "pi-died") \
 	X(migrate_between_locks, "migrate-between-locks") \
 	X(timer_fired_not_run, "timer-fired-not-run") \
 	X(timer_found_not_posted, "timer-found-not-posted") \

@@ -13,6 +13,7 @@
 struct lwp;
 
 void futex_init(void);
+void pifutex_init(void);
 
 /*
  * All act on the 32-bit word at `addr` in the current address space. `shared`: waiters of other address spaces
@@ -24,11 +25,33 @@ void futex_init(void);
  * futex_wake: wakes up to n waiters that have one of `bits`, oldest first; returns how many.
  * futex_requeue: wakes nwake waiters, and moves up to nmove more to addr2; returns the sum. With `cmp`: -EAGAIN if
  * the word is not *cmp.
+ * futex_wake_op: changes the word at addr2 by `code` (abi/futex.h), wakes up to n waiters at addr, and n2 at addr2 if
+ * the old word compares; returns the sum. -ENOSYS: unknown code.
  */
 int futex_wait(uintptr_t addr, bool shared, uint32_t val, uint32_t bits, nsec_t deadline);
 int futex_wake(uintptr_t addr, bool shared, unsigned n, uint32_t bits);
 int futex_requeue(uintptr_t addr, uintptr_t addr2, bool shared, unsigned nwake, unsigned nmove,
     const uint32_t *cmp);
+int futex_wake_op(
+    uintptr_t addr, uintptr_t addr2, bool shared, unsigned n, unsigned n2, uint32_t code);
+
+/*
+ * Locks with priority inheritance, see pifutex.c: the word is the owner's id, with FUTEX_WAITERS and
+ * FUTEX_OWNER_DIED.
+ *
+ * futex_lock_pi: 0 it is ours; -EDEADLK it was ours, or its owner waits for us; -ESRCH there is no such owner;
+ * -EPERM it is a kernel thread; -EINVAL the word contradicts what the kernel knows; -EAGAIN (`try`) taken;
+ * -ETIMEDOUT; -ERESTARTNOINTR, -EINTR interrupted; -ENOMEM.
+ * futex_unlock_pi: 0; -EPERM it is not ours; -EINVAL, -EAGAIN the word contradicts or changed.
+ * => as above
+ */
+int futex_lock_pi(uintptr_t addr, bool shared, nsec_t deadline, bool try);
+int futex_unlock_pi(uintptr_t addr, bool shared);
+/*
+ * The current LWP leaves: the locks that it holds and others wait for go to the first of these each, and no more
+ * come. => robust lists done; no lock held
+ */
+void pifutex_exit(void);
 
 /* Wakes up to n waiters at `addr`, whichever kind of key they wait with; returns how many, or -errno. */
 int futex_wake_addr(uintptr_t addr, unsigned n);

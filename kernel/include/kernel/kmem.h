@@ -44,11 +44,40 @@ struct kmem_info {
 	size_t inuse;  /* objects */
 	size_t cached; /* free objects in magazines */
 };
+
+/*
+ * KASAN: an address inside or close behind an object of a cache; false = there is none. For its report.
+ * kmem_cache_stable: the bytes of a free object of a type-stable cache that may be looked at; without any, all may.
+ */
+struct kasan_track;
+struct kmem_object {
+	const char *ko_cache;
+	const void *ko_base;
+	size_t ko_size;
+	const struct kasan_track *ko_alloc, *ko_free;
+};
+bool kmem_find_object(const void *, struct kmem_object *);
+#ifdef KASAN
+void kmem_cache_stable(struct kmem_cache *, size_t from, size_t to);
+#else
+static inline void
+kmem_cache_stable(struct kmem_cache *kc, size_t from, size_t to)
+{
+	(void)kc;
+	(void)from;
+	(void)to;
+}
+#endif
+
 void kmem_foreach(void (*fn)(void *, const struct kmem_info *), void *arg);
 
 /* Kernel stacks: mapped, with KSTACK_SIZE bytes of unmapped guard below; cached per CPU with their mapping. */
+#ifdef KASAN
+#define KSTACK_PAGES 8 /* frames with redzones are larger */
+#else
 #define KSTACK_PAGES 4
-#define KSTACK_SIZE  (KSTACK_PAGES * PAGE_SIZE)
+#endif
+#define KSTACK_SIZE (KSTACK_PAGES * PAGE_SIZE)
 void kstack_init(void);
 /*
  * Lowest address, or NULL when out of memory. Does not sleep, but may map, and may trim the cache if interrupts are on.

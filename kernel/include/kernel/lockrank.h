@@ -13,7 +13,7 @@
 	X(RANK_INODE, "inode, pipe, tty") \
 	X(RANK_FDTABLE, "descriptor table") \
 	X(RANK_VMSPACE, "address space") \
-	X(RANK_VMOBJ, "vm object") \
+	X(RANK_VMOBJ, "vm object, page tables") \
 	X(RANK_PROC_LIST, "proc_lock") \
 	X(RANK_PROC, "p_lock") \
 	X(RANK_KMEM, "kernel memory")

@@ -20,7 +20,8 @@ struct lwp;
 struct mutex {
 	uintptr_t mtx_word;
 #ifdef DEBUG
-	uint16_t mtx_rank;
+	uint8_t mtx_rank;
+	uint8_t mtx_class; /* of lockdebug, 0 = not asked for yet */
 	const char *mtx_name;
 	uintptr_t mtx_pc;       /* where it was taken */
 	struct mutex *mtx_next; /* owner's next older lock */

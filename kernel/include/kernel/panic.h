@@ -20,6 +20,11 @@ extern bool panicking;
 /* Upcall: adds to the report, such as the id table; the default adds nothing. */
 void panic_report(void);
 
+extern void (*panic_detail)(void); /* who panics may set it: prints more, behind the backtrace */
+
+/* Prints an address of the image, with its function and offset. */
+void panic_symbol(uintptr_t pc);
+
 struct lwp;
 /* Prints the kernel frames of a switched-out LWP or, with NULL, of the caller. => any context */
 void backtrace(const struct lwp *);

@@ -23,7 +23,7 @@ struct cred;
 #define PROC_STATES(X) \
 	X(IDL) /* being made */ \
 	X(ACTIVE) \
-	X(STOP)  /* for job control; nothing enters it yet */ \
+	X(STOP)  /* all its LWPs rest, for job control */ \
 	X(DYING) /* exit has begun: not found by proc_find() */ \
 	X(DEAD)  /* announced to the parent, not yet collectable */ \
 	X(ZOMB)
@@ -44,6 +44,12 @@ enum single_mode { SINGLE_NONE, SINGLE_BOUNDARY, SINGLE_EXIT };
 #define PK_EXITING 0x0008 /* process exit has begun */
 #define PK_KILLED \
 	0x0020 /* must die of signal p_xsig: who comes to the user boundary first sees to it */
+#define PK_STOP 0x0040 /* stopped or stopping, until it is continued or ends */
+#define PK_TELLCONT \
+	0x0080 /* was continued: the first LWP that leaves its stop point tells the parent */
+
+/* What wait can report of a live child, once. */
+enum proc_report { REPORT_NONE, REPORT_STOPPED, REPORT_CONTINUED };
 
 #define PK_NPROC 0x1000 /* by setuid the user may have too many LWPs: exec looks */
 
@@ -67,6 +73,7 @@ struct pgrp {
 	struct list pg_members;     /* (x) p_pglist */
 	struct session *pg_session; /* (c) */
 	pid_t pg_id;                /* (c) */
+	uint32_t pg_jobc;           /* (x) members with p_jobc; 0: the group is orphaned */
 };
 
 /*
@@ -77,17 +84,20 @@ struct pgrp {
  */
 struct proc {
 	struct mutex p_lock;
-	struct list p_list;      /* (x) live or zombie list */
-	struct list p_sibling;   /* (x) parent's p_children */
-	struct list p_children;  /* (x) dead ones in front */
-	struct list p_pglist;    /* (x) */
-	struct proc *p_pptr;     /* (x) parent: proc_set_parent() */
-	pid_t p_ppid;            /* (x) its PID; read without by getppid */
-	struct pgrp *p_pgrp;     /* (x) */
-	pid_t p_pid;             /* (c) */
-	uint8_t p_stat;          /* (x) and (p) to change, by proc_setstat(); either to read */
-	uint32_t p_flag;         /* (p) PK_* */
-	uint32_t p_nstopchild;   /* (x) children worth a look by wait */
+	struct list p_list;     /* (x) live or zombie list */
+	struct list p_sibling;  /* (x) parent's p_children */
+	struct list p_children; /* (x) dead ones, and those with a report, come to stand in front */
+	struct list p_pglist;   /* (x) */
+	struct proc *p_pptr;    /* (x) parent: proc_set_parent() */
+	pid_t p_ppid;           /* (x) its PID; read without by getppid */
+	struct pgrp *p_pgrp;    /* (x) */
+	bool p_jobc;            /* (x) its parent is in another group of its session: in pg_jobc */
+	bool p_ctty;            /* (x) its session's terminal, if it has one, is its own too */
+	uint8_t p_report;       /* (x) enum proc_report: proc_report() */
+	pid_t p_pid;            /* (c) */
+	uint8_t p_stat;         /* (x) and (p) to change, by proc_setstat(); either to read */
+	uint32_t p_flag;        /* (p) PK_* */
+	uint32_t p_nstopchild;  /* (x) children that are dead or have a p_report */
 	struct condvar p_waitcv; /* with proc_lock: wait4 sleeps here */
 	int p_exitsig;           /* (x) signal to the parent at exit; SIGCHLD or 0 */
 
@@ -119,6 +129,7 @@ struct proc {
 	struct sigacts *p_sigacts; /* (p) */
 	struct sigpend p_sigpend;  /* (p) */
 	struct ptimers *p_timers;  /* (p) to set; NULL = none was ever used; see timers.c */
+	int p_stopsig;             /* (p) the signal that stopped it last */
 	uint32_t p_cputick;        /* (a) there are timers by CPU time: changed under p_lock */
 
 	/* Exit. */

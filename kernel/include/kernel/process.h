@@ -22,6 +22,7 @@ struct lwp *lwp_find_dead(struct proc *, lwpid_t); /* => p_lock held; not IDL: t
 struct lwp *lwp_find_locked(const struct proc *p, lwpid_t);
 /* Finds the process of an LWP id and returns with its p_lock held, or NULL. */
 struct proc *lwp_find_acquire_proc(lwpid_t, struct lwp **);
+struct proc *lwp_find_acquire_both(lwpid_t, struct lwp **); /* the same, with proc_lock held too */
 
 /* ---- ids ---- */
 void procs_init(void); /* tables, caches, proc0 */
@@ -71,7 +72,7 @@ struct clone_args {
 	uintptr_t parent_tid, child_tid;
 	int exit_signal;
 };
-/* A new LWP gets user registers, signal mask, priority, affinity, name of the current one. => it is IDL, not linked */
+/* A new LWP gets user registers, signal mask, name of the current one. => it is IDL, not linked; see sched_fork() */
 void lwp_prepare(struct lwp *, const struct clone_args *);
 /* Process or thread; the child's id or -errno. => no lock held; sleeps */
 int64_t do_clone(const struct clone_args *);
@@ -84,6 +85,23 @@ void proc_set_parent(struct proc *, struct proc *parent); /* lists aside. => pro
 /* ---- groups and sessions ---- */
 void pgrp_enter(struct proc *, struct pgrp *); /* => proc_lock held */
 void pgrp_leave(struct proc *);                /* => proc_lock held */
+/*
+ * p's parent, or p's or its parent's group, has changed, or p is dead: counts p in its group's pg_jobc or not.
+ * If that orphans a group of which some member is stopped, all get SIGHUP and SIGCONT; true then.
+ * => proc_lock held, no p_lock
+ */
+bool pgrp_jobc_update(struct proc *);
+
+/* ---- stop and continue, docs/protocol.md 4.7 ---- */
+/*
+ * LW_WSTOP is set: takes a stop signal, or joins a stop that has begun, and rests until the process is continued or
+ * must die. => no lock held
+ */
+void lwp_stop_point(void);
+void proc_stop_check(
+    struct proc *); /* an LWP of p has left: is p stopped now? => no lock held; sleeps */
+void proc_continue(struct proc *); /* PK_STOP is set. => proc_lock and p_lock held */
+void proc_report(struct proc *, enum proc_report); /* => proc_lock held */
 
 /* ---- single-threading, docs/protocol.md 4.3 ---- */
 /*
@@ -124,7 +142,7 @@ int lwp_suspend(lwpid_t lid);
 int lwp_continue(lwpid_t lid);
 /* At the user boundary: rests there while LW_WSUSPEND is set. => no lock held */
 void lwp_suspend_self(void);
-/* A suspended LWP goes on, if only to die. => p_lock held, l locked; unlocked on return */
+/* A suspended or stopped LWP goes on, if only to die. => p_lock held, l locked; unlocked on return */
 void lwp_resume(struct lwp *);
 /*
  * lwp_park: sleeps until lwp_unpark() or `deadline` (NSEC_FOREVER = none). 0; -EALREADY a token or a cancel was

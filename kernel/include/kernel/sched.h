@@ -11,8 +11,9 @@
 #include <kernel/lwp.h>
 #include <kernel/spinlock.h>
 
-#define RUNQ_WORDS    ((PRI_COUNT + 63) / 64)
-#define SCHED_QUANTUM ((nsec_t)10000000) /* 10 ms */
+#define RUNQ_WORDS     ((PRI_COUNT + 63) / 64)
+#define SCHED_QUANTUM  ((nsec_t)10000000) /* 10 ms: a tick, and the turn of a time-sharing LWP */
+#define SCHED_RR_TICKS 10                 /* turn of a SCHED_RR one */
 
 /* struct schedstate, field locks: (r) spc_mutex (o) this CPU only, interrupts off */
 struct schedstate {
@@ -28,7 +29,9 @@ struct schedstate {
 	bool spc_tick;          /* (o) the clock tick is armed */
 	uint64_t spc_tickpick;  /* (o) value of ci_nswitch at the last tick */
 	nsec_t spc_nexttick;    /* (o) */
-	uint64_t spc_nsteal;    /* (r) statistics */
+	uint8_t spc_agepri;     /* (r) level at which sched_age() goes on */
+	uint32_t spc_rtticks;   /* (o) ticks for which real-time LWPs have let no other run */
+	uint64_t spc_nsteal;    /* (r) statistics: LWPs taken from other CPUs */
 	struct list spc_queue[PRI_COUNT]; /* (r) */
 } __cacheline_aligned;
 
@@ -70,17 +73,36 @@ cpuset_t sched_allowed(const struct lwp *); /* online CPUs that its affinity all
 struct cpu *sched_takecpu(struct lwp *, cpuset_t); /* choose a CPU for a wakeup; l locked */
 void sched_kick_idle(cpuset_t, struct cpu *); /* queued there: wake an idle CPU that may steal it */
 void sched_enqueue(struct lwp *);             /* lent lock is its CPU's spc_mutex and held */
+void sched_enqueue_head(struct lwp *);        /* before its equals */
+void sched_enqueue_rt(
+    struct lwp *); /* a real-time one that leaves its CPU by preemption or yield */
 void sched_dequeue(struct lwp *);
 void sched_resched_cpu(struct cpu *, int pri); /* spc_mutex held */
 struct lwp *runq_first(struct schedstate *);
 void runq_make_runnable(struct lwp *);
 bool runq_steal(struct cpu *);
+void runq_pull(struct cpu *);
 void runq_migrate(struct lwp *);
 extern cpuset_t sched_idle_set;
 extern int sched_kpreempt_pri;
 void sched_lendpri(struct lwp *, int pri); /* l locked; sets l_inheritedprio */
 int sched_setaffinity(
     struct lwp *, cpuset_t); /* p_lock held, l unlocked; -EINVAL if no online CPU remains */
+/* A valid class for an LWP of a user process. => p_lock held, l unlocked */
+void sched_setclass(struct lwp *, const struct sched_class *);
+/* What a child or new LWP inherits of curlwp: class, priority, affinity, CPU. => p_lock of curlwp's process; it is IDL */
+void sched_fork(const struct lwp *self, struct lwp *);
+/* Its priority anew, at `now`, when it has had `run` of CPU time; of who is not fixed. => l locked */
+void sched_refresh(struct lwp *, nsec_t run, nsec_t now);
+bool sched_charge(struct lwp *, nsec_t now); /* see there */
+void sched_age(struct cpu *, nsec_t now);
+
+/* May l leave its CPU? => l locked */
+static inline bool
+lwp_migratable(const struct lwp *l)
+{
+	return (l->l_flag & LW_BOUND) == 0;
+}
 
 void sched_tick_start(void);
 void sched_tick(nsec_t now, bool user);

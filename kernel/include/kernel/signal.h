@@ -46,7 +46,7 @@ void sig_lwp_exit(struct lwp *);
  * Post to a process / to one LWP. Ignored signals are dropped; a fatal one that is not blocked ends the process
  * whatever its LWPs wait for (SIGKILL goes to the process whichever is called). `info` may be NULL (SI_KERNEL).
  * 0, also when dropped; -EAGAIN: a real-time signal with information that no queue space is left for.
- * => p_lock held; never sleeps
+ * => p_lock held, and for SIGCONT, which continues whoever is stopped, proc_lock; never sleeps
  */
 int sig_post_proc(struct proc *, int sig, const siginfo_t *info);
 int sig_post_lwp(struct lwp *, int sig, const siginfo_t *info);

@@ -17,16 +17,40 @@
 #include <kernel/spinlock.h>
 #include <kernel/upcall.h> /* sleepq_unsleep(), sleepq_changepri() */
 
-enum sobj_kind { SOBJ_CV, SOBJ_FUTEX, SOBJ_TURNSTILE, SOBJ_PAUSE, SOBJ_PARK };
+enum sobj_kind {
+	SOBJ_CV,
+	SOBJ_FUTEX,
+	SOBJ_TURNSTILE,
+	SOBJ_PAUSE,
+	SOBJ_PARK,
+	SOBJ_RWLOCK,
+	SOBJ_PIFUTEX
+};
 
 struct syncobj {
 	enum sobj_kind so_kind;
 	bool so_sorted;                             /* queue ordered by priority */
-	struct lwp *(*so_owner)(const void *wchan); /* who holds it, or NULL */
+	struct lwp *(*so_owner)(const void *wchan); /* turnstiles: who holds it, or NULL */
+	bool
+	    so_user; /* waits in the name of user code: the boost of a sleep in the kernel does not count */
 };
 
 extern const struct syncobj syncobj_cv, syncobj_futex, syncobj_turnstile, syncobj_pause,
     syncobj_park;
+
+/* What orders l on a sorted queue, and what it lends. => l is or was on a queue; locked, or it is a hint */
+static inline int
+sleepq_pri(const struct lwp *l)
+{
+	return l->l_syncobj->so_user ? lwp_uprio(l) : lwp_eprio(l);
+}
+
+/* Does l wait on a turnstile? => l locked, or at rest */
+static inline bool
+waits_on_turnstile(const struct lwp *l)
+{
+	return l->l_wchan != NULL && l->l_syncobj->so_owner != NULL;
+}
 
 void sleepq_init(void);
 void sleepq_lwp_ctor(struct lwp *);

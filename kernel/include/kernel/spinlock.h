@@ -22,11 +22,13 @@
 struct spinlock {
 	uint32_t sl_word; /* 0 free, 1 held */
 #ifdef DEBUG
-	uint16_t sl_rank;
-	uint16_t sl_cpu; /* holder's index + 1, 0 = none */
+	uint8_t sl_rank;
+	uint8_t sl_class; /* of lockdebug, 0 = not asked for yet */
+	uint16_t sl_cpu;  /* holder's index + 1, 0 = none */
 	const char *sl_name;
 	uintptr_t sl_pc;          /* where it was taken */
 	struct spinlock *sl_next; /* the holder's next older lock */
+	uint64_t sl_since;        /* cycle counter when it was taken, with lockdebug_hold */
 #endif
 };
 
@@ -50,16 +52,30 @@ void spin_lock(struct spinlock *);
 bool spin_trylock(struct spinlock *);
 void spin_unlock(struct spinlock *);
 bool spin_held(const struct spinlock *); /* by this CPU */
+
+static inline bool
+spin_lock_begin(struct spinlock *m)
+{
+	spin_lock(m);
+	return true;
+}
 #else
-static inline void
-spin_lock(struct spinlock *m)
+/* Takes m if it is free. False: not yet, and spin_lock_slow(m) must follow. */
+static inline bool
+spin_lock_begin(struct spinlock *m)
 {
 	bool on = arch_intr_disable();
 	struct cpu *ci = arch_curcpu();
 
 	if (ci->ci_mtx_count++ == 0)
 		ci->ci_mtx_intr = on;
-	if (unlikely(atomic_swap(&m->sl_word, 1) != 0))
+	return likely(atomic_swap(&m->sl_word, 1) == 0);
+}
+
+static inline void
+spin_lock(struct spinlock *m)
+{
+	if (!spin_lock_begin(m))
 		spin_lock_slow(m);
 }
 

@@ -98,7 +98,8 @@ enum trace_exit {
 	    TRX_COUNT
 };
 
-#define TRACE_LOCK_KINDS(X) X(MUTEX, "mutex") X(SPIN, "spin")
+#define TRACE_LOCK_KINDS(X) \
+	X(MUTEX, "mutex") X(SPIN, "spin") X(RWLOCK, "rwlock") X(PIFUTEX, "pi-futex")
 enum trace_lock {
 #define X(id, name) TRL_##id,
 	TRACE_LOCK_KINDS(X)

@@ -30,10 +30,35 @@ void turnstile_init(void);
 bool turnstile_lwp_ctor(struct lwp *);
 struct spinlock *turnstile_lock(const void *obj);  /* takes and returns the chain lock */
 struct turnstile *turnstile_find(const void *obj); /* => chain lock held */
-/* Sleeps until woken. => chain lock held, released on return; not interruptible */
-void turnstile_block(
-    struct turnstile *, struct spinlock *chain, const void *obj, const char *wmesg);
-/* Wakes all waiters and takes back the priority lent to curlwp. => chain lock held, stays held */
+/*
+ * Queues and sleeping. `so` tells how the owner is found, and with so_user whose wait it is.
+ *
+ * turnstile_block: sleeps until woken; not interruptible.
+ * turnstile_block_user: 0 woken; -EDEADLK the owners along the chain wait for us; -EWOULDBLOCK, -ERESTART, -EINTR as
+ * sleepq_block(). Who was not woken by turnstile_wakeup() or a hand-over must turnstile_leave() then.
+ * => chain lock held, released on return
+ *
+ * turnstile_leave: curlwp waits no longer; what it lent along the chain is taken back. => no spin lock held
+ */
+void turnstile_block(struct turnstile *, struct spinlock *chain, const void *obj, const char *wmesg,
+    const struct syncobj *so);
+int turnstile_block_user(struct turnstile *, struct spinlock *chain, const void *obj,
+    const char *wmesg, const struct syncobj *so, nsec_t deadline);
+void turnstile_leave(const void *obj);
+
+/*
+ * Waking. => chain lock held, stays held
+ *
+ * turnstile_first: of the queue, the most urgent; NULL = everybody is leaving.
+ * turnstile_release: curlwp, the owner, is it no longer: it gives back what it was lent here.
+ * turnstile_wakeup: one waiter, for which the turnstile is not valid afterwards if it was the last.
+ * turnstile_handover: the same; it is the owner now, the others lend to it. => turnstile_release() first
+ * turnstile_wakeup_all: release, and wake all.
+ */
+struct lwp *turnstile_first(const struct turnstile *);
+void turnstile_release(struct turnstile *);
+void turnstile_wakeup(struct turnstile *, struct lwp *);
+void turnstile_handover(struct turnstile *, struct lwp *to);
 void turnstile_wakeup_all(struct turnstile *);
 
 #endif

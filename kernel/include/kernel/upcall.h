@@ -21,6 +21,12 @@ void sleepq_unsleep(struct lwp *l);
 /* Re-sorts l's queue after a change of its effective priority. => l locked */
 void sleepq_changepri(struct lwp *l);
 
+/*
+ * If l waits for a lock: its owner, and whom that waits for in turn, are lent what l has now. The caller has changed
+ * l's priority. => l locked, and again on return: it may be let go between; p_lock held
+ */
+void turnstile_changepri(struct lwp *l);
+
 /* ---- sched calls proc; see timers.c ---- */
 
 /* The tick found an LWP of a process with timers by CPU time. => in the timer interrupt */

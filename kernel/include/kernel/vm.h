@@ -8,10 +8,12 @@
 
 #include <kernel/cpu.h>
 #include <kernel/mutex.h>
+#include <kernel/rwlock.h>
 #include <kernel/types.h>
 #include <kernel/vmobj.h>
 #include <kernel/vmregion.h>
 
+struct lwpctl_page;
 struct pmap;
 
 #define VM_MIN_ADDRESS ((vaddr_t)0x10000)
@@ -23,16 +25,21 @@ struct pmap;
 #define VM_FIXED     0x400 /* at *addr exactly, in place of what is there */
 #define VM_NOREPLACE 0x800 /* with VM_FIXED: -EEXIST if something is there */
 
-/* struct vmspace, field locks: (v) vm_lock (a) atomic (c) constant */
+/*
+ * struct vmspace, field locks: (v) vm_lock, for writing to change (a) atomic (c) constant
+ *   (p) vm_lock for writing, or for reading and vm_ptlock
+ */
 struct vmspace {
-	struct mutex vm_lock;
+	struct rwlock vm_lock;
+	struct mutex vm_ptlock;         /* see vmspace.c */
 	uint32_t vm_refs;               /* (a) processes that share it (vfork) */
-	struct pmap *vm_pmap;           /* (c) page tables; contents (v) */
+	struct pmap *vm_pmap;           /* (c) page tables; contents (p) */
 	struct vm_regionset vm_regions; /* (v) */
-	size_t vm_maxpages;             /* (v) the most resident pages there ever were */
+	size_t vm_maxpages;             /* (p) the most resident pages there ever were */
 	vaddr_t vm_brk_start;           /* (v) set by exec; 0 = no heap */
 	vaddr_t vm_brk;                 /* (v) */
 	vaddr_t vm_mmap_top;            /* (v) automatic placement ends here */
+	struct lwpctl_page *vm_lwpctl;  /* (v) newest first; NULL = no LWP has asked */
 };
 
 extern struct vmspace vmspace_kernel;
@@ -80,7 +87,7 @@ vaddr_t vm_brk(struct vmspace *, vaddr_t newbrk);
  * Resolves a fault: 0; -EFAULT nothing mapped there; -EACCES protection; -EIO beyond the object's end;
  * -ENOMEM.
  */
-int vm_fault(struct vmspace *, vaddr_t, int access);
+int vm_fault(struct vmspace *, vaddr_t, int access); /* may have FAULT_PRESENT */
 /*
  * For futexes: identity of the word: shared mapping -> object and offset, else vmspace and address.
  * 0 or -EFAULT.

@@ -18,6 +18,8 @@ struct vmobj;
 #define VR_SHARED    0x01 /* writes go to the object */
 #define VR_GROWSDOWN 0x02 /* a fault below it extends it */
 #define VR_STACK     0x04 /* made by exec for the first thread */
+#define VR_NOFORK    0x08 /* a child of fork does not get it */
+#define VR_VDSO      0x10 /* made by exec: the vDSO, for who lists the regions */
 
 /* struct vm_region, field locks: (v) vm_lock of the address space */
 struct vm_region {

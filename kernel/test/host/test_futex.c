@@ -55,7 +55,7 @@ spin_init(struct spinlock *m, const char *name, enum lock_rank rank)
 }
 
 /* How many waiters leave a bucket in one hold of its lock. */
-static uint32_t at_lock[1u << BUCKET_BITS];
+static uint32_t at_lock[1u << FUTEX_BUCKET_BITS];
 static int longest;
 
 static struct futex_bucket *
@@ -63,7 +63,7 @@ bucket_with(struct spinlock *m)
 {
 	struct futex_bucket *fb = container_of(m, struct futex_bucket, fb_lock);
 
-	return fb >= buckets && fb < buckets + ARRAY_SIZE(buckets) ? fb : NULL;
+	return fb >= futex_buckets && fb < futex_buckets + ARRAY_SIZE(futex_buckets) ? fb : NULL;
 }
 
 void
@@ -73,7 +73,14 @@ spin_lock(struct spinlock *m)
 	m->sl_word = 1;
 	the_cpu.ci_mtx_count++;
 	if (bucket_with(m) != NULL)
-		at_lock[bucket_with(m) - buckets] = bucket_with(m)->fb_waiters;
+		at_lock[bucket_with(m) - futex_buckets] = bucket_with(m)->fb_waiters;
+}
+
+void
+spin_lock_slow(struct spinlock *m)
+{
+	(void)m;
+	abort(); /* spin_lock() waits itself */
 }
 
 bool
@@ -91,8 +98,8 @@ spin_unlock(struct spinlock *m)
 	struct futex_bucket *fb = bucket_with(m);
 
 	KASSERT(m->sl_word == 1);
-	if (fb != NULL && (int)(at_lock[fb - buckets] - fb->fb_waiters) > longest)
-		longest = (int)(at_lock[fb - buckets] - fb->fb_waiters);
+	if (fb != NULL && (int)(at_lock[fb - futex_buckets] - fb->fb_waiters) > longest)
+		longest = (int)(at_lock[fb - futex_buckets] - fb->fb_waiters);
 	m->sl_word = 0;
 	the_cpu.ci_mtx_count--;
 }
@@ -168,6 +175,16 @@ arch_ufetch_32(uintptr_t addr, uint32_t *v)
 	absent[i] = false;
 	*v = word[i];
 	return 0;
+}
+
+int
+arch_ucas_32(uintptr_t addr, uint32_t expected, uint32_t v, uint32_t *seen)
+{
+	int error = arch_ufetch_32(addr, seen);
+
+	if (error == 0 && *seen == expected)
+		word[word_of(addr)] = v;
+	return error;
 }
 
 int
@@ -416,21 +433,22 @@ do_tick(void)
 static bool
 counts_agree(void)
 {
-	for (struct futex_bucket *fb = buckets; fb < buckets + ARRAY_SIZE(buckets); fb++) {
+	for (struct futex_bucket *fb = futex_buckets;
+	     fb < futex_buckets + ARRAY_SIZE(futex_buckets); fb++) {
 		uint32_t queued = 0, coming_back = 0;
 
 		for (struct list *e = fb->fb_queue.next; e != &fb->fb_queue; e = e->next) {
 			struct lwp *l = list_entry(e, struct lwp, l_sleepchain);
 
 			queued++;
-			if (bucket_of(l->l_futex_obj, l->l_futex_off) != fb ||
+			if (futex_bucket_of(l->l_futex_obj, l->l_futex_off) != fb ||
 			    l->l_sleepq != &fb->fb_queue || l->l_mutex != &fb->fb_lock)
 				return false;
 		}
 		/* Interrupted, and not yet run again. */
 		for (struct task *t = task; t < task + NLWPS; t++)
 			coming_back += t->ready && t->lwp.l_futex_obj != NULL &&
-			    bucket_of(t->lwp.l_futex_obj, t->lwp.l_futex_off) == fb;
+			    futex_bucket_of(t->lwp.l_futex_obj, t->lwp.l_futex_off) == fb;
 		if (fb->fb_waiters != queued + coming_back)
 			return false;
 	}
@@ -533,8 +551,9 @@ main(void)
 	for (struct task *t = task; t < task + NLWPS; t++)
 		QUIET_CHECK(!t->asleep && !t->ready);
 	agree = true;
-	for (size_t i = 0; i < ARRAY_SIZE(buckets); i++)
-		agree = agree && buckets[i].fb_waiters == 0 && list_empty(&buckets[i].fb_queue);
+	for (size_t i = 0; i < ARRAY_SIZE(futex_buckets); i++)
+		agree = agree && futex_buckets[i].fb_waiters == 0 &&
+		    list_empty(&futex_buckets[i].fb_queue);
 	CHECK_NAMED(agree, "at the end nobody waits");
 	return host_done();
 }

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The run queues against a reference that keeps every LWP in one list and searches it: random wakeups,
- * picks, priority changes, steals and affinities on four CPUs. The bitmap, the counts and the maximum are
- * recomputed after every step; the pick is the oldest of the highest priority; placement and stealing
- * respect affinity (B16); equals are served in order (B12, B17).
+ * picks, preemptions, priority changes, steals, pulls and affinities on four CPUs. The bitmap, the counts and the
+ * maximum are recomputed after every step; the pick is the oldest of the highest priority; placement, stealing and
+ * pulling respect affinity (B16); equals are served in order, and a preempted real-time LWP keeps its place
+ * (B12, B17).
  *
  * sources: kernel/sched/lwplock.c
  * cflags: -D_POSIX_C_SOURCE=200809L -include kernel/test/host/vm/cpu_md.h
  */
 #include <hosttest.h>
 
+#include <abi/sched.h>
+
+#include "../../sched/placement.c"
 #include "../../sched/runq.c"
 
 #define NCPU  4
@@ -20,8 +24,9 @@ static struct cpu host_cpus[NCPU];
 static struct schedstate spcs[NCPU];
 static struct proc the_proc;
 static struct lwp lwps[NLWPS], idle[NCPU];
-static uint64_t stamp[NLWPS], clock_; /* when it was last queued */
-static unsigned ipis;
+static int64_t stamp[NLWPS], clock_; /* when it was last queued; at the head: before all others */
+static int64_t head_clock;
+static unsigned ipis, pulls;
 
 struct cpu *host_cpu = &host_cpus[0];
 struct lwp *host_lwp = &idle[0];
@@ -61,6 +66,13 @@ spin_trylock(struct spinlock *m)
 		return false;
 	m->sl_word = 1;
 	return true;
+}
+
+void
+spin_lock_slow(struct spinlock *m)
+{
+	(void)m;
+	abort(); /* spin_lock() waits itself */
 }
 
 void
@@ -211,10 +223,67 @@ steal(unsigned c)
 	KASSERT(moved == could);
 }
 
-/* Priority of a queued LWP changes: it goes to the tail of its new queue, as sched_setpri() does. */
+/* A busy CPU looks for more urgent work: of the CPU that has the most urgent, what may run here. */
+static void
+pull(unsigned c)
+{
+	struct schedstate *spc = &spcs[c];
+	const struct cpu *was[NLWPS];
+	int least = max(spc->spc_curpriority, spc->spc_maxpri) + 1, best = PRI_IDLE, top = PRI_IDLE;
+	unsigned victim = c, moved = 0;
+
+	if (least < PRI_KERNEL)
+		least = min(least + PULL_MARGIN, PRI_KERNEL);
+	for (unsigned v = 0; v < NCPU; v++)
+		if (v != c && spcs[v].spc_mcount != 0 && spcs[v].spc_maxpri > best) {
+			best = spcs[v].spc_maxpri;
+			victim = v;
+		}
+	for (unsigned i = 0; i < NLWPS; i++) {
+		was[i] = lwps[i].l_cpu;
+		if (lwps[i].l_stat == LS_RUN && victim != c && was[i] == &host_cpus[victim] &&
+		    allowed(&lwps[i], &host_cpus[c]) && (lwps[i].l_flag & LW_BOUND) == 0)
+			top = max(top, lwp_eprio(&lwps[i]));
+	}
+	runq_pull(&host_cpus[c]);
+	for (unsigned i = 0; i < NLWPS; i++)
+		if (lwps[i].l_cpu != was[i]) {
+			KASSERT(lwps[i].l_cpu == &host_cpus[c] && lwp_eprio(&lwps[i]) == top);
+			KASSERT(
+			    host_cpus[c].ci_want_resched != 0 || spc->spc_curpriority == PRI_IDLE);
+			stamp[i] = ++clock_;
+			moved++;
+		}
+	KASSERT(moved == (top >= least));
+	pulls += moved;
+}
+
+/* The first is picked, and leaves its CPU again while it could run on: by preemption or yield, its slice over or not. */
+static void
+preempt_first(unsigned c)
+{
+	struct schedstate *spc = &spcs[c];
+	struct lwp *l;
+	bool intr = rnd(2), over = rnd(2), rr = rnd(2);
+
+	spin_lock(&spc->spc_mutex);
+	if ((l = runq_first(spc)) != NULL) {
+		sched_dequeue(l);
+		l->l_class.sc_policy = rr ? SCHED_RR : SCHED_FIFO;
+		l->l_rstart = (nsec_t)clock_;
+		l->l_sliceend = over ? l->l_rstart : 0;
+		l->l_pflag = intr ? LP_INTR : 0;
+		sched_enqueue_rt(l);
+		stamp[l - lwps] = intr && !(rr && over) ? --head_clock : ++clock_;
+	}
+	spin_unlock(&spc->spc_mutex);
+}
+
+/* Priority of a queued LWP changes: it goes to the head or the tail of its new queue, as sched_setclass() says. */
 static void
 requeue(unsigned i)
 {
+	bool head = rnd(2);
 	struct lwp *l = &lwps[i];
 
 	if (l->l_stat != LS_RUN)
@@ -222,9 +291,12 @@ requeue(unsigned i)
 	lwp_lock(l);
 	sched_dequeue(l);
 	l->l_priority = (int16_t)rnd(PRI_KERNEL_RT);
-	sched_enqueue(l);
+	if (head)
+		sched_enqueue_head(l);
+	else
+		sched_enqueue(l);
 	lwp_unlock(l);
-	stamp[i] = ++clock_;
+	stamp[i] = head ? --head_clock : ++clock_;
 }
 
 int
@@ -260,7 +332,13 @@ main(void)
 		unsigned i = rnd(NLWPS), c = rnd(NCPU);
 
 		host_cpu = &host_cpus[c];
-		switch (rnd(8)) {
+		switch (rnd(10)) {
+		case 8:
+			pull(c);
+			break;
+		case 9:
+			preempt_first(c);
+			break;
 		case 0:
 			steal(c);
 			break;
@@ -280,7 +358,7 @@ main(void)
 		verify();
 	}
 	CHECK_NAMED(true, "200,000 random steps on four CPUs agree with the reference");
-	CHECK(ipis > 0);
+	CHECK(ipis > 0 && pulls > 0);
 
 	/* Equals take turns: pick the first, put it back, n times. */
 	for (unsigned c = 0; c < NCPU; c++)

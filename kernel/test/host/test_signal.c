@@ -25,158 +25,7 @@
 #define HANDLER 0x1000
 #define RT      (SIGRTMIN + 2)
 
-struct cpu *host_cpu;
-struct lwp *host_lwp;
-struct mutex proc_lock;
-
-uint32_t fp_usec[FP_COUNT];
-
-static struct proc proc;
-static struct lwp lwp[NLWPS];
-static struct spinlock lwplock;
-static int live; /* objects */
-static bool no_memory, no_stack;
-
-static struct {
-	int sig, code;
-	uint64_t value;
-	sigset_t oldmask;
-} sent[16];
-static int nsent, restarts, exit_sig;
-static jmp_buf exited;
-
-/* ---- what the code calls ---- */
-
-static int taken_id;
-
-void
-timers_taken(struct proc *p __unused, siginfo_t *info)
-{
-	taken_id = info->u.timer.tid;
-}
-
-void
-timers_discarded(struct proc *p __unused, sigset_t set __unused)
-{
-}
-
-void
-timers_lwp_exit(struct proc *p __unused, lwpid_t lid __unused)
-{
-}
-
-static struct uidinfo user;
-static struct cred cred = { .cr_refs = 1, .cr_ui = &user };
-
-struct kmem_cache {
-	size_t size;
-	void (*ctor)(void *);
-	void *free;
-};
-
-struct kmem_cache *
-kmem_cache_create(const char *name __unused, size_t size, size_t align __unused,
-    unsigned flags __unused, void (*ctor)(void *))
-{
-	struct kmem_cache *kc = calloc(1, sizeof(*kc));
-
-	kc->size = size;
-	kc->ctor = ctor;
-	return kc;
-}
-
-/* Hands the object freed last out again as it was. */
-void *
-kmem_cache_alloc(struct kmem_cache *kc)
-{
-	void *o = kc->free;
-
-	if (no_memory)
-		return NULL;
-	kc->free = NULL;
-	if (o == NULL) {
-		o = malloc(kc->size);
-		if (kc->ctor != NULL)
-			kc->ctor(o);
-	}
-	live++;
-	return o;
-}
-
-void
-kmem_cache_free(struct kmem_cache *kc, void *o)
-{
-	free(kc->free);
-	kc->free = o;
-	live--;
-}
-
-void
-fp_hit(enum failpoint f __unused)
-{
-}
-
-void
-mutex_lock(struct mutex *m)
-{
-	KASSERT(m->mtx_word == 0);
-	m->mtx_word = (uintptr_t)host_lwp;
-}
-
-void
-mutex_unlock(struct mutex *m)
-{
-	KASSERT(mutex_owned(m));
-	m->mtx_word = 0;
-}
-
-void
-lwp_lock(struct lwp *l)
-{
-	KASSERT(l->l_mutex->sl_word == 0);
-	l->l_mutex->sl_word = 1;
-}
-
-void
-lwp_unlock(struct lwp *l)
-{
-	l->l_mutex->sl_word = 0;
-}
-
-void
-lwp_interrupt(struct lwp *l, uint32_t flag)
-{
-	KASSERT(mutex_owned(&l->l_proc->p_lock));
-	l->l_flag |= flag;
-}
-
-void
-proc_exit(int code __unused, int sig)
-{
-	KASSERT(proc.p_lock.mtx_word == 0);
-	exit_sig = sig;
-	longjmp(exited, 1);
-}
-
-int
-arch_sendsig(struct trapframe *tf __unused, const struct k_sigaction *act, const siginfo_t *info,
-    sigset_t oldmask, const stack_t *ss __unused)
-{
-	KASSERT(act->sa_handler == HANDLER && proc.p_lock.mtx_word == 0);
-	if (no_stack)
-		return -EFAULT;
-	sent[nsent].sig = info->si_signo;
-	sent[nsent].code = info->si_code;
-	sent[nsent].value = info->u.rt.value;
-	sent[nsent++].oldmask = oldmask;
-	return 0;
-}
-
-void
-arch_frame_restart_syscall(struct trapframe *tf __unused)
-{
-	restarts++;
-}
+#include "signal/machine.h"
 
 /* ---- helpers ---- */
 
@@ -200,7 +49,7 @@ setup(void)
 		list_insert_tail(&proc.p_lwps, &lwp[i].l_sibling);
 	}
 	host_lwp = &lwp[0];
-	nsent = restarts = exit_sig = 0;
+	nsent = restarts = exit_sig = continued = 0;
 	no_memory = no_stack = false;
 }
 
@@ -246,9 +95,13 @@ post(int i, int sig, uint64_t value)
 	memset(&info, 0, sizeof(info));
 	info.si_code = SI_QUEUE;
 	info.u.rt.value = value;
+	if (sig == SIGCONT)
+		mutex_lock(&proc_lock);
 	mutex_lock(&proc.p_lock);
 	error = i < 0 ? sig_post_proc(&proc, sig, &info) : sig_post_lwp(&lwp[i], sig, &info);
 	mutex_unlock(&proc.p_lock);
+	if (sig == SIGCONT)
+		mutex_unlock(&proc_lock);
 	return error;
 }
 
@@ -269,7 +122,7 @@ deliver(int i)
 	if (setjmp(exited) == 0) {
 		sig_deliver(NULL);
 		mutex_lock(&proc.p_lock);
-		QUIET_CHECK(!sig_deliverable(&lwp[i]));
+		QUIET_CHECK((lwp[i].l_flag & LW_WSTOP) || !sig_deliverable(&lwp[i]));
 		mutex_unlock(&proc.p_lock);
 	}
 	host_lwp = was;
@@ -309,19 +162,21 @@ test_memory(void)
 
 	setup();
 	action(SIGUSR1, HANDLER, SA_NODEFER, 0);
-	no_memory = true;
+	no_memory = lwp[0].l_sigpend.sp_ownused = proc.p_sigpend.sp_ownused = true;
 	CHECK_NAMED(post(0, SIGUSR1, 5) == 0, "without memory a standard signal is sent bare");
 	CHECK_NAMED(post(0, RT, 5) == -EAGAIN, "a real-time one is refused");
 	CHECK(deliver(0) == 0 && nsent == 1 && sent[0].code == SI_USER && sent[0].value == 0);
-	no_memory = false;
+	no_memory = lwp[0].l_sigpend.sp_ownused = proc.p_sigpend.sp_ownused = false;
 	setmask(0, SIGBIT(RT));
 	proc.p_rlimit[RLIMIT_SIGPENDING].cur = 100;
 	for (i = 0; post(0, RT, 0) == 0; i++)
 		continue;
 	CHECK_NAMED(i == 100, "the queue has a limit");
 	mutex_lock(&proc.p_lock);
+	proc.p_sigpend.sp_ownused = true;
 	CHECK_NAMED(sig_post_proc(&proc, SIGTERM, NULL) == 0 && user.ui_sigpend == 101,
 	    "which a standard signal of kill() is not held to");
+	proc.p_sigpend.sp_ownused = false;
 	mutex_unlock(&proc.p_lock);
 	teardown();
 	CHECK(live == 0 && user.ui_sigpend == 0);
@@ -374,6 +229,53 @@ test_ignored(void)
 	post(0, SIGTSTP, 0);
 	CHECK_NAMED(proc.p_sigpend.sp_set == 0 && lwp[0].l_sigpend.sp_set == SIGBIT(SIGTSTP),
 	    "and they it");
+	teardown();
+}
+
+static bool
+stops(int i)
+{
+	return (lwp[i].l_flag & LW_WSTOP) != 0;
+}
+
+static void
+test_stops(void)
+{
+	setup();
+	post(0, SIGTSTP, 0);
+	CHECK_NAMED(stops(0) && armed(0), "a stop signal sends its taker to the stop point");
+	CHECK_NAMED(deliver(0) == 0 && lwp[0].l_sigpend.sp_set == SIGBIT(SIGTSTP) && stops(0),
+	    "and is left for it");
+	lwp[0].l_flag &= ~(uint32_t)LW_WSTOP;
+	action(SIGTSTP, HANDLER, 0, 0);
+	CHECK_NAMED(deliver(0) == 0 && nsent == 1 && !stops(0), "unless it is caught meanwhile");
+	setmask(0, SIGBIT(SIGTSTP));
+	post(0, SIGTSTP, 0);
+	action(SIGTSTP, SIG_DFL, 0, 0);
+	CHECK(!stops(0));
+	setmask(0, 0);
+	CHECK_NAMED(deliver(0) == 0 && stops(0), "one that came to stop while it was blocked");
+	post(-1, SIGCONT, 0);
+	CHECK_NAMED(lwp[0].l_sigpend.sp_set == 0 && continued == 0, "nobody was stopped yet");
+	proc.p_flag |= PK_STOP;
+	post(-1, SIGSTOP, 0);
+	CHECK_NAMED(proc.p_sigpend.sp_set == 0, "a stop of who is stopped is dropped");
+	post(-1, SIGTERM, 0);
+	CHECK_NAMED(proc.p_sigpend.sp_set == SIGBIT(SIGTERM) && !(proc.p_flag & PK_KILLED),
+	    "a fatal signal waits");
+	post(-1, SIGCONT, 0);
+	CHECK_NAMED(continued == 1 && (proc.p_flag & PK_KILLED), "until SIGCONT");
+	teardown();
+	setup();
+	proc.p_flag |= PK_STOP;
+	post(-1, SIGKILL, 0);
+	CHECK_NAMED((proc.p_flag & PK_KILLED) && proc.p_xsig == SIGKILL, "SIGKILL does not");
+	teardown();
+	setup();
+	initproc = &proc;
+	post(-1, SIGSTOP, 0);
+	CHECK_NAMED(proc.p_sigpend.sp_set == 0, "init is not stopped");
+	initproc = NULL;
 	teardown();
 }
 
@@ -564,10 +466,10 @@ test_timers(void)
 	sig_discard_timer(&proc, 2);
 	CHECK_NAMED(proc.p_sigpend.sp_set == 0, "that of a deleted timer is discarded");
 	mutex_unlock(&proc.p_lock);
-	no_memory = true;
+	no_memory = lwp[0].l_sigpend.sp_ownused = proc.p_sigpend.sp_ownused = true;
 	CHECK_NAMED(post_timer(NULL, SIGUSR1, 1) == -EAGAIN && proc.p_sigpend.sp_set == 0,
 	    "no memory: a timer's signal is not sent at all");
-	no_memory = false;
+	no_memory = lwp[0].l_sigpend.sp_ownused = proc.p_sigpend.sp_ownused = false;
 	teardown();
 }
 
@@ -601,6 +503,7 @@ main(void)
 	test_memory();
 	test_order();
 	test_ignored();
+	test_stops();
 	test_takers();
 	test_handler();
 	test_restart();

@@ -4,24 +4,26 @@
  * while a reader is between look and take.
  *
  * sources: kernel/fs/tty.c
- * cflags: -Ikernel/fs
+ * cflags: -D_POSIX_C_SOURCE=200809L -Ikernel/fs
  */
 #include "hosttest.h"
 
+#include <abi/signal.h>
 #include <kernel/string.h>
 #include "tty.h"
 
 static struct tty t;
 static char echoed[4 * TTY_RING];
 static size_t nechoed;
-static unsigned wakes;
+static unsigned wakes, nsignals;
+static int signals[8];
 
 static void
 start(bool stream)
 {
 	tty_init(&t, stream);
 	nechoed = 0;
-	wakes = 0;
+	wakes = nsignals = 0;
 }
 
 static void
@@ -30,12 +32,15 @@ type(const char *s, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		char echo[TTY_ECHO];
 		bool wake;
-		unsigned e = tty_input(&t, s[i], echo, &wake);
+		int sig;
+		unsigned e = tty_input(&t, s[i], echo, &wake, &sig);
 
 		QUIET_CHECK(e <= TTY_ECHO);
 		memcpy(echoed + nechoed, echo, e);
 		nechoed += e;
 		wakes += wake;
+		if (sig != 0)
+			signals[nsignals++ % 8] = sig;
 	}
 }
 
@@ -102,6 +107,34 @@ test_raw(void)
 	type("abc", 3);
 	tty_set_modes(&t, &m, true);
 	CHECK(reads(100, "", -1));
+}
+
+static void
+test_signals(void)
+{
+	struct abi_termios m;
+
+	start(false);
+	type("abc\003de\n", 7);
+	CHECK(nsignals == 1 && signals[0] == SIGINT && reads(100, "de\n", 3));
+	CHECK(nechoed == 9 && memcmp(echoed, "abc^Cde\r\n", 9) == 0);
+	type("x\n\034\032", 4);
+	CHECK(nsignals == 3 && signals[1] == SIGQUIT && signals[2] == SIGTSTP);
+	CHECK(reads(100, "", -1)); /* dropped with it */
+	m = t.t_modes;
+	m.c_lflag = ISIG | NOFLSH;
+	m.c_cc[VINTR] = 'i';
+	m.c_cc[VQUIT] = 0;
+	tty_set_modes(&t, &m, false);
+	type("ai\003\034\0b", 6);
+	CHECK(nsignals == 4 && signals[3] == SIGINT && reads(100, "a\003\034\0b", 5));
+	m.c_lflag = ICANON;
+	tty_set_modes(&t, &m, false);
+	type("i\032\n", 3);
+	CHECK(nsignals == 4 && reads(100, "i\032\n", 3));
+	start(true);
+	type("\003", 1);
+	CHECK(nsignals == 0 && reads(100, "\003", 1));
 }
 
 static void
@@ -206,6 +239,7 @@ main(void)
 	test_lines();
 	test_eof();
 	test_raw();
+	test_signals();
 	test_stream();
 	test_full();
 	test_flush();

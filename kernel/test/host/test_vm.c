@@ -88,7 +88,9 @@ static void
 touch(struct space *sp, int page, int access)
 {
 	struct slot *s = &sp->slot[page];
-	int error = vm_fault(sp->vm, VA(page), access), want = 0;
+	int error = vm_fault(
+		sp->vm, VA(page), access | (word(sp->vm, VA(page)) != NULL ? FAULT_PRESENT : 0)),
+	    want = 0;
 	uint64_t *w;
 
 	if (!s->mapped)
@@ -413,6 +415,13 @@ single_cases(void)
 	CHECK(vm_check(vm) == NULL);
 	vmspace_unref(vm);
 	the_proc.p_rlimit[9].cur = UINT64_MAX;
+}
+
+void
+lwpctl_destroy(struct vmspace *vm)
+{
+	(void)vm;
+	abort(); /* no LWP here has asked for it */
 }
 
 int

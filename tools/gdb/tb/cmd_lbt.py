@@ -10,7 +10,7 @@ class Lbt(kern.Command):
     """Show the backtrace of an LWP, whether it runs or not.
 
 `lbt LID`             its kernel frames, then its user frames
-`lbt all`             kernel frames of every LWP
+`lbt all`             the same of every LWP, process by process
 `lbt LID N COMMAND`   run a gdb command in kernel frame N: `lbt 5 3 info locals`
 
 User frames need the program's ELF file: those of build/user are found by name, others in the
@@ -24,8 +24,9 @@ current directory, in $THREADBARE_PROGRAMS, or by `proc PID FILE`."""
         everybody = model.lwps()
         threads = {t.lwp.addr: t for t in cpus.threads(everybody) if t.lwp is not None}
         if words == ["all"]:
-            for l in everybody:
-                self.show(l, threads.get(l.addr), users=False)
+            # A process's user half is a snapshot: one is made at a time.
+            for l in sorted(everybody, key=lambda l: (l.pid, l.lid)):
+                self.show(l, threads.get(l.addr))
             return
         l = model.find_lwp(self.number(words[0], "an id or `all`"))
         thread = threads.get(l.addr)
@@ -33,9 +34,9 @@ current directory, in $THREADBARE_PROGRAMS, or by `proc PID FILE`."""
             self.in_frame(l, thread, self.number(words[1], "a frame's number"),
                           " ".join(words[2:]))
         else:
-            self.show(l, thread, users=True)
+            self.show(l, thread)
 
-    def show(self, l, thread, users):
+    def show(self, l, thread):
         where = "on cpu%d" % l.cpu if l.running else ""
         wait = "waits for %#x (%s)" % (l.wchan, l.wmesg) if l.wchan else ""
         print(("%s of pid %d, %s %s" % (l, l.pid, l.state, wait or where)).rstrip())
@@ -51,7 +52,7 @@ current directory, in $THREADBARE_PROGRAMS, or by `proc PID FILE`."""
             note = str(error)
         if note:
             print("    (%s)" % note)
-        if users and l.user and l.state != "ZOMB":
+        if l.user and l.state != "ZOMB":
             self.user_frames(l, count[0])
 
     def user_frames(self, l, number):

@@ -11,7 +11,7 @@ from . import cpus, frames, kern, model
 from .kern import addr, plural
 
 MAX = 64                        # locks held by one holder
-SPIN_TABLES = ("sleepq_locks", "chains", "buckets")     # arrays of things with a spin lock
+SPIN_TABLES = ("sleepq_locks", "chains", "futex_buckets", "owner_locks")     # arrays of things with a spin lock
 
 
 def chain(head, link, type_name):
@@ -38,7 +38,7 @@ def mutexes(everybody, processes):
         found.add(p.addr + kern.offset(p.v.type, "p_lock"))
         if not p.kernel:
             found.add(addr(p.v["p_vmspace"])
-                      + kern.offset(kern.ctype("struct vmspace"), "vm_lock"))
+                      + kern.offset(kern.ctype("struct vmspace"), "vm_ptlock"))
     found.update(l.wchan for l in everybody if l.kind == "TURNSTILE")
     return found
 
@@ -100,7 +100,7 @@ processes, proc_lock, and those that somebody waits for can be found."""
         if words:
             self.usage("")
         self.everybody, self.processes = model.lwps(), model.procs()[0]
-        count = self.spin() + self.adaptive()
+        count = self.spin() + self.adaptive() + self.shared()
         if count == 0:
             print("no lock is held")
 
@@ -153,6 +153,33 @@ processes, proc_lock, and those that somebody waits for can be found."""
         for note in notes:
             print(note)
         return len(held)
+
+    def shared(self):
+        """The rwlocks that LWPs say they hold (debug kernel), and those that somebody sleeps for."""
+        found = {}
+        for l in self.everybody:
+            if kern.has_field(l.v, "l_rwholds"):
+                holds = l.v["l_rwholds"]
+                for i in range(holds.type.range()[1] + 1):
+                    if addr(holds[i]["rwh_lock"]):
+                        found.setdefault(addr(holds[i]["rwh_lock"]), []).append(
+                            (l, kern.place(addr(holds[i]["rwh_pc"]))))
+        for l in self.everybody:
+            if l.kind == "RWLOCK":
+                found.setdefault(l.wchan, [])
+        for address in sorted(found):
+            lock = kern.at(address, "struct rwlock")
+            owner, readers = model.rwlock_state(lock)
+            print("rwlock %#x %s: %s" % (
+                address, model.whose(address, self.processes) or model.lock_name(lock, "rw"),
+                "written" if owner else plural(readers, "reader")))
+            for l, where in found[address]:
+                print("      held by %s, taken at %s" % (l, where))
+            asleep = [str(l) for l in self.everybody
+                      if l.wchan == address and l.kind == "RWLOCK"]
+            if asleep:
+                print("      waited for by %s" % ", ".join(asleep))
+        return len(found)
 
 
 Locks()

@@ -110,6 +110,19 @@ runs, is queued, or waits for an event that no one LWP owes. A cycle is marked."
             except gdb.MemoryError:
                 what, owner = "a mutex that cannot be read", None
             return "waits for " + what, owner
+        if l.kind == "RWLOCK":
+            lock = kern.at(l.wchan, "struct rwlock")
+            name = model.whose(l.wchan, self.processes) or model.lock_name(lock, "rw")
+            owner, readers = model.rwlock_state(lock)
+            holder = self.by_address.get(owner)
+            return "waits for rwlock %s, held by %s" % (
+                name, holder or "%d for reading" % readers), holder
+        if l.kind == "PIFUTEX":
+            lock = kern.at(l.wchan, "struct pifutex")
+            holder = self.by_address.get(addr(lock["pf_owner"]))
+            return "waits for the lock of a program at %#x%s" % (
+                int(lock["pf_key"]["fk_off"]),
+                ", held by %s" % holder if holder else "") + limit, holder
         if l.kind == "FUTEX":
             what, owner = self.futex(l)
             return what + limit, owner

@@ -257,6 +257,13 @@ def mutex_owner(mutex):
     return word & ~bit, bool(word & bit)
 
 
+def rwlock_state(lock):
+    """(address of the writer or 0, number of readers) of a struct rwlock."""
+    word, writer = addr(lock["rw_word"]), kern.constant("RW_WRITER")
+    first = kern.constant("RW_READER1")
+    return (word & ~(first - 1), 0) if word & writer else (0, word // first)
+
+
 def lock_name(lock, prefix):
     """Name of a spin lock or mutex: its own in a debug kernel, else of what it lies in."""
     if kern.has_field(lock, prefix + "_name"):

@@ -11,6 +11,8 @@
 #include <abi/signal.h>
 #include <arch/cpu_md.h>
 #include <arch/physmap.h>
+#include <kernel/kasan.h>
+#include <kernel/san.h>
 #include <kernel/types.h>
 
 struct cpu;
@@ -40,6 +42,15 @@ nsec_t arch_time_wall_at_boot(void); /* from the RTC */
 void arch_cycles_scale(uint64_t *hz, uint64_t *base);
 /* Programs this CPU's one-shot timer; the upcall is timer_intr(). NSEC_FOREVER stops it. => interrupts off */
 void arch_timer_set(nsec_t when);
+
+/* ---- the vDSO: an image of at most a page, and its data on the page below ---- */
+
+const void *arch_vdso_image(size_t *size);
+/*
+ * Fills the data page, which programs may be reading: the wall clock when arch_time_ns() was 0; `calls`: leave the
+ * clocks to the kernel. => one caller at a time
+ */
+void arch_vdso_data(void *page, nsec_t wall, bool calls);
 
 /* ---- interprocessor interrupts ---- */
 
@@ -148,6 +159,8 @@ void pmap_activate(struct pmap *);
 cpuset_t pmap_active_cpus(const struct pmap *);
 int pmap_enter(struct pmap *, vaddr_t, paddr_t,
     int prot); /* user page; replaces, flushing if it was present */
+/* The same where nothing may be; if there is something, it stays: -EEXIST. */
+int pmap_enter_new(struct pmap *, vaddr_t, paddr_t, int prot);
 /* Returns false if nothing is mapped at `va`. *prot as entered. */
 bool pmap_extract(struct pmap *, vaddr_t va, paddr_t *pa, int *prot);
 /* Walks present user pages of [start,end), calling fn(arg, va, pa, prot); fn must not change this pmap. */
@@ -249,8 +262,11 @@ void arch_debug_arm(void);
 int arch_debug_getreg(const struct lwp *l, const struct cpu *ci, unsigned n, void *buf);
 int arch_debug_setreg(struct lwp *l, const struct cpu *ci, unsigned n, const void *buf);
 extern const char arch_debug_target[]; /* the target description, XML */
-/* Steps l by one instruction once the world goes on; `alone`: other CPUs do not. Ends it, done or not. */
-void arch_debug_step_begin(struct lwp *l, const struct cpu *ci, bool alone);
+/*
+ * Steps l by one instruction once the world goes on; `alone`: other CPUs do not. True: the kernel may do more than
+ * that one in between, and wait for them. Ends it, done or not.
+ */
+bool arch_debug_step_begin(struct lwp *l, const struct cpu *ci, bool alone);
 void arch_debug_step_end(struct lwp *l, const struct cpu *ci);
 /* Debug registers, on all CPUs from the next arch_debug_arm() on. type: as in gdb's Z packets, 1 to 4. */
 int arch_debug_hw_insert(unsigned type, uintptr_t addr, uint64_t len, const struct vmspace *);
@@ -268,6 +284,26 @@ bool arch_debug_kpage(uintptr_t addr, paddr_t *); /* of the byte, if it is RAM *
 bool arch_debug_upage(const struct pmap *, uintptr_t addr, paddr_t *page, int *prot);
 /* Another page in place of the one that is mapped there, with the same rights. */
 void arch_debug_remap(struct pmap *, uintptr_t addr, paddr_t page);
+
+/* ---- sanitizers: the kernel's side of copies in assembly ---- */
+
+#ifdef SAN_MEMORY
+#define arch_copyin(dst, src, n)       (san_write(dst, n), arch_copyin(dst, src, n))
+#define arch_copyout(dst, src, n)      (san_read(src, n), arch_copyout(dst, src, n))
+#define arch_zero_page(page)           (san_write(page, PAGE_SIZE), arch_zero_page(page))
+#define arch_copy_page(dst, src)       (san_write(dst, PAGE_SIZE), arch_copy_page(dst, src))
+#define arch_copyinstr(dst, src, size) (san_write(dst, size), arch_copyinstr(dst, src, size))
+#endif
+
+static inline int
+arch_try_clean(void (*fn)(void *), void *arg)
+{
+	int error = arch_try(fn, arg);
+
+	if (error != 0)
+		kasan_left_frames();
+	return error;
+}
 
 /* ---- upcalls: supplied by kernel/, called by the machine layer ---- */
 
@@ -297,7 +333,8 @@ void kpreempt_intr(
  * Page faults: returns 0 when resolved, else -EFAULT (kernel: the extable fixup is taken); for user mode the
  * signal is posted by the callee.
  */
-int vm_fault_trap(uintptr_t addr, int access /* PROT_* */, bool user);
+int vm_fault_trap(uintptr_t addr, int access /* PROT_*, FAULT_PRESENT */, bool user);
+#define FAULT_PRESENT 8                             /* what is mapped there forbids the access */
 void user_fault(int sig, int code, uintptr_t addr); /* any other user fault: post the signal */
 
 #endif

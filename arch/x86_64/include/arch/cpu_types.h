@@ -19,6 +19,7 @@ struct lwp;
 #define SEL_UCODE32 0x23 /* only the base for SYSRET */
 #define SEL_UDATA   0x2b
 #define SEL_UCODE   0x33
+#define SEL_CPU     0x3b /* its limit is the CPU's number: for LSL in user mode */
 #define SEL_TSS     0x40 /* two entries */
 #define GDT_ENTRIES 10
 

@@ -102,6 +102,7 @@ int ioapic_route_isa(unsigned irq, unsigned vector, uint32_t apicid);
 void time_init(void);     /* boot CPU, after lapic_init() */
 void time_init_cpu(void); /* others: timer mode; panics if its clock is behind */
 void time_stamp(void);    /* boot CPU, before it starts another: what that one's clock must reach */
+void time_scale(uint64_t *base, uint64_t *to_ns); /* of struct timescale, timescale.h */
 void time_delay_us(unsigned);
 
 /* ---- serial.c ---- */

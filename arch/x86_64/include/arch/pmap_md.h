@@ -56,7 +56,7 @@ void arch_page_init(void);
 #define PML4_USER           256u /* entries of the user's half */
 
 /*
- * struct pmap, field locks: (v) the vmspace lock of the owner (c) constant (a) atomic
+ * struct pmap, field locks: (v) the locks of the owner, see struct vmspace (c) constant (a) atomic
  *
  * Each page-table page of a user pmap has in its struct page the number of entries in use (pg_count) and a
  * bitmap of the groups of 8 entries that may hold some (pg_groups), so that a walk skips what is empty.
@@ -167,6 +167,15 @@ pmap_write_cr4(uint64_t v)
 
 bool pmap_physmap_covers(paddr_t start, paddr_t end);
 int pmap_kenter_bits(vaddr_t, uint64_t pte);
+
+/* ---- kasan.c: only with KASAN ---- */
+
+/* Enters the shadow into the kernel's tables; `covers`: is it in the direct map? => as pmap_bootstrap() */
+void arch_kasan_bootstrap(
+    uint64_t *pml4, const struct bootinfo *, bool (*covers)(paddr_t start, paddr_t end));
+#ifndef KASAN
+#define arch_kasan_bootstrap(pml4, bi, covers) ((void)0)
+#endif
 
 /* ---- walking ---- */
 

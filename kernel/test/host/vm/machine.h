@@ -10,6 +10,7 @@
 #include <arch/arch_if.h>
 #include <kernel/kmem.h>
 #include <kernel/lwp.h>
+#include <kernel/failpoint.h>
 #include <kernel/mutex.h>
 #include <kernel/panic.h>
 #include <kernel/pmem.h>
@@ -202,6 +203,50 @@ mutex_unlock(struct mutex *m)
 	m->mtx_word = 0;
 }
 
+void
+rw_init(struct rwlock *rw, const char *name, enum lock_rank rank)
+{
+	(void)name;
+	(void)rank;
+	rw->rw_word = 0;
+}
+
+void
+rw_destroy(struct rwlock *rw)
+{
+	KASSERT(rw->rw_word == 0);
+}
+
+bool
+rw_tryenter(struct rwlock *rw, enum rw_mode mode)
+{
+	return rw_enter_fast(rw, mode);
+}
+
+void
+rw_enter(struct rwlock *rw, enum rw_mode mode)
+{
+	bool taken = rw_tryenter(rw, mode);
+
+	KASSERT(taken);
+}
+
+void
+rw_exit(struct rwlock *rw)
+{
+	bool done = rw->rw_word != 0 && rw_exit_fast(rw);
+
+	KASSERT(done);
+}
+
+uint32_t fp_usec[FP_COUNT];
+
+void
+fp_hit(enum failpoint f)
+{
+	(void)f;
+}
+
 /* ---- page tables ---- */
 
 struct pmap {
@@ -263,6 +308,12 @@ pmap_enter(struct pmap *pm, vaddr_t va, paddr_t pa, int prot)
 	}
 	*pte = (struct pte){ va, pa, prot };
 	return 0;
+}
+
+int
+pmap_enter_new(struct pmap *pm, vaddr_t va, paddr_t pa, int prot)
+{
+	return find(pm, va) != NULL ? -17 : pmap_enter(pm, va, pa, prot);
 }
 
 bool

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the files of the futex code share with each other only.
+ * layer: proc
+ */
+#ifndef PROC_FUTEX_INTERNAL_H
+#define PROC_FUTEX_INTERNAL_H
+
+#include <abi/errno.h>
+#include <arch/arch_if.h>
+#include <kernel/futex.h>
+#include <kernel/list.h>
+#include <kernel/proc.h>
+#include <kernel/sched.h>
+#include <kernel/spinlock.h>
+#include <kernel/vm.h>
+
+/* struct futex_bucket, field locks: (b) fb_lock (a) atomic */
+struct futex_bucket {
+	struct spinlock fb_lock;
+	uint32_t fb_waiters;  /* (a) */
+	struct list fb_queue; /* (b) l_sleepchain, oldest first */
+	struct list fb_pi; /* (b) struct pifutex: locks of user programs that somebody waits for */
+} __cacheline_aligned;
+
+struct futex_key {
+	const void *fk_obj;
+	uint64_t fk_off;
+};
+
+#define FUTEX_BUCKET_BITS 9
+extern struct futex_bucket futex_buckets[1u << FUTEX_BUCKET_BITS];
+
+static inline struct futex_bucket *
+futex_bucket_of(const void *obj, uint64_t off)
+{
+	uintptr_t h = ((uintptr_t)obj + off) * 0x9e3779b97f4a7c15ul;
+
+	return &futex_buckets[h >> (64 - FUTEX_BUCKET_BITS)];
+}
+
+/* 0; -EINVAL misaligned; -EFAULT. => no lock held; may sleep */
+static inline int
+futex_get_key(uintptr_t addr, bool shared, struct futex_key *k)
+{
+	struct vmspace *vm = curproc()->p_vmspace;
+
+	if (addr % sizeof(uint32_t) != 0)
+		return -EINVAL;
+	if (addr >= USER_END)
+		return -EFAULT;
+	if (shared)
+		return vm_futex_key(vm, addr, true, &k->fk_obj, &k->fk_off);
+	k->fk_obj = vm;
+	k->fk_off = addr;
+	return 0;
+}
+
+/* => spin lock held; -EFAULT also for a page that is merely absent */
+static inline int
+futex_fetch_locked(uintptr_t addr, uint32_t *v)
+{
+	struct lwp *l = curlwp();
+	int error;
+
+	l->l_pflag |= LP_NOFAULT;
+	error = arch_ufetch_32(addr, v);
+	l->l_pflag &= ~(uint32_t)LP_NOFAULT;
+	return error;
+}
+
+/* The same for a write: -EFAULT also for a page that is merely read-only now. */
+static inline int
+futex_cas_locked(uintptr_t addr, uint32_t expected, uint32_t v, uint32_t *seen)
+{
+	struct lwp *l = curlwp();
+	int error;
+
+	l->l_pflag |= LP_NOFAULT;
+	error = arch_ucas_32(addr, expected, v, seen);
+	l->l_pflag &= ~(uint32_t)LP_NOFAULT;
+	return error;
+}
+
+#endif
