@@ -44,7 +44,7 @@ struct cred {
 	uint32_t cr_group[NGROUPS]; /* (c) */
 };
 
-void cred_init(void); /* proc0 gets the superuser's */
+void cred_init(void);          /* proc0 gets the superuser's */
 void cred_free(struct cred *); /* => nobody refers to it; no spin lock held */
 
 static inline struct cred *
@@ -65,7 +65,8 @@ cred_unref(struct cred *cr) /* => no spin lock held */
 /* The ids of the current process. => nothing; a sibling may be changing them */
 struct cred_ids cred_self(void);
 uint32_t cred_ruid(void);
-bool cred_in_group(uint32_t gid); /* effective or supplementary, of the current process. => no p_lock held */
+bool cred_in_group(
+    uint32_t gid); /* effective or supplementary, of the current process. => no p_lock held */
 
 static inline bool
 cred_is_root(void)
