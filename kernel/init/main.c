@@ -10,6 +10,8 @@
 #include <kernel/ctty.h>
 #include <kernel/debug.h>
 #include <kernel/exec.h>
+#include <kernel/exitmode.h>
+#include <kernel/explore.h>
 #include <kernel/fault.h>
 #include <kernel/file.h>
 #include <kernel/futex.h>
@@ -118,6 +120,7 @@ init_start(void *arg __unused)
 	if ((error = fd_init_console(&p->p_fd)) != 0)
 		panic("init: console: error %d", error);
 	kprintf("init: starting %s\n", init_path);
+	explore_begin();
 	error = do_execve(init_path, &args);
 	kmem_free(args.buf, args.size);
 	if (error == -ENOENT || error == -ENOTDIR || error == -EACCES || error == -ENOEXEC) {
@@ -141,10 +144,15 @@ start_init(void)
 	for (int i = 0; i < RLIM_NLIMITS; i++)
 		p->p_rlimit[i].cur = p->p_rlimit[i].max = RLIM_INFINITY;
 	p->p_rlimit[RLIMIT_STACK].cur = 8 << 20;
+	p->p_rlimit[RLIMIT_NICE].cur = p->p_rlimit[RLIMIT_NICE].max = 0;
+	p->p_rlimit[RLIMIT_RTPRIO].cur = p->p_rlimit[RLIMIT_RTPRIO].max = 0;
 	p->p_rlimit[RLIMIT_CORE].cur = 0;
 	p->p_rlimit[RLIMIT_NOFILE].cur = 1024;
 	p->p_rlimit[RLIMIT_NOFILE].max = 4096;
+	p->p_rlimit[RLIMIT_NPROC].cur = p->p_rlimit[RLIMIT_NPROC].max = maxlwp / 2;
+	p->p_rlimit[RLIMIT_SIGPENDING].cur = p->p_rlimit[RLIMIT_SIGPENDING].max = 8192;
 	p->p_umask = 022;
+	p->p_cred = cred_ref(proc0.p_cred);
 	p->p_cwd = inode_root();
 	inode_ref(p->p_cwd);
 	p->p_exitsig = SIGCHLD;
@@ -153,7 +161,8 @@ start_init(void)
 
 	mutex_lock(&proc_lock);
 	p->p_pid = l->l_lid = idt_alloc_init(&idtable, l);
-	proc_count++;
+	if (proc_charge(p) != 0)
+		panic("init: counts");
 	proc_set_parent(p, &proc0);
 	list_insert_tail(&proc0.p_children, &p->p_sibling);
 	list_insert_tail(&allproc, &p->p_list);
@@ -206,6 +215,7 @@ init_exited(struct proc *p)
 	p->p_fd = NULL;
 	inode_unref(p->p_cwd);
 	p->p_cwd = NULL;
+	cred_set(cred_ref(proc0.p_cred));
 	preempt_disable();
 	p->p_vmspace = &vmspace_kernel;
 	vmspace_activate(&vmspace_kernel);
@@ -215,6 +225,7 @@ init_exited(struct proc *p)
 	leaks = ledger_compare(&ledger_at_start, true);
 	if (leaks != 0)
 		kprintf("init: %u leak%s\n", leaks, leaks == 1 ? "" : "s");
+	explore_end(status, leaks);
 	arch_poweroff(status);
 }
 
@@ -283,6 +294,7 @@ start_thread(void *arg)
 	load_ramdisks(arg);
 	console_init();
 	timers_init();
+	exitmode_init();
 	start_init();
 	proc_adopter();
 }
@@ -294,6 +306,7 @@ kernel_main(struct bootinfo *bi)
 
 	procs_init_early();
 	parse_all_options(bi);
+	explore_reserve(bi);
 	read_added_ramdisk(bi);
 	pmem_early_init(bi, (paddr_t)4 << 30);
 	pmap_bootstrap(bi);
@@ -316,6 +329,7 @@ kernel_main(struct bootinfo *bi)
 	kprintf("threadbare: %u CPU%s, %zu MiB\n", ncpu, ncpu == 1 ? "" : "s",
 	    pmem_total() >> (20 - PAGE_SHIFT));
 	trace_init();
+	explore_start();
 	kcsan_init();
 	if ((error = kthread_create("adopter", PRI_KERNEL_RT, start_thread, bi, NULL)) != 0)
 		panic("adopter: error %d", error);

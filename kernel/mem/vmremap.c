@@ -124,7 +124,9 @@ remap_locked(
 	if (oldsize == 0 && (r->vr_flags & VR_SHARED) == 0)
 		return -EINVAL;
 	extra = newsize - oldsize;
-	if (!vm_may_grow(vm, extra) || vm->vm_regions.rs_count >= VM_MAXREGIONS - 2)
+	if (!vm_may_grow(vm, extra) ||
+	    (vm_region_isdata(r->vr_flags, r->vr_prot) && !vm_may_grow_data(vm, extra)) ||
+	    vm->vm_regions.rs_count >= VM_MAXREGIONS - 2)
 		return -ENOMEM;
 	if ((r->vr_flags & VR_SHARED) == 0 && (r->vr_prot & PROT_W) != 0 &&
 	    extra >> PAGE_SHIFT > pmem_total())

@@ -11,6 +11,8 @@
 #include <abi/errno.h>
 #include <abi/sched.h>
 #include <arch/arch_if.h>
+#include <kernel/bugs.h>
+#include <kernel/exitmode.h>
 #include <kernel/failpoint.h>
 #include <kernel/idtable.h>
 #include <kernel/kmem.h>
@@ -99,6 +101,7 @@ procs_init(void)
 	kmem_cache_stable(lwp_cache, offsetof(struct lwp, l_proc), offsetof(struct lwp, l_sibling));
 	kmem_cache_stable(lwp_cache, offsetof(struct lwp, l_magic), sizeof(struct lwp));
 	proc_cache_init();
+	cred_init();
 	if (a == NULL)
 		panic("procs_init: no memory");
 	idtable_init(&idtable, a, &lwp0);
@@ -219,37 +222,89 @@ lwp_start(struct lwp *l)
 	setrunnable(l);
 }
 
+/* Two of the seeded bugs: see <kernel/bugs.h>. */
+static void __unused
+take_stack(struct lwp *l)
+{
+	void *stack = atomic_swap(&l->l_kstack, NULL);
+
+	if (stack != NULL)
+		kstack_free(stack);
+}
+
+/* Off CPU, then hidden, then without an id, then free: in this order (B2). */
+void
+lwp_unlink_dead(struct proc *p, struct lwp *l)
+{
+	KASSERT(mutex_owned(&p->p_lock));
+	if (BUG(stack_early))
+		take_stack(l);
+	else
+		lwp_wait_offcpu(l);
+	lwp_lock(l);
+	KASSERT(l->l_stat == LS_ZOMB && (l->l_kstack == NULL || exit_deferred()));
+	lwp_setstat(l, LS_IDL);
+	lwp_unlock(l);
+	list_remove(&l->l_sibling);
+	p->p_nlwps--;
+	p->p_nzlwps--;
+	proc_account(p, l, l->l_rtime);
+}
+
+void
+lwp_free_id(struct proc *p, const struct lwp *l)
+{
+	if (l->l_lid == p->p_pid)
+		id_revert(p);
+	else
+		id_free(l->l_lid);
+}
+
+/* => proc_lock held */
+static void
+free_ids(struct proc *p, const struct list *dead)
+{
+	const struct lwp *l;
+
+	list_foreach (l, dead, l_free)
+		lwp_free_id(p, l);
+}
+
+static void __unused
+release_ids(struct proc *p, const struct list *dead)
+{
+	mutex_unlock(&p->p_lock);
+	mutex_lock(&proc_lock);
+	free_ids(p, dead);
+	mutex_unlock(&proc_lock);
+	mutex_lock(&p->p_lock);
+}
+
 bool
 lwp_reap_dead(struct proc *p)
 {
 	struct list dead;
 	struct lwp *l, *next;
+	uint32_t n = 0;
 
 	KASSERT(mutex_owned(&p->p_lock));
 	if (list_empty(&p->p_deadlwps))
 		return false;
 	list_init(&dead);
 	list_splice_tail(&dead, &p->p_deadlwps);
+	if (BUG(id_early))
+		release_ids(p, &dead);
 	list_foreach (l, &dead, l_free) {
-		/* Off CPU, then hidden, then without an id, then free: in this order (B2). */
-		lwp_wait_offcpu(l);
-		lwp_lock(l);
-		KASSERT(l->l_stat == LS_ZOMB && l->l_kstack == NULL);
-		lwp_setstat(l, LS_IDL);
-		lwp_unlock(l);
-		list_remove(&l->l_sibling);
-		p->p_nlwps--;
-		p->p_nzlwps--;
-		proc_account(p, l, l->l_rtime);
+		lwp_unlink_dead(p, l);
+		n++;
 	}
 	mutex_unlock(&p->p_lock);
 	fp(free_after_idl_before_id);
 	mutex_lock(&proc_lock);
-	list_foreach (l, &dead, l_free)
-		if (l->l_lid == p->p_pid)
-			id_revert(p);
-		else
-			id_free(l->l_lid);
+	if (!BUG(id_early))
+		free_ids(p, &dead);
+	if (p != &proc0)
+		proc_uncharge(p, n);
 	mutex_unlock(&proc_lock);
 	list_foreach_safe (l, next, &dead, l_free)
 		lwp_free(l);
@@ -257,10 +312,29 @@ lwp_reap_dead(struct proc *p)
 	return true;
 }
 
-/* => l is IDL, has no id and no stack, nothing refers to it */
+/* Of a dead LWP whose successor has left it there. => it is off its CPU */
+void
+lwp_free_stack(struct lwp *l)
+{
+	void *stack = l->l_kstack;
+
+	KASSERT(!l->l_running && exit_deferred());
+	if (l->l_cpu != curcpu())
+		curcpu()->ci_xstacks++;
+	l->l_kstack = NULL;
+	kstack_free(stack);
+}
+
+/* => l is IDL, has no id, nothing refers to it */
 void
 lwp_free(struct lwp *l)
 {
+	struct cpu *ci = curcpu();
+
+	if (unlikely(l->l_kstack != NULL))
+		lwp_free_stack(l);
+	if (l->l_cpu != ci)
+		ci->ci_xlwps++;
 	KASSERT(l->l_stat == LS_IDL && l->l_kstack == NULL && l->l_locks == NULL &&
 	    l->l_waitingfor == 0 && l->l_lwpctl == NULL);
 	TRACE(FREE, 0, l->l_lid, l->l_proc->p_pid);

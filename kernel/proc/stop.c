@@ -80,7 +80,7 @@ tell_parent(struct proc *p, int code)
 	si.u.chld.status = code == CLD_STOPPED ? p->p_stopsig : SIGCONT;
 	mutex_unlock(&p->p_lock);
 	si.u.chld.pid = p->p_pid;
-	si.u.chld.uid = p->p_uid;
+	si.u.chld.uid = p->p_cred->cr_ids.ruid;
 	si.u.chld.utime = (int64_t)(user / 10000000);
 	si.u.chld.stime = (int64_t)(sys / 10000000);
 	mutex_lock(&parent->p_lock);
