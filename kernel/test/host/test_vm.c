@@ -392,7 +392,8 @@ single_cases(void)
 	    fault_code == SEGV_ACCERR);
 	CHECK(vm_advise(vm, va + 2 * PAGE_SIZE, PAGE_SIZE, MADV_DONTNEED) == 0);
 	host_fail = 0;
-	CHECK(vm_fault_trap(va + PAGE_SIZE, PROT_W, true) == 0 && ooms == 0); /* another was faster */
+	CHECK(
+	    vm_fault_trap(va + PAGE_SIZE, PROT_W, true) == 0 && ooms == 0); /* another was faster */
 	CHECK(vm_fault_trap(va + PAGE_SIZE * 2, PROT_W, false) == -EFAULT && ooms == 0);
 	CHECK(vm_fault_trap(va + PAGE_SIZE * 2, PROT_W, true) == -EFAULT && ooms == 1);
 	host_fail = -1;
