@@ -8,6 +8,9 @@ import gdb
 from . import kern
 from .kern import addr, deref, text
 
+# SCHED_* of the ABI, which gives the numbers of Linux for ever.
+POLICIES = {0: "OTHER", 1: "FIFO", 2: "RR", 3: "BATCH", 5: "IDLE"}
+
 
 class Lwp:
     """A struct lwp as it was when it was read."""
@@ -39,6 +42,20 @@ class Lwp:
             kern.symbol("proc0").address)
 
     @property
+    def in_kernel_process(self):
+        return bool(int(self.v["l_proc"]["p_flag"]) & kern.constant("PK_SYSTEM"))
+
+    @property
+    def sched_class(self):
+        """FIFO50, RR1, or how nice it is: +5, batch+0, idle; kernel threads are FIFO at any."""
+        c = self.v["l_class"]
+        if self.policy in ("FIFO", "RR"):
+            return self.policy + ("%d" % int(c["sc_rtprio"]) if int(c["sc_rtprio"]) else "")
+        if self.policy == "IDLE":
+            return "idle"
+        return "%s%+d" % ("batch" if self.policy == "BATCH" else "", int(c["sc_nice"]))
+
+    @property
     def cpu(self):
         try:
             return int(deref(self.v["l_cpu"])["ci_index"])
@@ -63,6 +80,18 @@ class Lwp:
         if self.v["l_kpribase"] and pri < boosted:
             pri = boosted + (pri >> 1)
         return max(pri, int(self.v["l_inheritedprio"]))
+
+    @property
+    def sleep_priority(self):
+        """lwp_sleeppri()."""
+        first = kern.constant("PRI_USER_RT")
+        return self.priority if self.priority >= first else kern.constant("PRI_USER")
+
+    @property
+    def policy(self):
+        """OTHER, FIFO, RR, BATCH, IDLE."""
+        number = int(self.v["l_class"]["sc_policy"])
+        return POLICIES.get(number, "?%d" % number)
 
     @property
     def wmesg(self):
