@@ -47,13 +47,15 @@ class Lwp:
 
     @property
     def sched_class(self):
-        """FIFO50, RR1, or how nice it is: +5, batch+0, idle; kernel threads are FIFO at any."""
+        """FIFO50, RR1, nice-5, batch0, idle. A kernel thread's FIFO has no number."""
+        if self.idle:
+            return "-"
         c = self.v["l_class"]
         if self.policy in ("FIFO", "RR"):
             return self.policy + ("%d" % int(c["sc_rtprio"]) if int(c["sc_rtprio"]) else "")
         if self.policy == "IDLE":
             return "idle"
-        return "%s%+d" % ("batch" if self.policy == "BATCH" else "", int(c["sc_nice"]))
+        return "%s%d" % ("batch" if self.policy == "BATCH" else "nice", int(c["sc_nice"]))
 
     @property
     def cpu(self):
@@ -132,6 +134,23 @@ class Proc:
     def kernel(self):
         """Has no address space of its own."""
         return addr(self.v["p_vmspace"]) in (0, addr(kern.symbol("vmspace_kernel").address))
+
+    @property
+    def stop_signal(self):
+        """The one that stopped it or is about to, else 0."""
+        stop = int(self.v["p_flag"]) & kern.constant("PK_STOP")
+        return int(self.v["p_stopsig"]) if stop else 0
+
+    @property
+    def group(self):
+        """(id of its group, of its session); -1 where there is none."""
+        try:
+            if addr(self.v["p_pgrp"]):
+                group = deref(self.v["p_pgrp"])
+                return int(group["pg_id"]), int(group["pg_session"]["s_sid"])
+        except gdb.MemoryError:
+            pass
+        return -1, -1
 
     def lwps(self):
         """Its LWPs, as a Walk."""
