@@ -363,7 +363,7 @@ for hit in re.finditer(r"(?m)^[* ] *(\\d+) +\\d+  (STOP|SLEEP) .* stopped +(\\S+
         self.assertIsNotNone(child, result["procs"])
         self.assertIn("stopped by signal 19, until SIGCONT", result["why stop-19"])
         self.assertRegex(result["why pi-futex"], r"waits for the lock of a program at 0x\w+, held by "
-                         r"lid (\d+) \(stopped\)\n  lid \1 .* SLEEP: sleeps \(pause")
+                         r"lid (\d+) \(stopped\)\n  lid \1 .* SLEEP: sleeps \(sigwait")
         self.assertIn(" 0 violated, ", result["fsck"])
         for line in (result["lwps"] + result["procs"]).splitlines():
             self.assertLessEqual(len(line), 80, line)

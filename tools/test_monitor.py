@@ -210,7 +210,7 @@ class MonitorTest(unittest.TestCase):
         """A stopped process is told with its signal."""
         with Session("--smp", "1", "--append", "log=console", "--add", "/bin/busybox=/bin/busybox",
                      "/bin/busybox", "sh", "-c", "/bin/busybox sleep 60 & kill -STOP $!; "
-                     "echo job $! stopped; read line; kill -KILL $!") as s:
+                     "echo job $! stopped; /bin/busybox cat; kill -KILL $!") as s:
             s.wait_for(r"job \d+ stopped")
             job = re.search(r"job (\d+) stopped", s.text).group(1)
             s.stop()
@@ -221,7 +221,7 @@ class MonitorTest(unittest.TestCase):
                                      r"  stopped by signal 19\n  has not been reported")
             self.assertIn(" STOP", answer)
             s.resume()
-            s.send("\r")
+            s.send("\x04")
             self.check_clean_end(s)
 
     # --- Editing, wrong input ---

@@ -111,7 +111,7 @@ struct item {
 
 #define WORD 16 /* room for one */
 
-/* Scheduling class in a word: FIFO50, RR1, nice-5, batch0, idle.. */
+/* Scheduling class in a word: FIFO50, RR1, nice-5, batch0, idle. */
 static const char *
 class_word(const struct lwp *l, char *buf)
 {

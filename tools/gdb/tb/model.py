@@ -47,7 +47,7 @@ class Lwp:
 
     @property
     def sched_class(self):
-        """FIFO50, RR1, nice-5, batch0, idle.."""
+        """FIFO50, RR1, nice-5, batch0, idle."""
         if self.idle:
             return "-"
         c = self.v["l_class"]
