@@ -147,7 +147,7 @@ class StubTest(unittest.TestCase):
         for _, guest in self.guests([self.program, "loop"], "gdb=wait", cpus=(1,)):
             said = guest.gdb("""
                 run("add-symbol-file %s")
-                run("hbreak user_target")
+                run("hbreak *%%d" %% value("(long)&user_target"))
                 run("continue")
                 run("finish")
                 say("magic", hex(value("lwp0.l_magic")))

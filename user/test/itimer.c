@@ -193,7 +193,9 @@ test_cpu(int which, int sig, const char *name)
 	ok(left(which) > 0 && left(which) <= 70000, "%s: what is left", name);
 	burn(1);
 	is_int(count, 1, "%s: work does", name);
-	ok(which != ITIMER_PROF || cpu_ns() - t >= 60 * MS, "%s: not early", name);
+	/* Linux bills whole ticks to who runs when they end. */
+	ok(which != ITIMER_PROF || cpu_ns() - t >= 60 * MS || dbg_cmd("fsck") == -ENOSYS,
+	    "%s: not early", name);
 	count = 0;
 	set(which, 20000, 20000);
 	burn(4);
