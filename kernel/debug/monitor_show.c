@@ -111,15 +111,17 @@ struct item {
 
 #define WORD 16 /* room for one */
 
-/* Scheduling class in a word: FIFO50, RR1, nice-5, batch0, idle. */
+/* Scheduling class in a word: FIFO50, RR1, nice-5, batch0, idle. That of a kernel thread says nothing. */
 static const char *
 class_word(const struct lwp *l, char *buf)
 {
 	const struct sched_class *sc = &l->l_class;
 
+	if (l->l_flag & LW_SYSTEM)
+		return "kernel";
 	if (sc->sc_policy == SCHED_FIFO || sc->sc_policy == SCHED_RR)
-		snprintf(buf, WORD, sc->sc_rtprio != 0 ? "%s%u" : "%s",
-		    sc->sc_policy == SCHED_RR ? "RR" : "FIFO", sc->sc_rtprio);
+		snprintf(buf, WORD, "%s%u", sc->sc_policy == SCHED_RR ? "RR" : "FIFO",
+		    sc->sc_rtprio);
 	else if (sc->sc_policy == SCHED_IDLE)
 		return "idle";
 	else
@@ -150,7 +152,7 @@ ps_lwp(void *arg)
 		us += (arch_time_ns() - l->l_rstart) / 1000;
 	mo_printf(v->v_out, "%6d %6d %c %3u %4d %-8s %4llu.%06llu %-8.8s %.15s%s\n", l->l_lid,
 	    l->l_proc->p_pid, l->l_stat < LS_COUNT ? letters[l->l_stat] : '?', l->l_cpu->ci_index,
-	    lwp_eprio(l), l->l_flag & LW_IDLE ? "-" : class_word(l, class),
+	    lwp_eprio(l), class_word(l, class),
 	    (unsigned long long)(us / 1000000), (unsigned long long)(us % 1000000),
 	    wait_word(l, wait), l->l_name,
 	    l->l_running && l->l_stat != LS_ONPROC ? " (running)" : "");

@@ -49,6 +49,8 @@ counted as skipped."""
         self.by_address = {l.addr: l for l in self.everybody}
         self.lwplocks = {addr(c.v["ci_spc"]["spc_lwplock"].address) for c in self.everywhere
                          if c.spc is not None}
+        self.runqlocks = {addr(c.v["ci_spc"]["spc_mutex"].address) for c in self.everywhere
+                          if c.spc is not None}
         self.syncobj_park = addr(kern.symbol("syncobj_park").address)
         for l in self.everybody:
             self.one(self.lwp, l, self.quiet(l))
@@ -124,7 +126,8 @@ counted as skipped."""
         elif l.state == "SLEEP":
             queue = addr(v["l_sleepq"])
             if queue:
-                check(m not in self.lwplocks, "L1: %s SLEEP on a queue with an lwplock", who)
+                check(m not in self.lwplocks | self.runqlocks, "L1: %s SLEEP on a queue: its lock is "
+                      "a CPU's", who)
                 check(self.on_list(v["l_sleepq"].dereference(), self.member(l, "l_sleepchain")),
                       "L4: %s (%s) is not on its sleep queue", who, l.wmesg)
                 self.sorted(l, who, queue)

@@ -47,12 +47,12 @@ class Lwp:
 
     @property
     def sched_class(self):
-        """FIFO50, RR1, nice-5, batch0, idle."""
-        if self.idle:
-            return "-"
+        """FIFO50, RR1, nice-5, batch0, idle. That of a kernel thread says nothing."""
+        if not self.user:
+            return "kernel"
         c = self.v["l_class"]
         if self.policy in ("FIFO", "RR"):
-            return self.policy + ("%d" % int(c["sc_rtprio"]) if int(c["sc_rtprio"]) else "")
+            return "%s%d" % (self.policy, int(c["sc_rtprio"]))
         if self.policy == "IDLE":
             return "idle"
         return "%s%d" % ("batch" if self.policy == "BATCH" else "nice", int(c["sc_nice"]))
