@@ -120,8 +120,8 @@ class_word(const struct lwp *l, char *buf)
 	if (l->l_flag & LW_SYSTEM)
 		return "kernel";
 	if (sc->sc_policy == SCHED_FIFO || sc->sc_policy == SCHED_RR)
-		snprintf(buf, WORD, "%s%u", sc->sc_policy == SCHED_RR ? "RR" : "FIFO",
-		    sc->sc_rtprio);
+		snprintf(
+		    buf, WORD, "%s%u", sc->sc_policy == SCHED_RR ? "RR" : "FIFO", sc->sc_rtprio);
 	else if (sc->sc_policy == SCHED_IDLE)
 		return "idle";
 	else
@@ -152,9 +152,8 @@ ps_lwp(void *arg)
 		us += (arch_time_ns() - l->l_rstart) / 1000;
 	mo_printf(v->v_out, "%6d %6d %c %3u %4d %-8s %4llu.%06llu %-8.8s %.15s%s\n", l->l_lid,
 	    l->l_proc->p_pid, l->l_stat < LS_COUNT ? letters[l->l_stat] : '?', l->l_cpu->ci_index,
-	    lwp_eprio(l), class_word(l, class),
-	    (unsigned long long)(us / 1000000), (unsigned long long)(us % 1000000),
-	    wait_word(l, wait), l->l_name,
+	    lwp_eprio(l), class_word(l, class), (unsigned long long)(us / 1000000),
+	    (unsigned long long)(us % 1000000), wait_word(l, wait), l->l_name,
 	    l->l_running && l->l_stat != LS_ONPROC ? " (running)" : "");
 }
 
