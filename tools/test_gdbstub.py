@@ -147,11 +147,11 @@ class StubTest(RawPackets, unittest.TestCase):
         for _, guest in self.guests([self.program, "loop"], "gdb=wait", cpus=(1,)):
             said = guest.gdb("""
                 run("add-symbol-file %s")
+                a = value("(long)&counter")
                 run("hbreak *%%d" %% value("(long)&user_target"))
                 run("continue")
                 run("finish")
                 say("magic", hex(value("lwp0.l_magic")))
-                a = value("(long)&counter")
                 one = value("*(unsigned long *)%%d" %% a)
                 run("set *(unsigned long *)%%d = %%d" %% (a, 5000000000))
                 say("counter", value("*(unsigned long *)%%d" %% a), one)
