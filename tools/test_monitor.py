@@ -112,7 +112,7 @@ class MonitorTest(unittest.TestCase):
             s.wait_for("# seed")
             self.assertRegex(s.stop(), r"cpu0 lid\d+: a break")
             ps = s.ask("ps")
-            self.assertRegex(ps, r"^ +LID +PID S CPU +PRI +SECONDS WAIT +NAME\n")
+            self.assertRegex(ps, r"^ +LID +PID S CPU +PRI +CLASS +SECONDS WAIT +NAME\n")
             lids = re.findall(r"^ *(\d+) +\d+ [A-Z] ", ps, re.M)
             self.assertIn("1", lids)
             self.assertRegex(ps, r"(?m)^ +1 +1 [ORS] .*storm_fork")
@@ -205,6 +205,24 @@ class MonitorTest(unittest.TestCase):
             s.stop()
             s.send("reboot\r")
             self.assertEqual(s.end(), 130, s.text[-3000:])
+
+    def test_stopped(self):
+        """A stopped process is told with its signal."""
+        with Session("--smp", "1", "--append", "log=console", "--add", "/bin/busybox=/bin/busybox",
+                     "/bin/busybox", "sh", "-c", "/bin/busybox sleep 60 & kill -STOP $!; "
+                     "echo job $! stopped; /bin/busybox cat; kill -KILL $!") as s:
+            s.wait_for(r"job \d+ stopped")
+            job = re.search(r"job (\d+) stopped", s.text).group(1)
+            s.stop()
+            self.assertRegex(s.ask("ps"), r"(?m)^ +{0} +{0} T .* nice0 +[0-9.]+ stop-19 ".format(job))
+            self.assertIn("stopped by signal 19", s.ask("show lwp " + job))
+            answer = s.ask("show proc " + job)
+            self.assertRegex(answer, r"STOP, parent 1, group 1 \(orphaned\), session 1\n"
+                                     r"  stopped by signal 19\n  has not been reported")
+            self.assertIn(" STOP", answer)
+            s.resume()
+            s.send("\x04")
+            self.check_clean_end(s)
 
     # --- Editing, wrong input ---
 

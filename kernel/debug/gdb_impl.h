@@ -38,6 +38,7 @@ extern bool gdb_noack;
 
 /* Takes what has come in, up to a packet or a break; GDB_NOTHING when there is no more. */
 enum gdb_event gdb_poll(void);
+void gdb_port_rest(void); /* between two polls that found nothing */
 /* A packet came that gdb_receive() has not handed out yet. */
 bool gdb_have_packet(void);
 /* Waits for a packet (in gdb_rx). */

@@ -10,6 +10,8 @@
 #include <arch/arch_if.h>
 #include <kernel/string.h>
 
+#define REST ((nsec_t)20000)
+
 struct gdb_rx gdb_rx;
 struct gdb_tx gdb_tx;
 bool gdb_noack;
@@ -27,6 +29,19 @@ static bool
 opens_session(void)
 {
 	return strncmp(gdb_rx.rx_data, "qSupported", 10) == 0;
+}
+
+/*
+ * An emulator has one lock for its devices and its main loop, and PAUSE takes it as an access to a port does: who
+ * polled without a rest would keep that loop from delivering what is waited for. To read the clock takes no lock.
+ */
+void
+gdb_port_rest(void)
+{
+	nsec_t end = arch_time_ns() + REST;
+
+	while (arch_time_ns() < end)
+		compiler_barrier();
 }
 
 enum gdb_event
@@ -68,10 +83,9 @@ gdb_have_packet(void)
 void
 gdb_receive(void)
 {
-	while (!have_packet) {
-		(void)gdb_poll();
-		arch_cpu_relax();
-	}
+	while (!have_packet)
+		if (gdb_poll() == GDB_NOTHING)
+			gdb_port_rest();
 	have_packet = false;
 }
 
@@ -98,7 +112,7 @@ gdb_send(void)
 		enum gdb_event event;
 
 		if (c < 0) {
-			arch_cpu_relax();
+			gdb_port_rest();
 			continue;
 		}
 		event = gdb_rx_byte(&gdb_rx, (uint8_t)c);

@@ -119,6 +119,8 @@ wait_parked(struct cpu *ci, struct debug_cpu *dc)
 		if (atomic_load_relaxed(&watcher) == ci->ci_index + 1) {
 			if (watch(ci))
 				serve_world(ci, DEBUG_INTR, 0);
+			else
+				gdb_port_rest();
 		} else if (dc->dc_nohalt) {
 			arch_cpu_relax();
 		} else {

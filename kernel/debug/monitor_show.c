@@ -5,9 +5,11 @@
  */
 #include <kernel/monitor.h>
 
+#include <abi/sched.h>
 #include <arch/arch_if.h>
 #include <kernel/idtable.h>
 #include <kernel/options.h>
+#include <kernel/printf.h>
 #include <kernel/process.h>
 #include <kernel/sched.h>
 #include <kernel/sleepq.h>
@@ -107,19 +109,51 @@ struct item {
 
 /* ---- ps ---- */
 
+#define WORD 16 /* room for one */
+
+/* Scheduling class in a word: FIFO50, RR1, nice-5, batch0, idle. That of a kernel thread says nothing. */
+static const char *
+class_word(const struct lwp *l, char *buf)
+{
+	const struct sched_class *sc = &l->l_class;
+
+	if (l->l_flag & LW_SYSTEM)
+		return "kernel";
+	if (sc->sc_policy == SCHED_FIFO || sc->sc_policy == SCHED_RR)
+		snprintf(
+		    buf, WORD, "%s%u", sc->sc_policy == SCHED_RR ? "RR" : "FIFO", sc->sc_rtprio);
+	else if (sc->sc_policy == SCHED_IDLE)
+		return "idle";
+	else
+		snprintf(buf, WORD, "%s%d", sc->sc_policy == SCHED_BATCH ? "batch" : "nice",
+		    sc->sc_nice);
+	return buf;
+}
+
+/* Why it does not go on: the signal that stopped it, or the reason of its sleep. */
+static const char *
+wait_word(const struct lwp *l, char *buf)
+{
+	if (l->l_stat != LS_STOP)
+		return l->l_wchan != NULL ? l->l_wmesg : "-";
+	snprintf(buf, WORD, "stop-%d", l->l_proc->p_stopsig);
+	return buf;
+}
+
 static void
 ps_lwp(void *arg)
 {
 	const struct monitor_visit *v = arg;
 	const struct lwp *l = v->v_lwp;
 	nsec_t us = l->l_rtime / 1000;
+	char class[WORD], wait[WORD];
 
 	if (l->l_running && l->l_stat == LS_ONPROC)
 		us += (arch_time_ns() - l->l_rstart) / 1000;
-	mo_printf(v->v_out, "%7d %7d %c %3u %4d %6llu.%06llu %-9.9s %.20s%s\n", l->l_lid,
+	mo_printf(v->v_out, "%6d %6d %c %3u %4d %-8s %4llu.%06llu %-8.8s %.15s%s\n", l->l_lid,
 	    l->l_proc->p_pid, l->l_stat < LS_COUNT ? letters[l->l_stat] : '?', l->l_cpu->ci_index,
-	    lwp_eprio(l), (unsigned long long)(us / 1000000), (unsigned long long)(us % 1000000),
-	    l->l_wchan != NULL ? l->l_wmesg : "-", l->l_name,
+	    lwp_eprio(l), class_word(l, class), (unsigned long long)(us / 1000000),
+	    (unsigned long long)(us % 1000000), wait_word(l, wait), l->l_name,
 	    l->l_running && l->l_stat != LS_ONPROC ? " (running)" : "");
 }
 
@@ -129,7 +163,7 @@ ps_proc(void *arg)
 	const struct item *i = arg;
 	const struct proc *p = i->i_obj;
 
-	mo_printf(i->i_out, "%7s %7d %c   -    -             - %-9s %.20s\n", "-", i->i_id,
+	mo_printf(i->i_out, "%6s %6d %c   -    - -                  - %-8s %.15s\n", "-", i->i_id,
 	    *proc_state(p), proc_state(p), p->p_comm);
 }
 
@@ -138,7 +172,7 @@ cmd_ps(struct monitor_out *out, char *args __unused)
 {
 	const struct id_array *a = idtable.array;
 
-	mo_printf(out, "%7s %7s S CPU  PRI       SECONDS WAIT      NAME\n", "LID", "PID");
+	mo_printf(out, "%6s %6s S CPU  PRI CLASS        SECONDS WAIT     NAME\n", "LID", "PID");
 	(void)monitor_each_lwp(out, "ps", ps_lwp);
 	for (uint32_t n = 1; n <= a->mask; n++) {
 		pid_t id = id_of(a, n);
@@ -164,10 +198,11 @@ struct flag {
 	}
 static const struct flag lw_flags[] = { F(LW_, IDLE), F(LW_, SYSTEM), F(LW_, SINTR),
 	F(LW_, CATCHINTR), F(LW_, STIMO), F(LW_, CANCELLED), F(LW_, UNPARKED), F(LW_, PENDSIG),
-	F(LW_, WEXIT), F(LW_, WSUSPEND), F(LW_, WBOUNDARY), F(LW_, BOUND), { 0, NULL } };
+	F(LW_, WEXIT), F(LW_, WSUSPEND), F(LW_, WBOUNDARY), F(LW_, BOUND), F(LW_, WSTOP),
+	{ 0, NULL } };
 static const struct flag lpr_flags[] = { F(LPR_, DETACHED), F(LPR_, EXITING), { 0, NULL } };
 static const struct flag pk_flags[] = { F(PK_, SYSTEM), F(PK_, EXEC), F(PK_, EXITING),
-	F(PK_, KILLED), { 0, NULL } };
+	F(PK_, KILLED), F(PK_, STOP), F(PK_, TELLCONT), { 0, NULL } };
 #undef F
 
 static void
@@ -185,6 +220,8 @@ static const char *const sobj_name[] = {
 	[SOBJ_TURNSTILE] = "mutex",
 	[SOBJ_PAUSE] = "time or event",
 	[SOBJ_PARK] = "unpark",
+	[SOBJ_RWLOCK] = "rwlock",
+	[SOBJ_PIFUTEX] = "priority-inheriting futex",
 };
 
 void
@@ -203,11 +240,15 @@ mo_limit(struct monitor_out *out, const struct lwp *l)
 static void
 show_wait(struct monitor_out *out, const struct lwp *l)
 {
+	const struct lwp *owner;
+
 	if (l->l_wchan == NULL)
 		return;
 	mo_printf(out, "  waits for a %s at %p, reason %s", sobj_name[l->l_syncobj->so_kind],
 	    l->l_wchan, l->l_wmesg);
 	mo_limit(out, l);
+	if (l->l_syncobj->so_owner != NULL && (owner = l->l_syncobj->so_owner(l->l_wchan)) != NULL)
+		mo_printf(out, "\n  which is held by lid %d", owner->l_lid);
 	mo_printf(out, "\n");
 }
 
@@ -215,6 +256,7 @@ static int
 cmd_lwp(struct monitor_out *out, char *args)
 {
 	const struct lwp *l = monitor_lwp(out, args);
+	char word[WORD];
 
 	if (l == NULL)
 		return MONITOR_STAY;
@@ -222,9 +264,12 @@ cmd_lwp(struct monitor_out *out, char *args)
 	    l->l_proc->p_pid, (const void *)l, l->l_magic == LWP_MAGIC ? "" : ", bad magic");
 	mo_printf(out, "  %s%s, cpu %u, affinity %#llx (0 = all)\n", state(l),
 	    l->l_running ? " RUNNING" : "", l->l_cpu->ci_index, (unsigned long long)l->l_affinity);
+	if (l->l_stat == LS_STOP)
+		mo_printf(out, "  stopped by signal %d\n", l->l_proc->p_stopsig);
 	show_wait(out, l);
-	mo_printf(out, "  priority %d: base %d, inherited %d%s\n", lwp_eprio(l), l->l_priority,
-	    l->l_inheritedprio, l->l_kpribase ? ", kernel boost" : "");
+	mo_printf(out, "  priority %d: base %d, inherited %d%s; class %s%s\n", lwp_eprio(l),
+	    l->l_priority, l->l_inheritedprio, l->l_kpribase ? ", kernel boost" : "",
+	    class_word(l, word), l->l_class.sc_reset ? ", reset on fork" : "");
 	put_flags(out, "  l_flag", l->l_flag, lw_flags);
 	put_flags(out, "\n  l_prflag", l->l_prflag, lpr_flags);
 	mo_printf(out, "\n  l_pflag %#x, preemption disabled %u, resched %u, ast %u\n", l->l_pflag,
@@ -291,9 +336,16 @@ cmd_proc(struct monitor_out *out, char *args)
 	if (p->p_pid != id)
 		mo_printf(out, "%d is an LWP of this one:\n", id);
 	mo_printf(out, "pid %d \"%s\", struct proc %p\n", p->p_pid, p->p_comm, (const void *)p);
-	mo_printf(out, "  %s, parent %d, group %d, session %d\n", proc_state(p),
+	mo_printf(out, "  %s, parent %d, group %d%s, session %d\n", proc_state(p),
 	    p->p_pptr != NULL ? p->p_pptr->p_pid : -1, p->p_pgrp != NULL ? p->p_pgrp->pg_id : -1,
+	    p->p_pgrp != NULL && p->p_pgrp->pg_jobc == 0 ? " (orphaned)" : "",
 	    p->p_pgrp != NULL ? p->p_pgrp->pg_session->s_sid : -1);
+	if (p->p_flag & PK_STOP)
+		mo_printf(out, "  %s by signal %d\n", p->p_stat == PS_STOP ? "stopped" : "stopping",
+		    p->p_stopsig);
+	if (p->p_report != REPORT_NONE)
+		mo_printf(out, "  has not been reported as %s yet\n",
+		    p->p_report == REPORT_STOPPED ? "stopped" : "continued");
 	mo_printf(out, "  %u LWPs: %u alive, %u leaving or dead, %u can run or sleep\n", p->p_nlwps,
 	    p->p_nlive, p->p_nzlwps, p->p_nrlwps);
 	put_kin(out, p);

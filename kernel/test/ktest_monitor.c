@@ -29,7 +29,7 @@ chain_link(void *arg)
 	atomic_add(&asleep, 1);
 	if (i == LINKS - 1) {
 		while (!atomic_load_relaxed(&go))
-			kpause("lastlink", false, time_now() + MSEC);
+			kpause("lastlink", false, time_now() + 500 * MSEC);
 	} else {
 		mutex_lock(&link_lock[i + 1]);
 		mutex_unlock(&link_lock[i + 1]);

@@ -23,6 +23,7 @@
 
 static atomic_int *ready;
 static atomic_int *late;
+static atomic_int *lead; /* not 0 while the lead lives */
 
 static void
 start_threads(int n, void *(*fn)(void *))
@@ -104,20 +105,35 @@ leave_singly(void *arg)
 	return NULL;
 }
 
+/* Waits until the lead has said by its id's word that it leaves: it is not counted among the live any more. */
+static void
+lead_gone(void)
+{
+	while (atomic_load(lead) != 0)
+		sleep_ms(1);
+}
+
+static void
+leave_as_lead(int status)
+{
+	syscall(SYS_set_tid_address, lead);
+	syscall(SYS_exit, status);
+}
+
 /* The lead leaves first, and the process lives on in the others. */
 static int
 lead_first(void *arg)
 {
 	start_threads(8, leave_singly);
 	word_wait(ready, 8);
-	syscall(SYS_exit, (int)(long)arg);
+	leave_as_lead((int)(long)arg);
 	return 1;
 }
 
 static void *
 last_one(void *arg)
 {
-	sleep_ms(30);
+	lead_gone();
 	exit((int)(long)arg + 12);
 }
 
@@ -126,7 +142,7 @@ lead_first_then_exit(void *arg)
 {
 	(void)arg;
 	start_threads(1, last_one);
-	syscall(SYS_exit, 3);
+	leave_as_lead(3);
 	return 1;
 }
 
@@ -192,6 +208,7 @@ main(void)
 
 	ready = shared_mem(PAGE);
 	late = ready + 64;
+	lead = ready + 128;
 
 	is_exit(
 	    run_child(group_exit_by_lead, (void *)7), 7, "exit_group by the lead, 64 threads live");
@@ -206,7 +223,7 @@ main(void)
 	reset();
 	pid = spawn(lead_first, (void *)5);
 	word_wait(ready, 8);
-	sleep_ms(20);
+	lead_gone();
 	is_int(waitpid(pid, &st, WNOHANG), 0, "the lead has left, the process lives");
 	is_int(kill(pid, 0), 0, "and its pid is valid");
 	word_add(late, 1);

@@ -165,7 +165,7 @@ static void
 test_overrun(void)
 {
 	siginfo_t si;
-	long long t, gone;
+	long long t, gone, begun;
 	int id;
 
 	create(CLOCK_MONOTONIC, SIGEV_SIGNAL, RT, 0, 0, &id);
@@ -173,13 +173,13 @@ test_overrun(void)
 	set(id, 0, 10 * MS, 10 * MS);
 	sleep_ms(105);
 	ok(left(id) > 0 && left(id) <= 10 * MS, "pending: what is left of the running period");
+	begun = now_ns();
 	is_int(await(RT, &si, 0), RT, "a period that nobody took is pending");
 	gone = (now_ns() - t) / (10 * MS);
 	ok(si.si_overrun >= 8 && si.si_overrun < gone, "the others are overruns");
 	is_int(syscall(SYS_timer_getoverrun, id), si.si_overrun, "timer_getoverrun says the same");
-	gone = now_ns();
 	is_int(await(RT, &si, 5000), RT, "the next comes");
-	ok(si.si_overrun <= (now_ns() - gone) / (10 * MS) + 1, "and begins to count again");
+	ok(si.si_overrun <= (now_ns() - begun) / (10 * MS) + 1, "and begins to count again");
 	set(id, 0, 1, 1000);
 	sleep_ms(20);
 	is_int(await(RT, &si, 5000), RT, "a period of a microsecond");
@@ -194,10 +194,20 @@ test_overrun(void)
 	delete (id);
 }
 
+static int
+is_pending(int sig)
+{
+	sigset_t set;
+
+	sigpending(&set);
+	return sigismember(&set, sig);
+}
+
 static void
 test_many(void)
 {
 	int ids[50], good = 0, i, j;
+	long long base, ahead = 50 * MS;
 	siginfo_t si;
 
 	for (i = 0; i < 50; i++)
@@ -208,9 +218,18 @@ test_many(void)
 		for (j = 0; j < i; j++)
 			good += ids[i] != ids[j];
 	is_int(good, 50 * 49 / 2, "have different ids");
-	for (i = 0; i < 50; i++)
-		set(ids[i], 0, (60 - i) * MS, 0);
-	sleep_ms(120);
+	do { /* until all are set before the first is over */
+		base = now_ns() + ahead;
+		for (i = 0; i < 50; i++)
+			set(ids[i], TIMER_ABSTIME, base + (50 - i) * MS, 0);
+		ahead *= 2;
+		if (now_ns() < base)
+			break;
+		for (i = 0; i < 50; i++)
+			set(ids[i], 0, 0, 0);
+		while (await(RT, &si, 0) == RT)
+			continue;
+	} while (ahead < 10000 * MS);
 	for (i = good = 0; i < 50; i++)
 		if (await(RT, &si, 5000) == RT && si.si_value.sival_int == 49 - i)
 			good++;
@@ -223,11 +242,12 @@ test_many(void)
 	create(CLOCK_MONOTONIC, SIGEV_SIGNAL, SIGUSR1, 1, 0, &ids[0]);
 	create(CLOCK_MONOTONIC, SIGEV_SIGNAL, SIGUSR1, 2, 0, &ids[1]);
 	set(ids[0], 0, 1, 0);
-	sleep_ms(20);
+	while (!is_pending(SIGUSR1))
+		sleep_ms(1);
 	set(ids[1], 0, 1, 0);
 	sleep_ms(20);
-	ok(await(SIGUSR1, &si, 0) == SIGUSR1 && si.si_value.sival_int == 1 &&
-		await(SIGUSR1, &si, 0) == SIGUSR1 && si.si_value.sival_int == 2,
+	ok(await(SIGUSR1, &si, 5000) == SIGUSR1 && si.si_value.sival_int == 1 &&
+		await(SIGUSR1, &si, 5000) == SIGUSR1 && si.si_value.sival_int == 2,
 	    "two with one standard signal: both count");
 	delete (ids[0]);
 	delete (ids[1]);

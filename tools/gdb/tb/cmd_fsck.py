@@ -16,7 +16,7 @@ from . import cpus, kern, model, pages
 from .kern import addr, plural
 
 
-PRI_IDLE = -1
+PRI_IDLE = LWPCTL_CPU_NONE = -1
 
 
 class Broken(Exception):
@@ -49,6 +49,8 @@ counted as skipped."""
         self.by_address = {l.addr: l for l in self.everybody}
         self.lwplocks = {addr(c.v["ci_spc"]["spc_lwplock"].address) for c in self.everywhere
                          if c.spc is not None}
+        self.runqlocks = {addr(c.v["ci_spc"]["spc_mutex"].address) for c in self.everywhere
+                          if c.spc is not None}
         self.syncobj_park = addr(kern.symbol("syncobj_park").address)
         for l in self.everybody:
             self.one(self.lwp, l, self.quiet(l))
@@ -124,9 +126,11 @@ counted as skipped."""
         elif l.state == "SLEEP":
             queue = addr(v["l_sleepq"])
             if queue:
-                check(m not in self.lwplocks, "L1: %s SLEEP on a queue with an lwplock", who)
+                check(m not in self.lwplocks | self.runqlocks, "L1: %s SLEEP on a queue: its lock is "
+                      "a CPU's", who)
                 check(self.on_list(v["l_sleepq"].dereference(), self.member(l, "l_sleepchain")),
                       "L4: %s (%s) is not on its sleep queue", who, l.wmesg)
+                self.sorted(l, who, queue)
             else:
                 check(m in self.lwplocks, "L1: %s SLEEP without a queue: no lwplock", who)
             check(l.wchan, "L4: %s SLEEP without wchan", who)
@@ -141,10 +145,13 @@ counted as skipped."""
         if not l.wchan:
             check(not addr(v["l_sleepq"]), "L4: %s has a sleep queue but no wchan", who)
             check(not l.flag & kern.constant("LW_SINTR"), "L5: %s: SINTR without wchan", who)
+        self.lwpctl(l, who)
         affinity = addr(v["l_affinity"])
         check(l.state == "IDL" or addr(v["l_target_cpu"]) or not affinity
               or affinity >> l.cpu & 1, "L12: %s %s is of cpu%d, allowed are %#x", who, l.state,
               l.cpu, affinity)
+        if l.state not in ("IDL", "ZOMB"):
+            self.scheduling_class(l, who)
         if l.state == "SUSPENDED":
             check(l.flag & kern.constant("LW_WSUSPEND") and not l.wchan,
                   "P6: %s is SUSPENDED, its flags are %#x, it waits for %#x", who, l.flag, l.wchan)
@@ -159,6 +166,41 @@ counted as skipped."""
                 "life", l.addr)
         self.lwp_priority(l, who)
 
+    def sorted(self, l, who, queue):
+        """On its queue: who comes next is not more urgent."""
+        after = addr(l.v["l_sleepchain"]["next"])
+        if after == queue or not l.v["l_syncobj"]["so_sorted"]:
+            return
+        after = model.Lwp(kern.pointer(after - kern.offset(l.v.type, "l_sleepchain"), "struct lwp"))
+        check(l.sleep_priority >= after.sleep_priority,
+              "S1: %s sleeps at priority %d before lid %d at %d", who, l.sleep_priority, after.lid,
+              after.sleep_priority)
+
+    @staticmethod
+    def lwpctl(l, who):
+        """What its place in the memory of its process says. In the switch it may be of before."""
+        if not addr(l.v["l_lwpctl"]):
+            return
+        check(l.state != "ZOMB", "L16: %s ZOMB: a dead LWP has a lwpctl place", who)
+        told = int(l.v["l_lwpctl"]["lc_curcpu"])
+        check(told == (l.cpu if l.running else LWPCTL_CPU_NONE),
+              "L16: %s %s: lwpctl names cpu%d, it is %s cpu%d", who, l.state, told,
+              "on" if l.running else "off", l.cpu)
+
+    @staticmethod
+    def scheduling_class(l, who):
+        """Its own priority is one of its class. Kernel threads have any."""
+        if l.in_kernel_process:
+            return
+        own, fixed = int(l.v["l_priority"]), addr(l.v["l_pridue"]) == kern.MASK
+        rtprio = int(l.v["l_class"]["sc_rtprio"])
+        if l.policy in ("FIFO", "RR"):
+            check(own == kern.constant("PRI_USER_RT") + rtprio - 1 and fixed,
+                  "L15: %s has priority %d, is real time %d", who, own, rtprio)
+        else:
+            check(kern.constant("PRI_USER") <= own <= kern.constant("PRI_USER_MAX") and not fixed
+                  and rtprio == 0, "L15: %s has priority %d in time sharing", who, own)
+
     def lwp_priority(self, l, who):
         v = l.v
         lenders = addr(v["l_pi_lenders"]["next"]) != self.member(l, "l_pi_lenders")
@@ -168,6 +210,9 @@ counted as skipped."""
             check(not addr(v["l_ts"]) or not addr(v["l_ts"]["ts_obj"]),
                   "L6: %s %s: its turnstile is active", who, l.state)
             check(not lenders, "L6: %s %s has lenders", who, l.state)
+            # (0: it was never made)
+            check(addr(v["l_pifutexes"]["next"]) in (0, self.member(l, "l_pifutexes")),
+                  "L6: %s %s holds locks that others wait for", who, l.state)
         if self.spinning:
             return
         if l.wchan and addr(v["l_syncobj"]["so_owner"]):
@@ -234,8 +279,10 @@ counted as skipped."""
 
     def occupants(self, table):
         proc0 = addr(kern.symbol("proc0").address)
+        # PID 1 is made by the first LWP, after others.
         check(table.entries[0].slot == addr(kern.symbol("lwp0").address)
-              and table.entries[1].pid == 1, "T11: entry 0 or 1 has changed")
+              and (table.entries[1].pid == 1 or not addr(kern.symbol("initproc"))),
+              "T11: entry 0 or 1 has changed")
         for e in table.entries[1:]:
             if e.kind == model.PROC:
                 p = e.object
@@ -259,11 +306,15 @@ counted as skipped."""
             check(id_ & table.mask == e.index and e.pid in (0, id_),
                   "T7: entry %d with id %d: group %d", e.index, e.pid, id_)
             walk = kern.Walk(group["pg_members"], "struct proc", "p_pglist")
-            members = [addr(p["p_pgrp"]) == e.pgrp for p in walk]
+            members = [p.dereference() for p in walk]
             check(not walk.broken, "P10: members of group %d: %s", id_, walk.broken)
             check(members or id_ == int(session["s_sid"]),
                   "T7: group %d is empty, and no session's", id_)
-            check(all(members), "P10: a member of group %d does not know", id_)
+            check(all(addr(p["p_pgrp"]) == e.pgrp for p in members),
+                  "P10: a member of group %d does not know", id_)
+            jobc = sum(bool(p["p_jobc"]) for p in members)
+            check(jobc == int(group["pg_jobc"]), "P10: group %d: jobc %d, are %d", id_,
+                  int(group["pg_jobc"]), jobc)
             known = seen.setdefault(
                 addr(session), [int(session["s_sid"]), int(session["s_refs"]), 0])
             known[2] += bool(members)
@@ -314,9 +365,12 @@ counted as skipped."""
             c = model.Proc(ptr)
             check(addr(c.v["p_pptr"]) == p.addr and int(c.v["p_ppid"]) == p.pid, "P8: pid %d is on the list of %s, has parent %d",
                   c.pid, who, c.parent)
+            report = kern.enum_name("proc_report", int(c.v["p_report"]), "REPORT_")
             # With a reaper, what is DEAD has not been shown to the parent yet.
             dead += (c.state == "ZOMB" or (c.state == "DEAD" and not reaper)
-                     or int(c.v["p_report"]) != 0)
+                     or report != "NONE")
+            check(report == "NONE" or c.state in ("IDL", "ACTIVE", "STOP"),
+                  "P8: pid %d is dying and is to be reported as %s", c.pid, report)
         check(not walk.broken, "P8: children of %s: %s", who, walk.broken)
         check(dead == int(v["p_nstopchild"]), "P8: %s: nstopchild %d, are %d", who,
               int(v["p_nstopchild"]), dead)
@@ -366,6 +420,8 @@ counted as skipped."""
         self.lwp_waits(p, who, lwps, dead)
         check(lwps or p.state == "IDL", "P4: %s has no LWP", who)
         flag, ending = int(p.v["p_flag"]), kern.constant("PK_KILLED") | kern.constant("PK_EXITING")
+        check(p.state != "STOP" or flag & kern.constant("PK_STOP"), "P6: %s is STOP, not PK_STOP",
+              who)
         for l in lwps:
             check(p.state != "STOP" or flag & ending or l.state in ("STOP", "SUSPENDED", "ZOMB")
                   or int(l.v["l_prflag"]) & exiting, "P6: %s is STOP, lid %d is %s", who, l.lid,

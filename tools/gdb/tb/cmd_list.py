@@ -9,9 +9,9 @@ class Lwps(kern.Command):
     """List every LWP: `lwps`.
 
 The columns: `*` marks who runs on a CPU; id, process, state, the CPU it runs or last ran on,
-effective priority (higher runs first; `+` if lent by a waiter), name, and for a sleeper the reason
-and address of what it waits for. Idle LWPs are IDL for ever; another LWP that is IDL is being made
-or freed."""
+effective priority (higher runs first; `+` if lent by a waiter), scheduling class with its number,
+name, and for a sleeper the reason, for a stopped one the signal. Idle LWPs are IDL for ever; another
+LWP that is IDL is being made or freed."""
 
     name = "lwps"
 
@@ -20,18 +20,21 @@ or freed."""
             self.usage("")
         everybody = model.lwps()
         current = {c.curlwp for c in cpus.cpus()}
-        print("     LID     PID  STATE      CPU   PRI  NAME             WAIT")
+        print("    LID    PID  STATE      CPU   PRI  CLASS     NAME             WAIT")
         for l in everybody:
             lent = int(l.v["l_inheritedprio"]) >= 0
-            wait = "%-8s %#x" % (l.wmesg, l.wchan) if l.wchan else ""
-            print(("%s%7d %7d  %-9s  %3d  %4d%s %-15s  %s" % (
+            wait = "stop-%d" % l.proc.stop_signal if l.state == "STOP" else l.wmesg
+            print(("%s%6d %6d  %-9s  %3d  %4d%s %-8s  %-15s  %s" % (
                 "*" if l.addr in current else " ", l.lid, l.pid, l.state, l.cpu, l.priority,
-                "+" if lent else " ", l.name, wait)).rstrip())
+                "+" if lent else " ", l.sched_class, l.name, wait)).rstrip())
         print(plural(len(everybody), "LWP"))
 
 
 class Procs(kern.Command):
-    """List every process: `procs`. Its parent, state, count of LWPs, and the LWPs' ids."""
+    """List every process: `procs`.
+
+Its parent, process group and session, state (for one that is stopped or stopping with the signal),
+count of LWPs, name, and the LWPs' ids."""
 
     name = "procs"
 
@@ -39,18 +42,20 @@ class Procs(kern.Command):
         if words:
             self.usage("")
         found, notes = model.procs()
-        print("    PID  PARENT  STATE   LWPS  NAME             LWP IDS")
+        print("   PID PARENT  GROUP   SESS  STATE       LWPS  NAME             LWP IDS")
         for p in found:
             walk = p.lwps()
             lids = []
             for ptr in walk:
                 lids.append(str(int(ptr["l_lid"])))
-            if len(lids) > 8:
-                lids[7:] = ["..."]
+            if len(lids) > 4:
+                lids[3:] = ["..."]
             if walk.broken:
                 lids.append("(list %s)" % walk.broken)
-            print(("%7d %7d  %-7s %4d  %-15s  %s" % (
-                p.pid, p.parent, p.state, int(p.v["p_nlwps"]), p.name, " ".join(lids))).rstrip())
+            state = p.state + (" (%d)" % p.stop_signal if p.stop_signal else "")
+            print(("%6d %6d %6d %6d  %-11s %4d  %-15s  %s" % (
+                p.pid, p.parent, *p.group, state, int(p.v["p_nlwps"]), p.name,
+                " ".join(lids))).rstrip())
         for note in notes:
             print(note)
         print("%d process%s" % (len(found), "" if len(found) == 1 else "es"))

@@ -44,8 +44,10 @@ runs, is queued, or waits for an event that no one LWP owes. A cycle is marked."
         thread = next((t for t in self.threads if t.lwp and t.lwp.addr == l.addr), None)
         if l.idle and l.running:
             return "idles on cpu%d: nothing else is there to run" % l.cpu, None
-        if l.wchan and l.state in ("SLEEP", "STOP", "SUSPENDED"):
+        if l.wchan and l.state in ("SLEEP", "SUSPENDED"):
             return self.sleep(l)
+        if l.state == "STOP" and not l.running:
+            return self.stop(l), None
         if l.state == "RUN":
             return self.queued(l)
         if l.running:
@@ -58,6 +60,10 @@ runs, is queued, or waits for an event that no one LWP owes. A cycle is marked."
                 else "its parent has not waited for it" if l.proc.state == "ZOMB"
                 else "waits to be collected"), None
         return "stays so until it is continued", None
+
+    def stop(self, l):
+        what = "its process is stopped by signal %d, until SIGCONT" % l.proc.stop_signal
+        return what + (" (it %s then)" % self.sleep(l)[0] if l.wchan else "")
 
     def queued(self, l):
         ahead = [o for o in self.everybody

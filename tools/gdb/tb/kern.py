@@ -144,7 +144,7 @@ class _Headers:
         for path in sorted(glob.glob(os.path.join(TOP, "kernel/include/kernel/*.h"))
                            + glob.glob(os.path.join(TOP, "arch/*/include/arch/*.h"))):
             with open(path, encoding="utf-8") as file:
-                self.texts.update(DEFINE.findall(file.read()))
+                self.texts.update(DEFINE.findall(file.read().replace("\\\n", " ")))
 
     def __getitem__(self, name):
         if self.texts is None:

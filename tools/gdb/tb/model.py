@@ -8,6 +8,9 @@ import gdb
 from . import kern
 from .kern import addr, deref, text
 
+# SCHED_* of the ABI, which gives the numbers of Linux for ever.
+POLICIES = {0: "OTHER", 1: "FIFO", 2: "RR", 3: "BATCH", 5: "IDLE"}
+
 
 class Lwp:
     """A struct lwp as it was when it was read."""
@@ -39,6 +42,22 @@ class Lwp:
             kern.symbol("proc0").address)
 
     @property
+    def in_kernel_process(self):
+        return bool(int(self.v["l_proc"]["p_flag"]) & kern.constant("PK_SYSTEM"))
+
+    @property
+    def sched_class(self):
+        """FIFO50, RR1, nice-5, batch0, idle. That of a kernel thread says nothing."""
+        if not self.user:
+            return "kernel"
+        c = self.v["l_class"]
+        if self.policy in ("FIFO", "RR"):
+            return "%s%d" % (self.policy, int(c["sc_rtprio"]))
+        if self.policy == "IDLE":
+            return "idle"
+        return "%s%d" % ("batch" if self.policy == "BATCH" else "nice", int(c["sc_nice"]))
+
+    @property
     def cpu(self):
         try:
             return int(deref(self.v["l_cpu"])["ci_index"])
@@ -63,6 +82,18 @@ class Lwp:
         if self.v["l_kpribase"] and pri < boosted:
             pri = boosted + (pri >> 1)
         return max(pri, int(self.v["l_inheritedprio"]))
+
+    @property
+    def sleep_priority(self):
+        """lwp_sleeppri()."""
+        first = kern.constant("PRI_USER_RT")
+        return self.priority if self.priority >= first else kern.constant("PRI_USER")
+
+    @property
+    def policy(self):
+        """OTHER, FIFO, RR, BATCH, IDLE."""
+        number = int(self.v["l_class"]["sc_policy"])
+        return POLICIES.get(number, "?%d" % number)
 
     @property
     def wmesg(self):
@@ -103,6 +134,23 @@ class Proc:
     def kernel(self):
         """Has no address space of its own."""
         return addr(self.v["p_vmspace"]) in (0, addr(kern.symbol("vmspace_kernel").address))
+
+    @property
+    def stop_signal(self):
+        """The one that stopped it or is about to, else 0."""
+        stop = int(self.v["p_flag"]) & kern.constant("PK_STOP")
+        return int(self.v["p_stopsig"]) if stop else 0
+
+    @property
+    def group(self):
+        """(id of its group, of its session); -1 where there is none."""
+        try:
+            if addr(self.v["p_pgrp"]):
+                group = deref(self.v["p_pgrp"])
+                return int(group["pg_id"]), int(group["pg_session"]["s_sid"])
+        except gdb.MemoryError:
+            pass
+        return -1, -1
 
     def lwps(self):
         """Its LWPs, as a Walk."""
