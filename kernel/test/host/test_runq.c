@@ -368,13 +368,15 @@ main(void)
 	sched_idle_set = 0;
 	for (unsigned i = 0; i < 8; i++) {
 		struct lwp *l = &lwps[5 * i]; /* bound */
+		struct spinlock *old = l->l_mutex;
 
 		l->l_cpu = &host_cpus[0];
 		l->l_kpribase = false;
 		l->l_priority = PRI_DEFAULT;
-		spin_lock(l->l_mutex);
+		spin_lock(old);
 		l->l_stat = LS_RUN;
-		spin_unlock(lwp_setlock(l, &spcs[0].spc_mutex));
+		lwp_setlock(l, &spcs[0].spc_mutex);
+		spin_unlock(old);
 		spin_lock(&spcs[0].spc_mutex);
 		sched_enqueue(l);
 		spin_unlock(&spcs[0].spc_mutex);
