@@ -47,7 +47,7 @@ struct cpu {
 	uint64_t ci_nsyscall;                 /* (o) statistics */
 	uint64_t ci_nintr;                    /* (o) */
 	uint64_t ci_nswitch;                  /* (o) */
-	struct trace_ring *ci_trace;          /* (a) where its events go; NULL = nowhere */
+	struct trace_ring *ci_trace;          /* (a) where its events go */
 } __cacheline_aligned;
 
 extern struct cpu cpu0;           /* the boot CPU */
