@@ -33,7 +33,7 @@ lwp_become_zombie(struct lwp *l)
 	KASSERT(l == curlwp() && l->l_sigpend.sp_set == 0 && l->l_vforkchild == NULL);
 	preempt_disable();
 	arch_fpu_discard(l);
-	lwp_lock(l);
+	lwp_lock_self(l);
 	lwp_setstat(l, LS_ZOMB);
 	p->p_nrlwps--;
 	p->p_nlive--;
