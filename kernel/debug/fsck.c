@@ -74,6 +74,15 @@ is_lwplock(const struct spinlock *m)
 }
 
 static bool
+is_runqlock(const struct spinlock *m)
+{
+	struct cpu *ci;
+
+	for_each_cpu(ci) if (ci->ci_spc != NULL && m == &ci->ci_spc->spc_mutex) return true;
+	return false;
+}
+
+static bool
 on_list(const struct list *head, const struct list *e)
 {
 	unsigned n = 0;
@@ -148,8 +157,9 @@ check_lwp(const struct lwp *l)
 		break;
 	case LS_SLEEP:
 		if (l->l_sleepq != NULL) {
-			CHECK(!is_lwplock(m), "L1: lid %d SLEEP on a queue with an lwplock",
-			    l->l_lid);
+			CHECK(!is_lwplock(m) && !is_runqlock(m),
+			    "L1: lid %d SLEEP on a queue: lock %p is a CPU's", l->l_lid,
+			    (const void *)m);
 			CHECK(on_list(l->l_sleepq, &l->l_sleepchain),
 			    "L4: lid %d (%s) is not on its sleep queue", l->l_lid, l->l_wmesg);
 			check_sorted(l);

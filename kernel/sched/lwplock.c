@@ -7,6 +7,7 @@
  */
 #include <kernel/sched.h>
 
+#include <kernel/explore.h>
 #include <kernel/proc.h>
 
 const char *const lwp_state_name[] = {
@@ -77,6 +78,7 @@ lwp_setlock(struct lwp *l, struct spinlock *new)
 {
 	KASSERT(spin_held(l->l_mutex));
 	atomic_store_release(&l->l_mutex, new);
+	EXPLORE_POINT(LEND, l->l_lid);
 }
 
 /* By states from, to: 0 = illegal, L = under the LWP's lock, P = under p_lock too. */
@@ -98,5 +100,6 @@ lwp_setstat(struct lwp *l, enum lwp_state new)
 	    "lid %d: %s -> %s", l->l_lid, lwp_state_name[l->l_stat], lwp_state_name[new]);
 	TRACE(STATE, new, l->l_lid, l->l_stat);
 	l->l_stat = (uint8_t) new;
+	EXPLORE_POINT(STATE, (uintptr_t)l->l_lid << 8 | new);
 }
 #endif

@@ -11,8 +11,10 @@
 #include <kernel/sched.h>
 
 #include <arch/arch_if.h>
+#include <kernel/bugs.h>
 #include <kernel/callout.h>
 #include <kernel/debug.h>
+#include <kernel/explore.h>
 #include <kernel/kmem.h>
 #include <kernel/lwpctl.h>
 #include <kernel/proc.h>
@@ -34,6 +36,7 @@ switch_finish_rare(struct lwp *prev, bool intr)
 		prev->l_kstack = NULL;
 	}
 	atomic_store_release(&prev->l_running, 0);
+	EXPLORE_POINT(OFFCPU, prev->l_lid);
 	/* A dead `prev` is untouchable from here on; any other once its lock is released. */
 	if (stack == NULL && prev->l_stat == LS_RUN)
 		runq_migrate(prev);
@@ -54,6 +57,10 @@ switch_finish_rare(struct lwp *prev, bool intr)
 static inline __attribute__((always_inline)) void
 switch_finish(struct lwp *prev, bool intr)
 {
+	if (BUG(running_early) && curcpu()->ci_mtx_count == 0) {
+		arch_intr_restore(intr);
+		return;
+	}
 	fp(switch_before_clear_running);
 	KASSERT(curcpu()->ci_mtx_count == 1 && prev->l_running);
 	if (unlikely(prev->l_stat == LS_ZOMB || prev->l_target_cpu != NULL)) {
@@ -61,6 +68,7 @@ switch_finish(struct lwp *prev, bool intr)
 		return;
 	}
 	atomic_store_release(&prev->l_running, 0);
+	EXPLORE_POINT(OFFCPU, prev->l_lid);
 	curcpu()->ci_mtx_intr = intr;
 	spin_unlock(prev->l_mutex);
 }
@@ -165,6 +173,11 @@ mi_switch(struct lwp *l)
 	vm = new->l_proc->p_vmspace;
 	if (ci->ci_vmspace != vm)
 		vmspace_activate(vm);
+	if (BUG(running_early) && l->l_stat != LS_ZOMB && l->l_target_cpu == NULL) {
+		ci->ci_mtx_intr = false;
+		atomic_store_release(&l->l_running, 0);
+		spin_unlock(l->l_mutex);
+	}
 	prev = arch_switch(l, new);
 	/* On our stack again, perhaps on another CPU. */
 	switch_finish(prev, intr);
@@ -196,7 +209,7 @@ lwp_wait_offcpu(struct lwp *l)
 	while (atomic_load_acquire(&l->l_running)) {
 		if (panicking)
 			arch_halt();
-		arch_cpu_relax();
+		cpu_relax();
 	}
 }
 
@@ -268,6 +281,7 @@ idle_loop(void)
 		if (atomic_load_relaxed(&spc->spc_count) == 0)
 			atomic_or(
 			    &sched_idle_set, CPU_BIT(ci)); /* a full fence: set before we look */
+		EXPLORE_POINT(ATOMIC, &sched_idle_set);
 		if (atomic_load_relaxed(&spc->spc_count) == 0 && !runq_steal(ci)) {
 			arch_intr_disable();
 			/*
@@ -280,8 +294,12 @@ idle_loop(void)
 				spin_unlock(&spc->spc_mutex);
 			}
 			if (atomic_load_relaxed(&spc->spc_count) == 0 &&
-			    (atomic_load_relaxed(&sched_idle_set) & CPU_BIT(ci)))
-				arch_cpu_idle();
+			    (atomic_load_relaxed(&sched_idle_set) & CPU_BIT(ci))) {
+				if (EXPLORING)
+					explore_idle();
+				else
+					arch_cpu_idle();
+			}
 			arch_intr_enable();
 			continue;
 		}
