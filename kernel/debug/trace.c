@@ -116,7 +116,8 @@ ring_create(struct trace_ring *r, uint64_t slots, uint32_t size)
 		if (pg == NULL) {
 			while (i-- > 0)
 				page_free_run(
-				    virt_to_page((char *)r->tr_chunk[i] + i * perchunk * size), pages);
+				    virt_to_page((char *)r->tr_chunk[i] + i * perchunk * size),
+				    pages);
 			return -ENOMEM;
 		}
 		memset(page_to_virt(pg), 0, pages * PAGE_SIZE);
@@ -258,8 +259,7 @@ trace_freeze(bool frozen)
 	if (trace_root.tr_magic[0] == '\0')
 		return;
 	for_each_cpu(ci)
-	    atomic_store_release(
-		&ci->ci_trace, frozen ? &trace_sink : &trace_rings[ci->ci_index]);
+	    atomic_store_release(&ci->ci_trace, frozen ? &trace_sink : &trace_rings[ci->ci_index]);
 }
 
 void

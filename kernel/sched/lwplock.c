@@ -68,6 +68,17 @@ lwp_locked(const struct lwp *l, const struct spinlock *m)
 #ifdef DEBUG
 /* The contracts of what follows: <kernel/sched.h>. */
 void
+lwp_lock_self(struct lwp *l)
+{
+	bool on = arch_intr_disable();
+	struct spinlock *m = l->l_mutex;
+
+	KASSERT(l == curlwp() && l->l_stat == LS_ONPROC);
+	(void)spin_lock_begin_off(m, on);
+	KASSERT(l->l_mutex == m);
+}
+
+void
 lwp_unlock(struct lwp *l)
 {
 	spin_unlock(l->l_mutex);

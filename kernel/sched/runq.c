@@ -95,8 +95,8 @@ sched_dequeue(struct lwp *l)
 		return;
 	while (left == 0 && w != 0)
 		left = spc->spc_bitmap[--w];
-	atomic_store_relaxed(&spc->spc_maxpri,
-	    left == 0 ? PRI_IDLE : (int)(w * 64) + (63 ^ __builtin_clzll(left)));
+	atomic_store_relaxed(
+	    &spc->spc_maxpri, left == 0 ? PRI_IDLE : (int)(w * 64) + (63 ^ __builtin_clzll(left)));
 }
 
 /*

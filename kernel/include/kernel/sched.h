@@ -51,10 +51,25 @@ bool lwp_locked(
 extern const char *const lwp_state_name[];
 
 #ifdef DEBUG
+void lwp_lock_self(struct lwp *);
 void lwp_unlock(struct lwp *);
 void lwp_setlock(struct lwp *, struct spinlock *);
 void lwp_setstat(struct lwp *, enum lwp_state);
 #else
+/*
+ * lwp_lock() of curlwp. While it is ONPROC and cannot be preempted nobody lends it another lock.
+ * => no spin lock held
+ */
+static inline void
+lwp_lock_self(struct lwp *l)
+{
+	bool on = arch_intr_disable();
+	struct spinlock *m = l->l_mutex;
+
+	if (unlikely(!spin_lock_begin_off(m, on)))
+		spin_lock_slow(m);
+}
+
 static inline void
 lwp_unlock(struct lwp *l)
 {
@@ -97,22 +112,6 @@ lwp_lock_off(struct lwp *l, bool on)
 		lwp_lock_slow(l, m, true);
 	else if (unlikely(atomic_load_relaxed(&l->l_mutex) != m))
 		lwp_lock_slow(l, m, false);
-}
-
-/*
- * lwp_lock() of curlwp. While it is ONPROC and cannot be preempted nobody lends it another lock.
- * => no spin lock held
- */
-static inline void
-lwp_lock_self(struct lwp *l)
-{
-	bool on = arch_intr_disable();
-	struct spinlock *m = l->l_mutex;
-
-	KASSERT(l == arch_curlwp() && l->l_stat == LS_ONPROC);
-	if (unlikely(!spin_lock_begin_off(m, on)))
-		spin_lock_slow(m);
-	KASSERT(l->l_mutex == m);
 }
 
 /* ---- switch ---- */

@@ -57,6 +57,7 @@ spin_lock(struct spinlock *m)
 {
 	KASSERT(m->sl_word == 0);
 	m->sl_word = 1;
+	host_cpu->ci_mtx_count++;
 }
 
 bool
@@ -65,6 +66,7 @@ spin_trylock(struct spinlock *m)
 	if (m->sl_word != 0)
 		return false;
 	m->sl_word = 1;
+	host_cpu->ci_mtx_count++;
 	return true;
 }
 
@@ -80,6 +82,7 @@ spin_unlock(struct spinlock *m)
 {
 	KASSERT(m->sl_word == 1);
 	m->sl_word = 0;
+	host_cpu->ci_mtx_count--;
 }
 
 bool
