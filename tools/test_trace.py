@@ -42,10 +42,10 @@ ns(clockid_t clock)
 static void *
 work(void *arg)
 {
-	long until = (long)arg * 1000000;
+	long until = (long)arg * 1000000, n = 0;
 
 	while (ns(CLOCK_THREAD_CPUTIME_ID) < until)
-		if (ns(CLOCK_MONOTONIC) % 64 == 0)
+		if (++n % 64 == 0)
 			usleep(100);
 	printf("thread %d %ld\n", gettid(), ns(CLOCK_THREAD_CPUTIME_ID) / 1000);
 	return NULL;
@@ -163,7 +163,8 @@ class TraceTest(unittest.TestCase):
         """Run times of the trace are those that the kernel itself accounts.
 
         In the repeatable mode, where the host takes no CPU away between the two readings of the
-        clock at a switch: the kernel's and, up to 150 instructions later, that of the event.
+        clock at a switch: the kernel's and, up to 150 instructions later, that of the event. With
+        four CPUs QEMU may do so, to let the other three run: hence the hundredth part more.
         """
         for smp in ("1", "4"):
             done, trace = self.trace("totals.json", "--icount", "--smp", smp, "--append", FEW)
@@ -176,6 +177,8 @@ class TraceTest(unittest.TestCase):
                         if key[1 if what == "thread" else 0] == int(number)]
                 found = sum(stats.lwps[key]["run"] for key in keys)
                 near = 10 + 0.15 * sum(stats.slices[key, "run"] for key in keys)
+                if smp == "4":
+                    near += int(us) / 100
                 self.assertGreater(found, int(us) - near, (what, number))
                 # Only of a child that is gone the kernel can say all; others run on to their exit.
                 self.assertLess(found, int(us) + near + (0 if what == "child" else 2000),

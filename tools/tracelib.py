@@ -113,7 +113,8 @@ class Ring:
         if self.size == 0:
             return
         count = self.mask + 1
-        chunks = [self._memory.read(self.chunks[i], self.perchunk * self.size)
+        span = self.perchunk * self.size        # chunk i is told less i of them
+        chunks = [self._memory.read(self.chunks[i] + i * span, span)
                   for i in range(count // self.perchunk)]
         for number in range(max(0, self.head - count), self.head):
             slot = number & self.mask

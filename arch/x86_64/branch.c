@@ -4,10 +4,8 @@
  *
  * The table of places is collected by the linker. A change is written through the direct map, where the
  * image's pages are writable and not executable; the text's own mapping stays read-only. The other CPUs are
- * parked meanwhile in an interrupt, so each of them is before or behind the changed instruction (never
- * inside: a no-operation and a call are one instruction, and an entry is changed only of a function that
- * runs with interrupts off), and it leaves by IRETQ, which makes it fetch the text again. This CPU changes
- * all places with interrupts off, for a place is written in pieces; no NMI handler runs through one. What gdb's
+ * parked meanwhile in an interrupt, so each of them is before or behind the changed instruction, never
+ * inside, and it leaves by IRETQ, which makes it fetch the text again. This CPU changes all places with interrupts off, for a place is written in pieces; no NMI handler runs through one. What gdb's
  * stub has put into the text is taken out meanwhile, so that neither saves what the other wrote.
  */
 #include <arch/arch_if.h>

@@ -16,29 +16,25 @@
 	global	trace_write:function
 trace_write:
 	mov	rcx, [gs:CI_TRACE]
-	test	rcx, rcx
-	jz	.off
 	mov	eax, 1
 	lock xadd [rcx + TR_HEAD], rax
 	lea	r8d, [rax + 1]		; the slot's sequence number
 	and	rax, [rcx + TR_MASK]
 	mov	r9d, eax
 	shr	r9d, TRACE_CHUNK_SHIFT
-	and	eax, (1 << TRACE_CHUNK_SHIFT) - 1
 	shl	eax, 5			; TE_SIZE
-	add	rax, [rcx + r9 * 8 + TR_CHUNK]
+	mov	r9, [rcx + r9 * 8 + TR_CHUNK]
 	mov	rcx, [gs:CI_CURLWP]
-	mov	dword [rax + TE_SEQ], 0
-	mov	[rax + TE_WHAT], edi
+	add	r9, rax
+	mov	[r9 + TE_WHAT], edi
 	mov	ecx, [rcx + L_LID]
-	mov	[rax + TE_B], rdx
-	mov	[rax + TE_LID], ecx
+	mov	[r9 + TE_B], rdx
+	mov	[r9 + TE_LID], ecx
 	mov	ecx, [gs:CI_INTR_DEPTH]
-	mov	[rax + TE_A], esi
-	mov	[rax + TE_INTR], cl
-	mov	rcx, rax
+	mov	[r9 + TE_A], esi
+	mov	[r9 + TE_INTR], cl
 	rdtsc
-	mov	[rcx + TE_CYCLES], eax
-	mov	[rcx + TE_CYCLES + 4], edx
-	mov	[rcx + TE_SEQ], r8d
-.off:	ret
+	mov	[r9 + TE_CYCLES], eax
+	mov	[r9 + TE_CYCLES + 4], edx
+	mov	[r9 + TE_SEQ], r8d
+	ret

@@ -115,11 +115,13 @@ ring_create(struct trace_ring *r, uint64_t slots, uint32_t size)
 
 		if (pg == NULL) {
 			while (i-- > 0)
-				page_free_run(virt_to_page(r->tr_chunk[i]), pages);
+				page_free_run(
+				    virt_to_page((char *)r->tr_chunk[i] + i * perchunk * size),
+				    pages);
 			return -ENOMEM;
 		}
-		r->tr_chunk[i] = page_to_virt(pg);
-		memset(r->tr_chunk[i], 0, pages * PAGE_SIZE);
+		memset(page_to_virt(pg), 0, pages * PAGE_SIZE);
+		r->tr_chunk[i] = (char *)page_to_virt(pg) - i * perchunk * size;
 	}
 	r->tr_mask = slots - 1;
 	r->tr_perchunk = (uint32_t)perchunk;
@@ -183,7 +185,7 @@ trace_name(uint64_t lwp, uint64_t new, uint64_t z __unused)
 	struct trace_called *t;
 	uint64_t n;
 
-	if (atomic_load_relaxed(&arch_curcpu()->ci_trace) == NULL) {
+	if (atomic_load_relaxed(&arch_curcpu()->ci_trace) == &trace_sink) {
 		arch_intr_restore(on);
 		return;
 	}
@@ -257,7 +259,7 @@ trace_freeze(bool frozen)
 	if (trace_root.tr_magic[0] == '\0')
 		return;
 	for_each_cpu(ci)
-	    atomic_store_release(&ci->ci_trace, frozen ? NULL : &trace_rings[ci->ci_index]);
+	    atomic_store_release(&ci->ci_trace, frozen ? &trace_sink : &trace_rings[ci->ci_index]);
 }
 
 void

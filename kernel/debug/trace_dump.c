@@ -25,7 +25,7 @@ event_get(const struct trace_ring *r, uint64_t n, struct trace_event *e)
 		return false;
 	*e = *slot;
 	atomic_fence_full();
-	return atomic_load_relaxed(&slot->te_seq) == (uint32_t)n + 1 && e->te_type < TR_COUNT;
+	return e->te_type < TR_COUNT && atomic_load_relaxed(&r->tr_head) - n <= r->tr_mask + 1;
 }
 
 static const char *

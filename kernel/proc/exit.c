@@ -36,7 +36,7 @@ lwp_become_zombie(struct lwp *l)
 	preempt_disable();
 	curcpu()->ci_nexit++;
 	arch_fpu_discard(l);
-	lwp_lock(l);
+	lwp_lock_self(l);
 	lwp_setstat(l, LS_ZOMB);
 	p->p_nrlwps--;
 	p->p_nlive--;

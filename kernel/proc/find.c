@@ -146,17 +146,15 @@ lwp_find_locked(const struct proc *p, lwpid_t lid)
 		return NULL;
 	intr = arch_intr_disable();
 	l = idt_lwp(&idtable, lid);
-	if (l != NULL) {
-		lwp_lock(l);
-		if (l->l_stat == LS_IDL || l->l_lid != lid || (p != NULL && l->l_proc != p)) {
-			lwp_unlock(l);
-			l = NULL;
-		}
-	}
-	if (l != NULL)
-		spin_restore_intr(intr); /* by the unlock */
-	else
+	if (l == NULL) {
 		arch_intr_restore(intr);
+		return NULL;
+	}
+	lwp_lock_off(l, intr);
+	if (l->l_stat == LS_IDL || l->l_lid != lid || (p != NULL && l->l_proc != p)) {
+		lwp_unlock(l);
+		return NULL;
+	}
 	return l;
 }
 

@@ -31,7 +31,7 @@ lwp_park(nsec_t deadline)
 	int error;
 
 	assert_may_sleep();
-	lwp_lock(l);
+	lwp_lock_self(l);
 	if (l->l_flag & TOKENS) {
 		l->l_flag &= ~TOKENS;
 		lwp_unlock(l);

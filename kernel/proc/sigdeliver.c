@@ -143,7 +143,7 @@ sig_deliver(struct trapframe *tf)
 		l->l_restart_deadline = 0;
 		sig_call_handler(tf, l, sig, &act, &info);
 	}
-	lwp_lock(l);
+	lwp_lock_self(l);
 	l->l_flag &= ~(uint32_t)LW_PENDSIG;
 	lwp_unlock(l);
 	if (stops != 0) /* its action became the default while it was pending */

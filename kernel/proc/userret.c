@@ -30,6 +30,11 @@ user_return(struct trapframe *tf)
 		preempt();
 	fsck_boundary();
 	flags = atomic_load_relaxed(&l->l_flag);
+	if (likely((flags & LW_BOUNDARY) == 0 && (p->p_flag & PK_KILLED) == 0)) {
+		if ((flags & LW_PENDSIG) || l->l_sysrestart != 0)
+			sig_deliver(tf);
+		return;
+	}
 	if (unlikely(p->p_flag & PK_KILLED) && (p->p_single == NULL || p->p_single == l))
 		proc_exit(0, p->p_xsig);
 	if (flags & LW_WEXIT)

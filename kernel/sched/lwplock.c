@@ -9,7 +9,6 @@
 
 #include <kernel/explore.h>
 #include <kernel/proc.h>
-#include <kernel/trace.h>
 
 const char *const lwp_state_name[] = {
 #define X(name, letter) #name,
@@ -18,7 +17,7 @@ const char *const lwp_state_name[] = {
 };
 
 /* m, which was the lock of l, is ours but for a wait, or it is ours and no more the lock of l. */
-static void __noinline
+void
 lwp_lock_slow(struct lwp *l, struct spinlock *m, bool wait)
 {
 	if (wait)
@@ -58,12 +57,6 @@ lwp_trylock(struct lwp *l)
 	}
 }
 
-void
-lwp_unlock(struct lwp *l)
-{
-	spin_unlock(l->l_mutex);
-}
-
 bool
 lwp_locked(const struct lwp *l, const struct spinlock *m)
 {
@@ -72,40 +65,43 @@ lwp_locked(const struct lwp *l, const struct spinlock *m)
 	return spin_held(cur) && (m == NULL || m == cur);
 }
 
-/*
- * Lends `new` to l: the last store of whatever was changed under the old lock, because the owner of `new`
- * may use l from here on. The caller holds `new` too, unless that is a spc_lwplock: it guards no queue on
- * which l would have to be found, so its holder cannot mind an LWP more.
- * => l locked; returns the old lock, still held
- */
-struct spinlock *
-lwp_setlock(struct lwp *l, struct spinlock *new)
+#ifdef DEBUG
+/* The contracts of what follows: <kernel/sched.h>. */
+void
+lwp_lock_self(struct lwp *l)
 {
-	struct spinlock *old = l->l_mutex;
+	bool on = arch_intr_disable();
+	struct spinlock *m = l->l_mutex;
 
-	KASSERT(spin_held(old));
-	atomic_store_release(&l->l_mutex, new);
-	EXPLORE_POINT(LEND, l->l_lid);
-	return old;
+	KASSERT(l == curlwp() && l->l_stat == LS_ONPROC);
+	(void)spin_lock_begin_off(m, on);
+	KASSERT(l->l_mutex == m);
 }
 
 void
-lwp_unlock_to(struct lwp *l, struct spinlock *new)
+lwp_unlock(struct lwp *l)
 {
-	KASSERT(spin_held(new));
-	spin_unlock(lwp_setlock(l, new));
+	spin_unlock(l->l_mutex);
+}
+
+void
+lwp_setlock(struct lwp *l, struct spinlock *new)
+{
+	KASSERT(spin_held(l->l_mutex));
+	atomic_store_release(&l->l_mutex, new);
+	EXPLORE_POINT(LEND, l->l_lid);
 }
 
 /* By states from, to: 0 = illegal, L = under the LWP's lock, P = under p_lock too. */
 enum { L = 1, P };
-static const uint8_t lwp_legal[LS_COUNT][LS_COUNT] __unused = {
+static const uint8_t lwp_legal[LS_COUNT][LS_COUNT] = {
 #define X(from, to, lock, by) [LS_##from][LS_##to] = lock,
 	LWP_TRANSITIONS(X)
 #undef X
 };
 
-static inline void
-setstat(struct lwp *l, enum lwp_state new)
+void
+lwp_setstat(struct lwp *l, enum lwp_state new)
 {
 	KASSERTMSG(new < LS_COUNT && (lwp_legal[l->l_stat][new] != 0), "lid %d: %s -> %s", l->l_lid,
 	    lwp_state_name[l->l_stat], lwp_state_name[new]);
@@ -113,27 +109,8 @@ setstat(struct lwp *l, enum lwp_state new)
 	    lwp_state_name[new]);
 	KASSERTMSG(lwp_legal[l->l_stat][new] != P || mutex_owned(&l->l_proc->p_lock),
 	    "lid %d: %s -> %s", l->l_lid, lwp_state_name[l->l_stat], lwp_state_name[new]);
-	l->l_stat = (uint8_t) new; /* who holds p_lock alone reads it by lwp_stat() */
+	TRACE(STATE, new, l->l_lid, l->l_stat);
+	l->l_stat = (uint8_t) new;
 	EXPLORE_POINT(STATE, (uintptr_t)l->l_lid << 8 | new);
 }
-
-/*
- * => l locked by the lock of its old state; the caller lends the lock of the new state next.
- *    Into and out of IDL, STOP, SUSPENDED, ZOMB: p_lock held too.
- */
-void __noinline
-lwp_setstat(struct lwp *l, enum lwp_state new)
-{
-	setstat(l, new);
-}
-
-#if !__STDC_HOSTED__
-/* In place of lwp_setstat() while the class is traced. */
-static void
-lwp_setstat_traced(struct lwp *l, enum lwp_state new)
-{
-	trace_write(TR_STATE | new << 8, (uint32_t)l->l_lid, l->l_stat);
-	setstat(l, new);
-}
-ARCH_BRANCH_ENTRY(TRC_STATE, lwp_setstat, lwp_setstat_traced);
 #endif

@@ -126,7 +126,7 @@ runq_make_runnable(struct lwp *l)
 		KASSERTMSG(set & CPU_BIT(ci), "lid %d cpu%u", l->l_lid, ci->ci_index);
 	}
 	spc = ci->ci_spc;
-	spin_lock(&spc->spc_mutex);
+	spin_lock_inner(&spc->spc_mutex);
 	l->l_cpu = ci;
 	TRACE(WAKE, ci->ci_index, l->l_lid, 0);
 	l->l_target_cpu = NULL;
@@ -134,7 +134,7 @@ runq_make_runnable(struct lwp *l)
 	lwp_setlock(l, &spc->spc_mutex);
 	sched_enqueue(l);
 	sched_resched_cpu(ci, l->l_qpri);
-	spin_unlock(&spc->spc_mutex);
+	spin_unlock_inner(&spc->spc_mutex);
 	if (ncpu > 1)
 		sched_kick_idle(set, ci);
 }

@@ -29,7 +29,7 @@ sched_cpu_init(struct cpu *ci)
 		list_init(&spc->spc_queue[i]);
 }
 
-static void
+static inline __attribute__((always_inline)) void
 runq_insert(struct schedstate *spc, struct lwp *l, bool head)
 {
 	int pri = lwp_eprio(l);
@@ -49,7 +49,7 @@ runq_insert(struct schedstate *spc, struct lwp *l, bool head)
 		atomic_store_relaxed(&spc->spc_maxpri, pri);
 	spc->spc_count++;
 	if (lwp_migratable(l))
-		atomic_store_relaxed(&spc->spc_mcount, spc->spc_mcount + 1);
+		spc->spc_mcount++;
 }
 
 void
@@ -77,36 +77,26 @@ void
 sched_dequeue(struct lwp *l)
 {
 	struct schedstate *spc = l->l_cpu->ci_spc;
-	int pri = l->l_qpri;
+	unsigned pri = (unsigned)l->l_qpri, w = pri / 64;
+	bool last = l->l_runq.next == l->l_runq.prev;
+	uint64_t left;
 
 	KASSERT(spin_held(&spc->spc_mutex));
 	KASSERT(list_linked(&l->l_runq));
 	list_remove(&l->l_runq);
+	KASSERT(last == list_empty(&spc->spc_queue[pri]));
 	spc->spc_count--;
-	if (lwp_migratable(l))
-		atomic_store_relaxed(&spc->spc_mcount, spc->spc_mcount - 1);
-	if (list_empty(&spc->spc_queue[pri])) {
-		spc->spc_bitmap[pri >> 6] &= ~((uint64_t)1 << (pri & 63));
-		if (pri == spc->spc_maxpri) {
-			int top = PRI_IDLE;
-
-			for (int w = pri >> 6; w >= 0; w--)
-				if (spc->spc_bitmap[w] != 0) {
-					top = w * 64 + 63 - __builtin_clzll(spc->spc_bitmap[w]);
-					break;
-				}
-			atomic_store_relaxed(&spc->spc_maxpri, top);
-		}
-	}
-}
-
-/* The LWP that should run next, or NULL. => spc_mutex held */
-struct lwp *
-runq_first(struct schedstate *spc)
-{
-	if (spc->spc_maxpri < 0)
-		return NULL;
-	return list_first(&spc->spc_queue[spc->spc_maxpri], struct lwp, l_runq);
+	if (likely(lwp_migratable(l)))
+		spc->spc_mcount--;
+	if (!last)
+		return;
+	left = spc->spc_bitmap[w] &= ~((uint64_t)1 << pri % 64);
+	if ((int)pri != spc->spc_maxpri)
+		return;
+	while (left == 0 && w != 0)
+		left = spc->spc_bitmap[--w];
+	atomic_store_relaxed(
+	    &spc->spc_maxpri, left == 0 ? PRI_IDLE : (int)(w * 64) + (63 ^ __builtin_clzll(left)));
 }
 
 /*
@@ -130,8 +120,10 @@ sched_resched_cpu(struct cpu *ci, int pri)
 		atomic_store_relaxed(&running->l_dopreempt, 1);
 	} else
 		bit = RESCHED_UPREEMPT;
-	if (atomic_or(&ci->ci_want_resched, bit) & bit)
+	/* Under spc_mutex, but for what a tick adds on its own CPU: that costs an interrupt too many. */
+	if (atomic_load_relaxed(&ci->ci_want_resched) & bit)
 		return;
+	(void)atomic_or(&ci->ci_want_resched, bit);
 	if (ci == curcpu()) {
 		atomic_store_relaxed(&curlwp()->l_ast, AST_WORK);
 		if (bit != RESCHED_KPREEMPT || ci->ci_intr_depth != 0)

@@ -24,29 +24,23 @@
 
 bool cold = true;
 
-/* The tail: what the LWP that has just got the CPU does for the one that left. => interrupts off */
-static void
-switch_finish(struct lwp *prev, bool intr)
+/* => as switch_finish(); prev is dead, or has to leave this CPU */
+static void __noinline
+switch_finish_rare(struct lwp *prev, bool intr)
 {
-	struct cpu *ci = curcpu();
 	struct spinlock *m = prev->l_mutex;
+	bool dead = prev->l_stat == LS_ZOMB;
 	void *stack = NULL;
 
-	if (BUG(running_early) && ci->ci_mtx_count == 0) {
-		arch_intr_restore(intr);
-		return;
-	}
-	ci->ci_mtx_intr = false; /* that of prev; ours is `intr` */
-	fp(switch_before_clear_running);
-	KASSERT(ci->ci_mtx_count == 1 && prev->l_running);
-	if (unlikely(prev->l_stat == LS_ZOMB) && !exit_deferred()) {
+	curcpu()->ci_mtx_intr = false; /* that of prev; ours is `intr` */
+	if (dead && !exit_deferred()) {
 		stack = prev->l_kstack;
 		prev->l_kstack = NULL;
 	}
 	atomic_store_release(&prev->l_running, 0);
 	EXPLORE_POINT(OFFCPU, prev->l_lid);
 	/* A dead `prev` is untouchable from here on; any other once its lock is released. */
-	if (unlikely(stack == NULL && prev->l_target_cpu != NULL && prev->l_stat == LS_RUN))
+	if (!dead && prev->l_stat == LS_RUN)
 		runq_migrate(prev);
 	else
 		spin_unlock(m);
@@ -56,6 +50,29 @@ switch_finish(struct lwp *prev, bool intr)
 	}
 	if (intr)
 		arch_intr_enable();
+}
+
+/*
+ * The tail: what the LWP that has just got the CPU does for the one that left; `intr`: its own interrupts were on.
+ * => interrupts off
+ */
+static inline __attribute__((always_inline)) void
+switch_finish(struct lwp *prev, bool intr)
+{
+	if (BUG(running_early) && curcpu()->ci_mtx_count == 0) {
+		arch_intr_restore(intr);
+		return;
+	}
+	fp(switch_before_clear_running);
+	KASSERT(curcpu()->ci_mtx_count == 1 && prev->l_running);
+	if (unlikely(prev->l_stat == LS_ZOMB || prev->l_target_cpu != NULL)) {
+		switch_finish_rare(prev, intr);
+		return;
+	}
+	atomic_store_release(&prev->l_running, 0);
+	EXPLORE_POINT(OFFCPU, prev->l_lid);
+	curcpu()->ci_mtx_intr = intr;
+	spin_unlock(prev->l_mutex);
 }
 
 /* First code of a new LWP, on its stack; then the machine layer calls its start function. */
@@ -144,11 +161,7 @@ mi_switch(struct lwp *l)
 	ci->ci_nswitch++;
 
 	/* Keep only l's lock. */
-	ci->ci_mtx_intr = false;
-	if (l->l_mutex == &spc->spc_mutex)
-		spin_unlock(&spc->spc_lwplock);
-	else
-		spin_unlock(&spc->spc_mutex);
+	spin_unlock_inner(l->l_mutex == &spc->spc_mutex ? &spc->spc_lwplock : &spc->spc_mutex);
 	KASSERT(ci->ci_mtx_count == 1);
 
 	/* Still queued, behind `new` or what follows it; an idle CPU that looked before we came must know. */
@@ -163,6 +176,7 @@ mi_switch(struct lwp *l)
 	if (ci->ci_vmspace != vm)
 		vmspace_activate(vm);
 	if (BUG(running_early) && l->l_stat != LS_ZOMB && l->l_target_cpu == NULL) {
+		ci->ci_mtx_intr = false;
 		atomic_store_release(&l->l_running, 0);
 		spin_unlock(l->l_mutex);
 	}
@@ -175,7 +189,7 @@ mi_switch(struct lwp *l)
 void
 sched_enter_switch(struct lwp *l)
 {
-	spin_lock(&curcpu()->ci_spc->spc_mutex);
+	spin_lock_inner(&curcpu()->ci_spc->spc_mutex);
 	mi_switch(l);
 }
 
@@ -207,7 +221,7 @@ yield(void)
 {
 	struct lwp *l = curlwp();
 
-	lwp_lock(l);
+	lwp_lock_self(l);
 	sched_enter_switch(l);
 }
 
@@ -217,7 +231,7 @@ preempt(void)
 	struct lwp *l = curlwp();
 
 	l->l_pflag |= LP_INTR;
-	lwp_lock(l);
+	lwp_lock_self(l);
 	sched_enter_switch(l);
 }
 

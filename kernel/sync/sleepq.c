@@ -56,8 +56,9 @@ sleepq_enter(struct spinlock *lock)
 	KASSERT(spin_held(lock));
 	KASSERTMSG(l->l_stat == LS_ONPROC, "lid %d %s", l->l_lid, lwp_state_name[l->l_stat]);
 	/* While we are ONPROC and cannot be preempted (we hold a spin lock) nobody changes l_mutex. */
-	spin_lock(own);
-	lwp_unlock_to(l, lock);
+	spin_lock_inner(own);
+	lwp_setlock(l, lock);
+	spin_unlock_inner(own);
 }
 
 /* Inserts by priority, after its equals; at the tail if the object does not care. */

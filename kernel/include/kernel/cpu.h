@@ -51,7 +51,7 @@ struct cpu {
 	uint64_t ci_xlwps;                    /* (o) freed here, but died on another CPU: LWPs */
 	uint64_t ci_xstacks;                  /* (o) ... kernel stacks */
 	uint64_t ci_xpages;                   /* (o) ... pages of address spaces */
-	struct trace_ring *ci_trace;          /* (a) where its events go; NULL = nowhere */
+	struct trace_ring *ci_trace;          /* (a) where its events go */
 } __cacheline_aligned;
 
 extern struct cpu cpu0;           /* the boot CPU */

@@ -62,8 +62,10 @@ list_insert_before(struct list *pos, struct list *e)
 static inline void
 list_remove(struct list *e)
 {
-	e->prev->next = e->next;
-	e->next->prev = e->prev;
+	struct list *next = e->next, *prev = e->prev;
+
+	prev->next = next;
+	next->prev = prev;
 	e->next = e->prev = NULL;
 }
 

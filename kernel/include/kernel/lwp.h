@@ -81,6 +81,8 @@ enum lwp_state {
 /* Any of these ends or prevents an interruptible sleep; LW_KILL and LW_WSTOP a killable one. */
 #define LW_INTERRUPT (LW_CANCELLED | LW_PENDSIG | LW_WEXIT | LW_WSUSPEND | LW_WBOUNDARY | LW_WSTOP)
 #define LW_KILL      LW_WEXIT
+/* What an LWP has to do at its user boundary, besides its signals. */
+#define LW_BOUNDARY (LW_WEXIT | LW_WSUSPEND | LW_WBOUNDARY | LW_WSTOP)
 
 /* l_prflag: guarded by p_lock. */
 #define LPR_DETACHED 0x00000001 /* no one waits for it */

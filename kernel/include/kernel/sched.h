@@ -10,6 +10,7 @@
 #include <kernel/failpoint.h>
 #include <kernel/lwp.h>
 #include <kernel/spinlock.h>
+#include <kernel/trace.h>
 
 #define RUNQ_WORDS     ((PRI_COUNT + 63) / 64)
 #define SCHED_QUANTUM  ((nsec_t)10000000) /* 10 ms: a tick, and the turn of a time-sharing LWP */
@@ -43,17 +44,75 @@ void sched_cpu_init(struct cpu *); /* run queue and lock objects */
 
 /* ---- LWP lock, docs/protocol.md 2.2 ---- */
 void lwp_lock(struct lwp *);
+void lwp_lock_slow(struct lwp *, struct spinlock *m, bool wait); /* see lwp_lock() */
 bool lwp_trylock(struct lwp *);
-void lwp_unlock(struct lwp *);
 bool lwp_locked(
     const struct lwp *, const struct spinlock *m); /* held here, and equal to m unless NULL */
-struct spinlock *lwp_setlock(
-    struct lwp *, struct spinlock *);                /* old held; new: see there; returns old */
-void lwp_unlock_to(struct lwp *, struct spinlock *); /* lend `new`, release old; new stays held */
-
-/* The only writer of l_stat: checks the transition, the lock lent before, and p_lock where it must be held. */
-void lwp_setstat(struct lwp *, enum lwp_state);
 extern const char *const lwp_state_name[];
+
+#ifdef DEBUG
+void lwp_lock_self(struct lwp *);
+void lwp_unlock(struct lwp *);
+void lwp_setlock(struct lwp *, struct spinlock *);
+void lwp_setstat(struct lwp *, enum lwp_state);
+#else
+/*
+ * lwp_lock() of curlwp. While it is ONPROC and cannot be preempted nobody lends it another lock.
+ * => no spin lock held
+ */
+static inline void
+lwp_lock_self(struct lwp *l)
+{
+	bool on = arch_intr_disable();
+	struct spinlock *m = l->l_mutex;
+
+	if (unlikely(!spin_lock_begin_off(m, on)))
+		spin_lock_slow(m);
+}
+
+static inline void
+lwp_unlock(struct lwp *l)
+{
+	spin_unlock(l->l_mutex);
+}
+
+/*
+ * Lends `new` to l: the last store of whatever was changed under the old lock, because the owner of `new`
+ * may use l from here on. The caller holds `new` too, unless that is a spc_lwplock: it guards no queue on
+ * which l would have to be found, so its holder cannot mind an LWP more.
+ * => l locked; the old lock stays held
+ */
+static inline void
+lwp_setlock(struct lwp *l, struct spinlock *new)
+{
+	atomic_store_release(&l->l_mutex, new);
+}
+
+/*
+ * The only writer of l_stat. The debug build checks the transition, the lock lent before, and p_lock where it
+ * must be held.
+ * => l locked by the lock of its old state; the caller lends the lock of the new state next.
+ *    Into and out of IDL, STOP, SUSPENDED, ZOMB: p_lock held too.
+ */
+static inline void
+lwp_setstat(struct lwp *l, enum lwp_state new)
+{
+	TRACE(STATE, new, l->l_lid, l->l_stat);
+	l->l_stat = (uint8_t) new; /* who holds p_lock alone reads it by lwp_stat() */
+}
+#endif
+
+/* lwp_lock() for who has turned interrupts off: the unlock turns them on if `on`. => no spin lock held */
+static inline void
+lwp_lock_off(struct lwp *l, bool on)
+{
+	struct spinlock *m = atomic_load_acquire(&l->l_mutex);
+
+	if (unlikely(!spin_lock_begin_off(m, on)))
+		lwp_lock_slow(l, m, true);
+	else if (unlikely(atomic_load_relaxed(&l->l_mutex) != m))
+		lwp_lock_slow(l, m, false);
+}
 
 /* ---- switch ---- */
 void mi_switch(
@@ -78,7 +137,6 @@ void sched_enqueue_rt(
     struct lwp *); /* a real-time one that leaves its CPU by preemption or yield */
 void sched_dequeue(struct lwp *);
 void sched_resched_cpu(struct cpu *, int pri); /* spc_mutex held */
-struct lwp *runq_first(struct schedstate *);
 void runq_make_runnable(struct lwp *);
 bool runq_steal(struct cpu *);
 void runq_pull(struct cpu *);
@@ -98,6 +156,18 @@ void sched_fork(const struct lwp *self, struct lwp *);
 void sched_refresh(struct lwp *, nsec_t run, nsec_t now);
 bool sched_charge(struct lwp *, nsec_t now); /* see there */
 void sched_age(struct cpu *, nsec_t now);
+
+/* The LWP that should run next, or NULL. => spc_mutex held */
+static inline struct lwp *
+runq_first(struct schedstate *spc)
+{
+	int pri = spc->spc_maxpri;
+
+	if (pri < 0)
+		return NULL;
+	KASSERT(!list_empty(&spc->spc_queue[pri]));
+	return list_entry(spc->spc_queue[pri].next, struct lwp, l_runq);
+}
 
 /* May l leave its CPU? => l locked */
 static inline bool

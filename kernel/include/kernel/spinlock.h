@@ -59,6 +59,29 @@ spin_lock_begin(struct spinlock *m)
 	spin_lock(m);
 	return true;
 }
+
+static inline bool
+spin_lock_begin_off(struct spinlock *m, bool on)
+{
+	KASSERT(arch_curcpu()->ci_mtx_count == 0);
+	spin_lock(m);
+	arch_curcpu()->ci_mtx_intr = on;
+	return true;
+}
+
+static inline void
+spin_lock_inner(struct spinlock *m)
+{
+	KASSERT(arch_curcpu()->ci_mtx_count != 0);
+	spin_lock(m);
+}
+
+static inline void
+spin_unlock_inner(struct spinlock *m)
+{
+	KASSERT(arch_curcpu()->ci_mtx_count > 1);
+	spin_unlock(m);
+}
 #else
 /* Takes m if it is free. False: not yet, and spin_lock_slow(m) must follow. */
 static inline bool
@@ -70,6 +93,36 @@ spin_lock_begin(struct spinlock *m)
 	if (ci->ci_mtx_count++ == 0)
 		ci->ci_mtx_intr = on;
 	return likely(atomic_swap(&m->sl_word, 1) == 0);
+}
+
+/*
+ * The same for who has turned interrupts off: the unlock turns them on if `on`.
+ * => no spin lock held
+ */
+static inline bool
+spin_lock_begin_off(struct spinlock *m, bool on)
+{
+	struct cpu *ci = arch_curcpu();
+
+	ci->ci_mtx_count++;
+	ci->ci_mtx_intr = on;
+	return likely(atomic_swap(&m->sl_word, 1) == 0);
+}
+
+/* => a spin lock is held already, and still when this one is released */
+static inline void
+spin_lock_inner(struct spinlock *m)
+{
+	arch_curcpu()->ci_mtx_count++;
+	if (unlikely(atomic_swap(&m->sl_word, 1) != 0))
+		spin_lock_slow(m);
+}
+
+static inline void
+spin_unlock_inner(struct spinlock *m)
+{
+	atomic_store_release(&m->sl_word, 0);
+	arch_curcpu()->ci_mtx_count--;
 }
 
 static inline void
@@ -119,18 +172,5 @@ spin_held(const struct spinlock *m)
 /* Takes two locks of one rank in ascending address order; they may be the same lock (taken once). */
 void spin_lock_pair(struct spinlock *, struct spinlock *);
 void spin_unlock_pair(struct spinlock *, struct spinlock *);
-
-/*
- * The last release turns interrupts on if `on`: for who turned them off before it took the lock.
- * => exactly one spin lock held
- */
-static inline void
-spin_restore_intr(bool on)
-{
-	struct cpu *ci = arch_curcpu();
-
-	KASSERT(ci->ci_mtx_count == 1);
-	ci->ci_mtx_intr = on;
-}
 
 #endif

@@ -163,7 +163,7 @@ void trace_dump(unsigned n, struct monitor_out *);
 
 struct trace_event {
 	uint64_t te_cycles;
-	uint32_t te_seq; /* low half of its number + 1, written last: else the slot is not valid */
+	uint32_t te_seq; /* low half of its number + 1, written last */
 	union {
 		struct {
 			uint8_t te_type; /* enum trace_type */
@@ -204,7 +204,8 @@ struct trace_ring {
 	uint64_t tr_mask;     /* (c) slots - 1; a power of two */
 	uint32_t tr_size;     /* (c) of a slot */
 	uint32_t tr_perchunk; /* (c) slots in a chunk: TRACE_PERCHUNK, if there is more than one */
-	void *tr_chunk[TRACE_CHUNKS]; /* (c) */
+	/* (c) less what the chunks before it hold: a slot's place is counted from the ring's start */
+	void *tr_chunk[TRACE_CHUNKS];
 } __attribute__((aligned(64)));
 
 /* Names of values, for the tools. */
@@ -236,14 +237,14 @@ struct trace_root {
 extern struct trace_root trace_root;
 extern struct trace_ring trace_rings[MAXCPUS];
 extern struct trace_ring trace_names;
+extern struct trace_ring trace_sink; /* while frozen */
 
 static inline struct trace_event *
 trace_event_slot(const struct trace_ring *r, uint64_t n)
 {
 	uint64_t i = n & r->tr_mask;
 
-	return (struct trace_event *)r->tr_chunk[i / TRACE_PERCHUNK(trace_event)] +
-	    i % TRACE_PERCHUNK(trace_event);
+	return (struct trace_event *)r->tr_chunk[i / TRACE_PERCHUNK(trace_event)] + i;
 }
 
 static inline struct trace_called *
@@ -251,8 +252,7 @@ trace_name_slot(const struct trace_ring *r, uint64_t n)
 {
 	uint64_t i = n & r->tr_mask;
 
-	return (struct trace_called *)r->tr_chunk[i / TRACE_PERCHUNK(trace_called)] +
-	    i % TRACE_PERCHUNK(trace_called);
+	return (struct trace_called *)r->tr_chunk[i / TRACE_PERCHUNK(trace_called)] + i;
 }
 
 #endif

@@ -57,6 +57,7 @@ spin_lock(struct spinlock *m)
 {
 	KASSERT(m->sl_word == 0);
 	m->sl_word = 1;
+	host_cpu->ci_mtx_count++;
 }
 
 bool
@@ -65,6 +66,7 @@ spin_trylock(struct spinlock *m)
 	if (m->sl_word != 0)
 		return false;
 	m->sl_word = 1;
+	host_cpu->ci_mtx_count++;
 	return true;
 }
 
@@ -80,6 +82,7 @@ spin_unlock(struct spinlock *m)
 {
 	KASSERT(m->sl_word == 1);
 	m->sl_word = 0;
+	host_cpu->ci_mtx_count--;
 }
 
 bool
@@ -363,13 +366,15 @@ main(void)
 	sched_idle_set = 0;
 	for (unsigned i = 0; i < 8; i++) {
 		struct lwp *l = &lwps[5 * i]; /* bound */
+		struct spinlock *old = l->l_mutex;
 
 		l->l_cpu = &host_cpus[0];
 		l->l_kpribase = false;
 		l->l_priority = PRI_DEFAULT;
-		spin_lock(l->l_mutex);
+		spin_lock(old);
 		l->l_stat = LS_RUN;
-		spin_unlock(lwp_setlock(l, &spcs[0].spc_mutex));
+		lwp_setlock(l, &spcs[0].spc_mutex);
+		spin_unlock(old);
 		spin_lock(&spcs[0].spc_mutex);
 		sched_enqueue(l);
 		spin_unlock(&spcs[0].spc_mutex);

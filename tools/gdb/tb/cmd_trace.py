@@ -21,7 +21,7 @@ class Ring:
     def slot(self, number):
         index = number & self.mask
         chunk = addr(self.v["tr_chunk"][index // self.perchunk])
-        return chunk + index % self.perchunk * self.size
+        return chunk + index * self.size
 
     def last(self, count):
         """The last events; what was overwritten or is half written is not among them."""

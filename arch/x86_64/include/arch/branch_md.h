@@ -10,9 +10,8 @@
 #include <kernel/types.h>
 
 enum branch_kind {
-	BRANCH_NOP,  /* a 5-byte no-operation becomes a jump to the target */
-	BRANCH_CALL, /* a call goes to the target instead */
-	BRANCH_ENTRY /* the first 5 bytes of a function become a jump to the target */
+	BRANCH_NOP, /* a 5-byte no-operation becomes a jump to the target */
+	BRANCH_CALL /* a call goes to the target instead */
 };
 
 /* One place in the text. Made by the macros below, and by assembly: keep syscall.asm in step. */
@@ -57,14 +56,5 @@ on:
 			       : "i"(fn) \
 			       : "rax", "rcx", "r8", "r9", "memory", "cc"); \
 	} while (0)
-
-/*
- * While `key` is on, calls of `from` go to `to`, which has the same type.
- * => `from` is never inlined, and runs with interrupts off: a CPU parked by an interrupt is not inside it
- */
-#define ARCH_BRANCH_ENTRY(key, from, to) \
-	static struct branch_site branch_##from \
-	    __attribute__((used, aligned(8), section("set_branches"))) = { (uintptr_t)(from), \
-		    (uintptr_t)(to), (key), BRANCH_ENTRY, 0, { 0 } }
 
 #endif

@@ -116,6 +116,12 @@ lwp_lock(struct lwp *l)
 }
 
 void
+lwp_lock_self(struct lwp *l)
+{
+	lwp_lock(l);
+}
+
+void
 lwp_unlock(struct lwp *l)
 {
 	l->l_mutex->sl_word = 0;
