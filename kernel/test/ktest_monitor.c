@@ -18,6 +18,7 @@ static struct mutex link_lock[LINKS] = { MUTEX_INIT("link0", RANK_FILE),
 	MUTEX_INIT("link1", RANK_INODE), MUTEX_INIT("link2", RANK_FDTABLE) };
 static unsigned asleep, left; /* (a) */
 static bool go;               /* (a) */
+static struct lwp *newest;    /* that start() has made */
 
 /* Link i holds lock i and waits for lock i + 1; the last one sleeps until told. */
 static void
@@ -55,6 +56,7 @@ start(const char *name, void (*fn)(void *), void *arg, unsigned n)
 	if (error == 0) {
 		wait_for(&asleep, n);
 		kprintf("ktest: %s is lid %d\n", name, l->l_lid);
+		newest = l;
 	}
 	return error;
 }
@@ -83,7 +85,7 @@ lock_forward(void *arg __unused)
 {
 	mutex_lock(&link_lock[0]);
 	atomic_add(&asleep, 1);
-	wait_for(&asleep, 2);
+	wait_for(&asleep, 3);
 	mutex_lock(&link_lock[1]);
 	panic("a deadlock was survived");
 }
@@ -106,6 +108,10 @@ monitor_cycle(void)
 	if ((error = start("forward", lock_forward, NULL, 1)) != 0 ||
 	    (error = start("backward", lock_backward, NULL, 2)) != 0)
 		return error;
+	/* Who closes the circle must not find the other one on its way into it: the kernel would see what they do. */
+	while (atomic_load_relaxed(&newest->l_wchan) != &link_lock[0])
+		kpause("ktest", false, time_now() + MSEC);
+	atomic_add(&asleep, 1);
 	kpause("ktest", false, time_now() + 20 * MSEC);
 	monitor_enter("cycle");
 	return 0;

@@ -360,7 +360,7 @@ counted as skipped."""
             check(addr(ancestor.v["p_pptr"]) and depth < 100000, "P9: %s: no way to init", who)
             ancestor, depth = model.Proc(ancestor.v["p_pptr"]), depth + 1
         dead, walk = 0, p.children()
-        reaper = int(kern.symbol("exit_mode")) == kern.constant("EXIT_REAPER")
+        reaper = kern.enum_name("exit_mode", int(kern.symbol("exit_mode")), "EXIT_") == "REAPER"
         for ptr in walk:
             c = model.Proc(ptr)
             check(addr(c.v["p_pptr"]) == p.addr and int(c.v["p_ppid"]) == p.pid, "P8: pid %d is on the list of %s, has parent %d",
