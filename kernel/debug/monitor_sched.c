@@ -49,7 +49,7 @@ runq_cpu(void *arg)
 	    ci->ci_curlwp->l_lid, ci->ci_curlwp->l_name, spc->spc_curpriority, spc->spc_count);
 	if (spc->spc_maxpri >= 0)
 		mo_printf(q->q_out, ", best %d", spc->spc_maxpri);
-	mo_printf(q->q_out, "\n      want_resched %u, spc_mutex %s, stolen %llu, ",
+	mo_printf(q->q_out, "\n      want_resched %u, spc_mutex %s, stolen %llu\n      ",
 	    ci->ci_want_resched, spc->spc_mutex.sl_word != 0 ? "held" : "free",
 	    (unsigned long long)spc->spc_nsteal);
 	if (pc != 0) {

@@ -75,9 +75,12 @@ alloc_slow(struct kmem_cache *kc, unsigned cpu, bool on)
 		obj = NULL;
 	}
 	arch_intr_restore(on);
-	if (obj == NULL && (kc->kc_flags & KC_USER) != 0 && mem_reclaim() != 0 &&
-	    kmem_slab_take(kc, &obj, 1) == 0)
-		obj = NULL;
+	if (unlikely(obj == NULL) && (kc->kc_flags & KC_USER) != 0) {
+		(void)
+		    mem_reclaim(); /* whether it finds something, or another CPU has just done so */
+		if (kmem_slab_take(kc, &obj, 1) == 0)
+			obj = NULL;
+	}
 	kmem_debug_alloc(kc, obj);
 	return obj;
 }

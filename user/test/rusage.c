@@ -74,7 +74,7 @@ static void *
 work(void *arg)
 {
 	struct report *r = arg;
-	struct timespec ts = { 0, 100000 };
+	struct timespec ts = { 0, 1000000 };
 	struct rusage ru;
 	int i;
 
@@ -120,7 +120,8 @@ test_threads(void)
 	after = usage(RUSAGE_SELF);
 	ok(cpu_us(&after) - cpu_us(&before) >= (sum + mine) / 1000 - 2,
 	    "RUSAGE_SELF says the same");
-	ok(r[3].r_nvcsw >= 75 && r[1].r_nvcsw >= 25, "each sleep is a voluntary switch");
+	/* But for those whose time runs out before the switch, on a host that is slow just then. */
+	ok(r[3].r_nvcsw >= 60 && r[1].r_nvcsw >= 20, "each sleep is a voluntary switch");
 	ok(after.ru_nvcsw - before.ru_nvcsw >= 150, "of the process, too, when the thread is gone");
 	own = usage(RUSAGE_THREAD);
 	ok(own.ru_nvcsw + own.ru_nivcsw <= after.ru_nvcsw + after.ru_nivcsw + 5,

@@ -191,8 +191,11 @@ user_alloc_ok(size_t bytes)
 {
 	size_t want = pmem_reserve + (bytes >> PAGE_SHIFT);
 
-	return likely(atomic_load_relaxed(&pmem_nfree) >= want) ||
-	    (mem_reclaim() != 0 && atomic_load_relaxed(&pmem_nfree) >= want);
+	if (likely(atomic_load_relaxed(&pmem_nfree) >= want))
+		return true;
+	(void)
+	    mem_reclaim(); /* it may find nothing because another CPU has just given it all back */
+	return atomic_load_relaxed(&pmem_nfree) >= want;
 }
 
 #endif
