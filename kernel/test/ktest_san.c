@@ -121,7 +121,7 @@ kasan_proc(void)
 	if (p == NULL)
 		return -ENOMEM;
 	proc_free(p);
-	return hidden(p)->p_flag == 0 ? 0 : -EIO;
+	return hidden(p)->p_exitsig == 0 ? 0 : -EIO;
 }
 KTEST(kasan_proc, "kasan-proc", kasan_proc);
 
