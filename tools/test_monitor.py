@@ -214,6 +214,13 @@ class MonitorTest(unittest.TestCase):
             s.wait_for(r"job \d+ stopped")
             job = re.search(r"job (\d+) stopped", s.text).group(1)
             s.stop()
+            # It may be on its way to its stop point still.
+            for _ in range(100):
+                if re.search(r"(?m)^ +%s +%s T " % (job, job), s.ask("ps")):
+                    break
+                s.resume()
+                time.sleep(0.1)
+                s.stop()
             self.assertRegex(s.ask("ps"), r"(?m)^ +{0} +{0} T .* nice0 +[0-9.]+ stop-19 ".format(job))
             self.assertIn("stopped by signal 19", s.ask("show lwp " + job))
             answer = s.ask("show proc " + job)
