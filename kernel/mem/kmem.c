@@ -76,8 +76,8 @@ alloc_slow(struct kmem_cache *kc, unsigned cpu, bool on)
 	}
 	arch_intr_restore(on);
 	if (unlikely(obj == NULL) && (kc->kc_flags & KC_USER) != 0) {
-		(void)
-		    mem_reclaim(); /* whether it finds something, or another CPU has just done so */
+		/* Whether it finds something, or another CPU has just done so. */
+		(void)mem_reclaim();
 		if (kmem_slab_take(kc, &obj, 1) == 0)
 			obj = NULL;
 	}

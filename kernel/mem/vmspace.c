@@ -106,6 +106,7 @@ vmspace_unref(struct vmspace *vm)
 	vm_region_clear(&vm->vm_regions);
 	if (unlikely(vm->vm_lwpctl != NULL))
 		lwpctl_destroy(vm);
+	mutex_destroy(&vm->vm_ptlock);
 	rw_destroy(&vm->vm_lock);
 	kmem_cache_free(vmspace_cache, vm);
 }

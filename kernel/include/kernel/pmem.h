@@ -193,8 +193,8 @@ user_alloc_ok(size_t bytes)
 
 	if (likely(atomic_load_relaxed(&pmem_nfree) >= want))
 		return true;
-	(void)
-	    mem_reclaim(); /* it may find nothing because another CPU has just given it all back */
+	/* It may find nothing because another CPU has just given it all back. */
+	(void)mem_reclaim();
 	return atomic_load_relaxed(&pmem_nfree) >= want;
 }
 
