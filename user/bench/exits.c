@@ -47,26 +47,6 @@ map(size_t size, int flags)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-static char *
-put_text(char *b, const char *s)
-{
-	return stpcpy(b, s);
-}
-
-static char *
-put_number(char *b, long v)
-{
-	char digits[20];
-	int n = 0;
-
-	do
-		digits[n++] = (char)('0' + v % 10);
-	while ((v /= 10) > 0);
-	while (n > 0)
-		*b++ = digits[--n];
-	return b;
-}
-
 /* `hundredths` = 1: the value has two decimals. */
 static void
 report(const char *name, const char *what, long value, int hundredths, const char *unit, long count)

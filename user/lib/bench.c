@@ -15,7 +15,7 @@
 
 long bench_clock_cost;
 
-static char *
+char *
 put_text(char *b, const char *s)
 {
 	size_t n = strlen(s);
@@ -24,7 +24,7 @@ put_text(char *b, const char *s)
 	return b + n;
 }
 
-static char *
+char *
 put_number(char *b, long v)
 {
 	char digits[20];

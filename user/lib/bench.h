@@ -26,6 +26,10 @@ extern long bench_clock_cost; /* of reading the clock, within a batch */
 /* Runs those whose names begin with the prefix, on one CPU; 0 if there was one and none failed. */
 int bench_run(const struct bench *, size_t n, const char *prefix);
 
+/* Write a text, or a number that is not negative, at b, without a NUL; return what is behind it. */
+char *put_text(char *b, const char *s);
+char *put_number(char *b, long v);
+
 static inline long
 now(void)
 {

@@ -140,6 +140,17 @@ spawn(child_fn fn, void *arg)
 	return pid;
 }
 
+pid_t
+spawn_ready(child_fn fn, void *arg, void *shared, size_t size, atomic_int *ready)
+{
+	pid_t pid;
+
+	memset(shared, 0, size);
+	pid = spawn(fn, arg);
+	word_wait(ready, 1);
+	return pid;
+}
+
 int
 reap(pid_t pid)
 {

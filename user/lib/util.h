@@ -44,6 +44,8 @@ pid_t spawn(child_fn fn, void *arg);
 int reap(pid_t pid);
 /* As reap() with a limit; a child that takes longer is killed and collected: -2. */
 int reap_ms(pid_t pid, int ms);
+/* spawn() with `shared` zeroed before; returns when the child has added 1 to *ready, which lies in it. */
+pid_t spawn_ready(child_fn fn, void *arg, void *shared, size_t size, atomic_int *ready);
 /* spawn() and reap(); -1 when the fork failed. */
 int run_child(child_fn fn, void *arg);
 /* Fork and exec our own program with a role and up to two more arguments. */

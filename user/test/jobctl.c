@@ -38,12 +38,7 @@ sleep_for_ever(void *arg)
 static pid_t
 start(child_fn fn, void *arg)
 {
-	pid_t pid;
-
-	memset(sh, 0, sizeof(*sh));
-	pid = spawn(fn, arg);
-	word_wait(&sh->ready, 1);
-	return pid;
+	return spawn_ready(fn, arg, sh, sizeof(*sh), &sh->ready);
 }
 
 /* Its stop, continue or end, as a status. */

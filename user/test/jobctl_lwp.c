@@ -50,12 +50,7 @@ stop_and_continue(pid_t pid, const char *what)
 static pid_t
 start(child_fn fn, void *arg)
 {
-	pid_t pid;
-
-	memset(sh, 0, sizeof(*sh));
-	pid = spawn(fn, arg);
-	word_wait(&sh->ready, 1);
-	return pid;
+	return spawn_ready(fn, arg, sh, sizeof(*sh), &sh->ready);
 }
 
 /* --- suspended, parked ------------------------------------------------------------- */

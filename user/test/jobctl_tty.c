@@ -62,12 +62,7 @@ stopped_by(pid_t pid, int sig)
 static pid_t
 start(child_fn fn, void *arg)
 {
-	pid_t pid;
-
-	memset(sh, 0, sizeof(*sh));
-	pid = spawn(fn, arg);
-	word_wait(&sh->ready, 1);
-	return pid;
+	return spawn_ready(fn, arg, sh, sizeof(*sh), &sh->ready);
 }
 
 static int
