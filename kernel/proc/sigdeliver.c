@@ -55,36 +55,41 @@ sig_take(struct lwp *l, sigset_t wanted, siginfo_t *info)
 	return take(l, wanted, info);
 }
 
+/* Nothing is left that l takes but `stops`, which it does not take here. => p_lock held */
+static inline void
+disarm(struct lwp *l, sigset_t stops)
+{
+	lwp_lock_self(l);
+	l->l_flag &= ~(uint32_t)LW_PENDSIG;
+	lwp_unlock(l);
+	if (unlikely(stops != 0)) /* its action became the default while it was pending */
+		lwp_interrupt(l, LW_WSTOP);
+}
+
 /*
- * Makes l enter the handler when it returns to user mode. A stack that takes no frame is a SIGSEGV, and if that
- * was the signal, a fatal one.
- * => no lock held, p_lock on return; may fault
+ * Makes l, whose mask is the handler's already and was `mask` before, enter the handler when it returns to user
+ * mode. A stack that takes no frame is a SIGSEGV, and if that was the signal, a fatal one: false.
+ * => no lock held; may fault
  */
-static void
-sig_call_handler(struct trapframe *tf, struct lwp *l, int sig, const struct k_sigaction *act,
-    const siginfo_t *info)
+static bool
+call_handler(struct trapframe *tf, struct lwp *l, int sig, const struct k_sigaction *act,
+    const siginfo_t *info, sigset_t mask)
 {
 	static const stack_t none = { .ss_flags = SS_DISABLE };
 	struct proc *p = l->l_proc;
-	sigset_t mask;
 
-	if (arch_sendsig(tf, act, info, l->l_pflag & LP_SIGRESTORE ? l->l_sigoldmask : l->l_sigmask,
-		l->l_sigstk.ss_size != 0 ? &l->l_sigstk : &none) != 0) {
-		if (sig == SIGSEGV) {
-			mutex_lock(&p->p_lock);
-			sigacts_default(p, SIGSEGV);
-			mutex_unlock(&p->p_lock);
-		}
-		sig_fault(SIGSEGV, NULL);
-		mutex_lock(&p->p_lock);
-		return;
+	if (likely(arch_sendsig(tf, act, info, l->l_pflag & LP_SIGRESTORE ? l->l_sigoldmask : mask,
+		       l->l_sigstk.ss_size != 0 ? &l->l_sigstk : &none) == 0)) {
+		l->l_pflag &= ~(uint32_t)LP_SIGRESTORE;
+		return true;
 	}
-	l->l_pflag &= ~(uint32_t)LP_SIGRESTORE;
-	mask = l->l_sigmask | act->sa_mask;
-	if ((act->sa_flags & SA_NODEFER) == 0)
-		mask |= SIGBIT(sig);
 	mutex_lock(&p->p_lock);
 	sig_setmask(l, mask);
+	if (sig == SIGSEGV)
+		sigacts_default(p, SIGSEGV);
+	mutex_unlock(&p->p_lock);
+	sig_fault(SIGSEGV, NULL);
+	return false;
 }
 
 void
@@ -93,7 +98,8 @@ sig_deliver(struct trapframe *tf)
 	struct lwp *l = curlwp();
 	struct proc *p = l->l_proc;
 	uint32_t restart = l->l_sysrestart;
-	sigset_t wanted, stops = 0;
+	sigset_t wanted, mask, stops = 0;
+	bool last;
 	int sig;
 
 	KASSERT(l->l_nlocks == 0 && (p->p_flag & PK_SYSTEM) == 0);
@@ -135,19 +141,23 @@ sig_deliver(struct trapframe *tf)
 			once.sa_handler = SIG_DFL;
 			sigacts_set(p, sig, &once);
 		}
+		mask = l->l_sigmask;
+		sig_setmask(l,
+		    mask | act.sa_mask | (act.sa_flags & SA_NODEFER ? 0 : SIGBIT(sig)));
+		last = ((l->l_sigpend.sp_set | p->p_sigpend.sp_set) & ~l->l_sigmask) == 0;
+		if (likely(last))
+			disarm(l, stops);
 		mutex_unlock(&p->p_lock);
 		if (restart == ERESTARTNOINTR ||
 		    (restart == ERESTART && (act.sa_flags & SA_RESTART)))
 			arch_frame_restart_syscall(tf);
 		restart = 0;
 		l->l_restart_deadline = 0;
-		sig_call_handler(tf, l, sig, &act, &info);
+		if (likely(call_handler(tf, l, sig, &act, &info, mask) && last))
+			return;
+		mutex_lock(&p->p_lock);
 	}
-	lwp_lock_self(l);
-	l->l_flag &= ~(uint32_t)LW_PENDSIG;
-	lwp_unlock(l);
-	if (stops != 0) /* its action became the default while it was pending */
-		lwp_interrupt(l, LW_WSTOP);
+	disarm(l, stops);
 	if (l->l_pflag & LP_SIGRESTORE) { /* rt_sigsuspend, and no handler ran */
 		l->l_pflag &= ~(uint32_t)LP_SIGRESTORE;
 		sig_setmask(

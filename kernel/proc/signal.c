@@ -157,21 +157,14 @@ sigacts_exec(struct proc *p)
 
 /* ---- pending sets ---- */
 
-/*
- * The set's own one is for standard signals, and not counted. `forced`: a standard signal that is not held to the limit, as
- * those of kill() and the kernel are not.
- */
-static struct ksiginfo *
-ksiginfo_alloc(const struct proc *p, struct sigpend *sp, int sig, bool forced)
+/* `forced`: a standard signal that is not held to the limit, as those of kill() and the kernel are not. */
+static struct ksiginfo * __noinline
+ksiginfo_alloc(const struct proc *p, int sig, bool forced)
 {
 	uint64_t limit = KSIGINFO_MAX;
 	struct uidinfo *ui;
 	struct ksiginfo *ks;
 
-	if (sig < SIGRTMIN && !sp->sp_ownused) {
-		sp->sp_ownused = true;
-		return &sp->sp_own;
-	}
 	if (sig >= SIGRTMIN || !forced)
 		limit = min(p->p_rlimit[RLIMIT_SIGPENDING].cur, limit);
 	ui = uid_sigpend_enter(p, limit);
@@ -265,8 +258,11 @@ sigpend_put(const struct proc *p, struct sigpend *sp, int sig, const siginfo_t *
 		return 0;
 	if (sig == SIGKILL) /* nobody sees what comes with it */
 		ks = NULL;
-	else
-		ks = ksiginfo_alloc(p, sp, sig, info == NULL || info->si_code >= 0);
+	else if (sig < SIGRTMIN && !sp->sp_ownused) { /* not counted */
+		sp->sp_ownused = true;
+		ks = &sp->sp_own;
+	} else
+		ks = ksiginfo_alloc(p, sig, info == NULL || info->si_code >= 0);
 	if (ks != NULL) {
 		if (info != NULL)
 			siginfo_copy(&ks->ks_info, info);
@@ -322,18 +318,15 @@ sigpend_take(struct sigpend *sp, int sig, siginfo_t *info)
  * => p_lock held; l is curlwp
  */
 void
-sig_setmask(struct lwp *l, sigset_t mask)
+sig_mask_changed(struct lwp *l, sigset_t old)
 {
 	struct proc *p = l->l_proc;
-	sigset_t blocked;
+	sigset_t blocked = l->l_sigmask & ~old;
 
 	KASSERT(l == curlwp() && mutex_owned(&p->p_lock));
-	mask &= ~SIGS_NEVER;
-	blocked = mask & ~l->l_sigmask;
-	l->l_sigmask = mask;
 	if (p->p_sigpend.sp_set & blocked)
 		sig_retarget(p, l, p->p_sigpend.sp_set & blocked);
-	if ((l->l_sigpend.sp_set | p->p_sigpend.sp_set) & ~mask)
+	if ((l->l_sigpend.sp_set | p->p_sigpend.sp_set) & ~l->l_sigmask)
 		lwp_interrupt(l, LW_PENDSIG);
 }
 

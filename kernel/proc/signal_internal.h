@@ -6,6 +6,9 @@
 #ifndef PROC_SIGNAL_INTERNAL_H
 #define PROC_SIGNAL_INTERNAL_H
 
+#include <kernel/panic.h>
+#include <kernel/process.h>
+#include <kernel/sched.h>
 #include <kernel/signal.h>
 
 extern const sigset_t sigs_ignored; /* default action: nothing (SIGCONT among them) */
@@ -51,7 +54,19 @@ int sig_take(struct lwp *, sigset_t wanted, siginfo_t *info);
 
 void sigacts_set(struct proc *, int sig, const struct k_sigaction *);
 sigset_t sigacts_stops(const struct sigacts *); /* signals whose action is to stop */
-void sig_setmask(struct lwp *, sigset_t);       /* curlwp only */
+void sig_mask_changed(struct lwp *, sigset_t old);
+
+/* => l is curlwp */
+static inline void
+sig_setmask(struct lwp *l, sigset_t mask)
+{
+	sigset_t old = l->l_sigmask;
+
+	KASSERT(l == curlwp() && mutex_owned(&l->l_proc->p_lock));
+	l->l_sigmask = mask & ~SIGS_NEVER;
+	if (unlikely((l->l_sigpend.sp_set | l->l_proc->p_sigpend.sp_set) != 0))
+		sig_mask_changed(l, old);
+}
 
 void sig_discard(struct proc *, sigset_t);         /* pending anywhere in the process */
 void sig_discard_timer(struct proc *, int32_t id); /* what this timer has pending */

@@ -29,13 +29,15 @@ void
 lwp_interrupt(struct lwp *l, uint32_t flag)
 {
 	KASSERT(mutex_owned(&l->l_proc->p_lock));
-	lwp_lock(l);
-	l->l_flag |= flag;
 	if (l == curlwp()) { /* it runs, and comes to its boundary by itself */
+		lwp_lock_self(l);
+		l->l_flag |= flag;
 		atomic_store_relaxed(&l->l_ast, AST_WORK);
 		lwp_unlock(l);
 		return;
 	}
+	lwp_lock(l);
+	l->l_flag |= flag;
 	lwp_need_userret(l);
 	if ((l->l_stat == LS_SUSPENDED || l->l_stat == LS_STOP) && (flag & LW_KILL))
 		lwp_resume(l);
