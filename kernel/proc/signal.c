@@ -248,36 +248,51 @@ sigpend_discard_timer(struct sigpend *sp, int32_t id)
 	return true;
 }
 
-int
-sigpend_put(const struct proc *p, struct sigpend *sp, int sig, const siginfo_t *info)
+static inline void
+enqueue(struct sigpend *sp, struct ksiginfo *ks, int sig, const siginfo_t *info)
+{
+	if (info != NULL)
+		siginfo_copy(&ks->ks_info, info);
+	else {
+		siginfo_clear(&ks->ks_info);
+		ks->ks_info.si_code = SI_KERNEL;
+	}
+	ks->ks_info.si_signo = sig;
+	list_insert_tail(&sp->sp_queue, &ks->ks_link);
+	sp->sp_set |= SIGBIT(sig);
+}
+
+static int __noinline
+sigpend_put_counted(const struct proc *p, struct sigpend *sp, int sig, const siginfo_t *info)
 {
 	bool timer = info != NULL && is_timer(info);
-	struct ksiginfo *ks;
+	struct ksiginfo *ks = NULL;
 
 	if (sig < SIGRTMIN && (sp->sp_set & SIGBIT(sig)) && !timer)
 		return 0;
-	if (sig == SIGKILL) /* nobody sees what comes with it */
-		ks = NULL;
-	else if (sig < SIGRTMIN && !sp->sp_ownused) { /* not counted */
-		sp->sp_ownused = true;
-		ks = &sp->sp_own;
-	} else
+	if (sig != SIGKILL) { /* nobody sees what comes with that */
 		ks = ksiginfo_alloc(p, sig, info == NULL || info->si_code >= 0);
-	if (ks != NULL) {
-		if (info != NULL)
-			siginfo_copy(&ks->ks_info, info);
-		else {
-			siginfo_clear(&ks->ks_info);
-			ks->ks_info.si_code = SI_KERNEL;
-		}
-		ks->ks_info.si_signo = sig;
-		list_insert_tail(&sp->sp_queue, &ks->ks_link);
-	} else if (sig != SIGKILL &&
-	    (timer ||
-		(sig >= SIGRTMIN && info != NULL && info->si_code != SI_USER &&
-		    info->si_code != SI_KERNEL)))
-		return -EAGAIN;
-	sp->sp_set |= SIGBIT(sig);
+		if (ks == NULL &&
+		    (timer ||
+			(sig >= SIGRTMIN && info != NULL && info->si_code != SI_USER &&
+			    info->si_code != SI_KERNEL)))
+			return -EAGAIN;
+	}
+	if (ks != NULL)
+		enqueue(sp, ks, sig, info);
+	else
+		sp->sp_set |= SIGBIT(sig);
+	return 0;
+}
+
+int
+sigpend_put(const struct proc *p, struct sigpend *sp, int sig, const siginfo_t *info)
+{
+	if (unlikely(sig >= SIGRTMIN || sig == SIGKILL || (sp->sp_set & SIGBIT(sig)) ||
+		sp->sp_ownused))
+		return sigpend_put_counted(p, sp, sig, info);
+	sp->sp_ownused = true;
+	enqueue(sp, &sp->sp_own, sig, info);
 	return 0;
 }
 

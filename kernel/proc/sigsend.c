@@ -173,6 +173,25 @@ sig_discard_timer(struct proc *p, int32_t id)
 			return;
 }
 
+/* A signal that stops or continues takes pending ones of the other kind away. Returns if it is to be dropped. */
+static bool __noinline
+stop_or_continue(struct proc *p, int sig)
+{
+	if (sig == SIGCONT) {
+		KASSERT(mutex_owned(&proc_lock));
+		sig_discard(p, sigs_stop);
+		if (p->p_flag & PK_STOP) {
+			proc_continue(p);
+			sig_rearm(p);
+		}
+		return false;
+	}
+	sig_discard(p, SIGBIT(SIGCONT));
+	/* What continues it would discard the signal; and nobody could continue init. */
+	return (p->p_flag & PK_STOP) ||
+	    (p == initproc && p->p_sigacts->sa_act[sig].sa_handler == SIG_DFL);
+}
+
 /*
  * To one LWP, or with l == NULL to the process. What is ignored is dropped unless it is blocked by who would take
  * it: then it waits, for its action may change meanwhile.
@@ -189,20 +208,8 @@ sig_post(struct proc *p, struct lwp *l, int sig, const siginfo_t *info)
 		return 1;
 	if (l != NULL && (l->l_prflag & LPR_EXITING))
 		return 1;
-	if (sig == SIGCONT) {
-		KASSERT(mutex_owned(&proc_lock));
-		sig_discard(p, sigs_stop);
-		if (p->p_flag & PK_STOP) {
-			proc_continue(p);
-			sig_rearm(p);
-		}
-	} else if (sigs_stop & SIGBIT(sig)) {
-		sig_discard(p, SIGBIT(SIGCONT));
-		/* What continues it would discard the signal; and nobody could continue init. */
-		if ((p->p_flag & PK_STOP) ||
-		    (p == initproc && p->p_sigacts->sa_act[sig].sa_handler == SIG_DFL))
-			return 1;
-	}
+	if (unlikely(SIGBIT(sig) & (sigs_stop | SIGBIT(SIGCONT))) && stop_or_continue(p, sig))
+		return 1;
 	taker = l == NULL ? sig_choose(p, sig, NULL) : lwp_takes(l, sig) ? l : NULL;
 	if (taker != NULL && (p->p_sigacts->sa_ignored & SIGBIT(sig)) && !lwp_awaits(taker, sig))
 		return 1;
