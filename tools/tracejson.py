@@ -15,6 +15,7 @@ import collections
 import json
 
 CPUS = 1000000000               # the "process" of the CPU rows: no pid is so large
+LOW = 0xffffffff                # of a word that holds two numbers
 LANE = 1000                     # tid of a row "CPU n interrupts" is LANE + n
 NSIG = {1: "HUP", 2: "INT", 3: "QUIT", 6: "ABRT", 8: "FPE", 9: "KILL", 10: "USR1", 11: "SEGV",
         12: "USR2", 13: "PIPE", 14: "ALRM", 15: "TERM", 17: "CHLD", 18: "CONT", 19: "STOP",
@@ -118,13 +119,13 @@ class Builder:
             event["args"] = args
         self.out.append(event)
 
-    def instant(self, e, name, args, lwp=None):
+    def instant(self, e, name, args, cat=None):
         """A mark on the row of the LWP, or of the CPU when it was in an interrupt."""
-        lwp = lwp or self.lwp(e.lid)
+        lwp = self.lwp(e.lid)
         pid, tid = (CPUS, e.cpu) if e.intr else lwp.row
         args = dict(args, cpu=e.cpu)
         self.out.append({"ph": "i", "s": "t", "pid": pid, "tid": tid, "name": name,
-                         "cat": e.type, "ts": self.micro(e.cycles), "args": args})
+                         "cat": cat or e.type, "ts": self.micro(e.cycles), "args": args})
 
     def begin(self, lwp, name, cat, cycles, args):
         self.asyncs += 1
@@ -242,13 +243,19 @@ class Builder:
                        by_lid=None if e.intr else e.lid)
 
     def on_create(self, e):
-        lwp = self.lwps.get(e.a)
-        if lwp is None or lwp.pid != e.b or lwp.state == "dead":
-            lwp = self.born(e.a, e.b)
-        self.instant(e, "create %s" % lwp.title, {"lid": e.a, "pid": e.b})
+        lwp, pid, parent = self.lwps.get(e.a), e.b & LOW, e.b >> 32
+        if lwp is None or lwp.pid != pid or lwp.state == "dead":
+            lwp = self.born(e.a, pid)
+        self.instant(e, "create %s" % lwp.title, {"lid": e.a, "pid": pid})
+        if parent:              # the first of a process
+            self.instant(e, "%sfork %d" % ("v" if e.arg else "", pid),
+                         {"child": pid, "pid": parent}, cat="fork")
 
     def on_free(self, e):
-        self.instant(e, "free %d" % e.a, {"lid": e.a, "pid": e.b})
+        pid = e.b & LOW
+        if e.arg:
+            self.instant(e, "collect %d" % pid, {"pid": pid, "status": e.b >> 32}, cat="collect")
+        self.instant(e, "free %d" % e.a, {"lid": e.a, "pid": pid})
         if e.a in self.lwps and self.lwps[e.a].state == "dead":
             del self.lwps[e.a]
 
@@ -270,7 +277,9 @@ class Builder:
             return
         opened = self.exits.get(e.a)
         if step == "begin":
-            whole = self.begin(lwp, "exit", "exit", e.cycles, {"pid": e.a, "status": e.b})
+            whole = self.begin(lwp, "exit", "exit", e.cycles, {"pid": e.a, "status": e.b & LOW})
+            if e.b >> 32 == 0:  # it has no others
+                step = "alone"
         elif opened is None:
             return
         else:
@@ -352,10 +361,7 @@ class Builder:
             "state": lambda: ("%s: %s" % (self.lwp(e.a).title, word("state", e.arg)),
                               {"lid": e.a, "from": word("state", e.b),
                                "to": word("state", e.arg)}),
-            "fork": lambda: ("%sfork %d" % ("v" if e.arg else "", e.a),
-                             {"child": e.a, "pid": e.b}),
             "wait": lambda: ("wait", {"id": _signed(e.a), "options": e.b}),
-            "collect": lambda: ("collect %d" % e.a, {"pid": e.a, "status": e.b}),
             "post": lambda: ("post %s" % signal_name(e.arg),
                              {"signal": e.arg, "pid": e.a, "lid": e.b}),
             "deliver": lambda: ("deliver %s" % signal_name(e.arg),

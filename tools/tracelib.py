@@ -15,10 +15,10 @@ import subprocess
 
 IMAGE = 0xffffffff80000000      # KIMAGE_BASE: the kernel's image
 MAGIC = b"TBtrace\0"
-VERSION = 1
+VERSION = 2
 MAXCPUS = 64
 ROOT = struct.Struct("<8sIIQQQQQIIQQQ")
-RING = struct.Struct("<QQII32Q")
+RING = struct.Struct("<QQIIQ32Q")
 RING_STRIDE = (RING.size + 63) // 64 * 64
 TABLE = struct.Struct("<QQQ")
 EVENT = struct.Struct("<QIBBBBiIQ")
@@ -103,7 +103,7 @@ class Ring:
     """One ring: its slots in the order in which they were written."""
 
     def __init__(self, memory, va):
-        self.head, self.mask, self.size, self.perchunk, *self.chunks = RING.unpack(
+        self.head, self.mask, self.size, self.perchunk, _, *self.chunks = RING.unpack(
             memory.read(va, RING.size))
         self._memory = memory
         self.broken = 0         # slots whose writer was stopped half way
@@ -113,8 +113,7 @@ class Ring:
         if self.size == 0:
             return
         count = self.mask + 1
-        span = self.perchunk * self.size        # chunk i is told less i of them
-        chunks = [self._memory.read(self.chunks[i] + i * span, span)
+        chunks = [self._memory.read(self.chunks[i], self.perchunk * self.size)
                   for i in range(count // self.perchunk)]
         for number in range(max(0, self.head - count), self.head):
             slot = number & self.mask

@@ -61,6 +61,8 @@ genassym(void)
 	OFFSET(TF_R15, trapframe, tf_r15);
 	OFFSET(TF_RBP, trapframe, tf_rbp);
 	OFFSET(TF_RIP, trapframe, tf_rip);
+	OFFSET(TF_ERR, trapframe, tf_err);
+	OFFSET(TF_TRAPNO, trapframe, tf_trapno);
 	OFFSET(TF_CS, trapframe, tf_cs);
 	OFFSET(TF_RFLAGS, trapframe, tf_rflags);
 	OFFSET(TF_RSP, trapframe, tf_rsp);
@@ -87,7 +89,7 @@ genassym(void)
 
 	OFFSET(TR_HEAD, trace_ring, tr_head);
 	OFFSET(TR_MASK, trace_ring, tr_mask);
-	OFFSET(TR_CHUNK, trace_ring, tr_chunk);
+	OFFSET(TR_SLOTS, trace_ring, tr_slots);
 	OFFSET(TE_CYCLES, trace_event, te_cycles);
 	OFFSET(TE_SEQ, trace_event, te_seq);
 	OFFSET(TE_WHAT, trace_event, te_what);
@@ -95,7 +97,10 @@ genassym(void)
 	OFFSET(TE_LID, trace_event, te_lid);
 	OFFSET(TE_A, trace_event, te_a);
 	OFFSET(TE_B, trace_event, te_b);
-	DEFINE(TRACE_CHUNK_SHIFT, TRACE_CHUNK_SHIFT);
+	DEFINE(TR_SYSCALL, TR_SYSCALL);
+	DEFINE(TR_SYSRET, TR_SYSRET);
+	DEFINE(TR_FAULT, TR_FAULT);
+	DEFINE(TR_FAULT_END, TR_FAULT_END);
 	DEFINE(TRC_SYSCALL, TRC_SYSCALL);
 	DEFINE(TRC_FAULT, TRC_FAULT);
 	DEFINE(BRANCH_CALL, BRANCH_CALL);

@@ -114,18 +114,25 @@ pmap_kshow(vaddr_t start, size_t size, bool show)
 	}
 }
 
+vaddr_t
+pmap_kreserve(size_t size)
+{
+	static vaddr_t next = DEVICE_BASE; /* (a) only ever grows */
+	vaddr_t va = atomic_add(&next, size);
+
+	return va + size <= DEVICE_BASE + DEVICE_AREA ? va : 0;
+}
+
 void *
 pmap_map_phys(paddr_t pa, size_t size, bool device)
 {
-	static vaddr_t next = DEVICE_BASE; /* only ever grows */
 	paddr_t first = trunc_page(pa), end = round_page(pa + size);
 	uint64_t bits = PTE_KERNEL | PTE_NX | (device ? PTE_W | PTE_PCD | PTE_PWT : 0);
 	vaddr_t va;
 
 	if (!device && pmap_physmap_covers(first, end))
 		return arch_phys_to_virt(pa);
-	va = atomic_add(&next, end - first);
-	if (va + (end - first) > DEVICE_BASE + DEVICE_AREA)
+	if ((va = pmap_kreserve(end - first)) == 0)
 		return NULL;
 	for (paddr_t p = first; p < end; p += PAGE_SIZE)
 		if (pmap_kenter_bits(va + (p - first), p | bits) != 0)

@@ -349,27 +349,12 @@ trap_user(struct trapframe *tf)
 	lockdebug_none("return from a fault");
 }
 
-/* ---- while faults are traced, entry.asm calls these: see branch.inc ---- */
-
-static void
-trace_trap(const struct trapframe *tf)
-{
-	trace_write(TR_FAULT | tf->tf_trapno << 8, tf->tf_err,
-	    tf->tf_trapno == T_PF ? read_cr2() : tf->tf_rip);
-}
-
-void
-trap_user_traced(struct trapframe *tf)
-{
-	trace_trap(tf);
-	trap_user(tf);
-	trace_write(TR_FAULT_END, 0, 0);
-}
-
+/* While faults are traced, entry.asm calls this one, and trap_user_traced() in trace.asm. See branch.inc. */
 void
 trap_kernel_traced(struct trapframe *tf)
 {
-	trace_trap(tf);
+	trace_write(TR_FAULT | tf->tf_trapno << 8, tf->tf_err,
+	    tf->tf_trapno == T_PF ? read_cr2() : tf->tf_rip);
 	trap_kernel(tf);
 	trace_write(TR_FAULT_END, 0, 0);
 }

@@ -20,5 +20,5 @@ struct trace_ring trace_names;
 
 static struct trace_event sink_slot;
 struct trace_ring trace_sink = {
-	.tr_size = sizeof(sink_slot), .tr_perchunk = 1, .tr_chunk = { &sink_slot }
+	.tr_size = sizeof(sink_slot), .tr_perchunk = 1, .tr_slots = &sink_slot
 };

@@ -100,29 +100,49 @@ OPTION(trace_size, "64..1048576: events that each CPU keeps", set_trace_size);
 
 /* ---- rings ---- */
 
+/* Maps a chunk. -ENOMEM */
+static int
+chunk_map(vaddr_t va, const struct page *pg, size_t pages)
+{
+	for (size_t i = 0; i < pages; i++)
+		if (pmap_kenter(va + i * PAGE_SIZE, page_to_phys(pg) + i * PAGE_SIZE,
+			PROT_R | PROT_W) != 0)
+			return -ENOMEM;
+	return 0;
+}
+
+/* The slots are mapped in one piece, for the chunks are not: so a slot's place is one addition away. */
 static int
 ring_create(struct trace_ring *r, uint64_t slots, uint32_t size)
 {
-	size_t perchunk = TRACE_CHUNK_PAGES * PAGE_SIZE / size, chunks;
+	size_t perchunk = TRACE_CHUNK_PAGES * PAGE_SIZE / size, chunks, pages;
+	vaddr_t va;
 
 	if (perchunk > slots)
 		perchunk = slots;
 	chunks = slots / perchunk;
+	pages = round_page(perchunk * size) / PAGE_SIZE;
 	KASSERT(IS_POW2(slots) && IS_POW2(perchunk) && chunks <= TRACE_CHUNKS);
+	KASSERT(chunks == 1 || perchunk * size == pages * PAGE_SIZE);
+	if ((va = pmap_kreserve(chunks * pages * PAGE_SIZE)) == 0)
+		return -ENOMEM;
 	for (size_t i = 0; i < chunks; i++) {
-		size_t pages = round_page(perchunk * size) / PAGE_SIZE;
 		struct page *pg = page_alloc_run(pages, PG_MISC);
 
+		if (pg != NULL && chunk_map(va + i * pages * PAGE_SIZE, pg, pages) != 0) {
+			page_free_run(pg, pages);
+			pg = NULL;
+		}
 		if (pg == NULL) {
+			pmap_kclear(va, chunks * pages * PAGE_SIZE); /* nobody has used it */
 			while (i-- > 0)
-				page_free_run(
-				    virt_to_page((char *)r->tr_chunk[i] + i * perchunk * size),
-				    pages);
+				page_free_run(virt_to_page(r->tr_chunk[i]), pages);
 			return -ENOMEM;
 		}
-		memset(page_to_virt(pg), 0, pages * PAGE_SIZE);
-		r->tr_chunk[i] = (char *)page_to_virt(pg) - i * perchunk * size;
+		r->tr_chunk[i] = page_to_virt(pg);
+		memset(r->tr_chunk[i], 0, pages * PAGE_SIZE);
 	}
+	r->tr_slots = (void *)va;
 	r->tr_mask = slots - 1;
 	r->tr_perchunk = (uint32_t)perchunk;
 	atomic_store_release(&r->tr_size, size);
@@ -177,9 +197,8 @@ rings_create(void)
 /* ---- names ---- */
 
 void
-trace_name(uint64_t lwp, uint64_t new, uint64_t z __unused)
+trace_name(const struct lwp *l, bool new)
 {
-	const struct lwp *l = (const struct lwp *)(uintptr_t)lwp;
 	bool on = arch_intr_disable();
 	const struct proc *p = l->l_proc, *parent = p->p_pptr;
 	struct trace_called *t;
@@ -202,7 +221,8 @@ trace_name(uint64_t lwp, uint64_t new, uint64_t z __unused)
 	__builtin_memcpy(t->tn_comm, p->p_comm, sizeof(t->tn_comm));
 	atomic_store_release(&t->tn_seq, (uint32_t)n + 1);
 	if (new)
-		trace_write(TR_CREATE, (uint32_t)l->l_lid, (uint32_t)p->p_pid);
+		trace_write(TR_CREATE | (p->p_vforklwp != NULL) << 8, (uint32_t)l->l_lid,
+		    (uint32_t)p->p_pid | (p->p_nlwps == 1 ? (uint64_t)t->tn_ppid << 32 : 0));
 	arch_intr_restore(on);
 }
 
@@ -212,7 +232,7 @@ name_everybody(void)
 {
 	for (const struct lwp *l = atomic_load_acquire(&lwp_all); l != NULL; l = l->l_allnext)
 		if (l->l_stat != LS_IDL || (l->l_flag & LW_IDLE))
-			trace_name((uintptr_t)l, 0, 0);
+			trace_name(l, false);
 }
 
 /* ---- switching ---- */

@@ -55,6 +55,10 @@ print_details(struct monitor_out *out, const struct trace_event *e)
 		mo_printf(out, "%u %s -> %s", e->te_a, state_name((unsigned)e->te_b),
 		    state_name(e->te_arg));
 		break;
+	case TR_CREATE:
+	case TR_FREE:
+		mo_printf(out, "%u of pid %u", e->te_a, (uint32_t)e->te_b);
+		break;
 	case TR_EXIT:
 		mo_printf(out, "pid %u %s", e->te_a,
 		    e->te_arg < TRX_COUNT ? trace_exit_name[e->te_arg] : "?");

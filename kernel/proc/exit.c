@@ -215,7 +215,6 @@ exit_process(struct proc *p, struct lwp *l)
 	if (p == initproc)
 		init_exited(p); /* does not return */
 
-	TRACE(EXIT, TRX_ALONE, p->p_pid, 0);
 	/* From here on nobody finds us. Signals are not taken since the exit has begun. */
 	mutex_lock(&proc_lock);
 	mutex_lock(&p->p_lock);
@@ -364,14 +363,9 @@ proc_exit(int code, int sig)
 	}
 	p->p_xexit = code;
 	p->p_xsig = sig;
+	TRACE(EXIT, TRX_BEGIN, p->p_pid,
+	    (uint64_t)(p->p_nlwps > 1) << 32 | (uint64_t)(sig != 0 ? 128 + sig : code & 0xff));
 	mutex_unlock(&p->p_lock);
-	TRACE(EXIT, TRX_BEGIN, p->p_pid, sig != 0 ? 128 + sig : code & 0xff);
 	(void)single_begin(SINGLE_EXIT);
 	exit_process(p, l);
-}
-
-int
-proc_wait_status(const struct proc *p)
-{
-	return p->p_xsig != 0 ? p->p_xsig & 0x7f : (p->p_xexit & 0xff) << 8;
 }

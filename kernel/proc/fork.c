@@ -225,7 +225,6 @@ fork_process(const struct clone_args *ca)
 		mutex_unlock(&p->p_lock);
 		mutex_unlock(&proc_lock);
 	}
-	TRACE(FORK, (ca->flags & CLONE_VFORK) != 0, pid, parent->p_pid);
 	if (ca->flags & CLONE_VFORK)
 		vfork_wait(parent, lent);
 	return pid;

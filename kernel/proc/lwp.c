@@ -340,7 +340,8 @@ lwp_free(struct lwp *l)
 		ci->ci_xlwps++;
 	KASSERT(l->l_stat == LS_IDL && l->l_kstack == NULL && l->l_locks == NULL &&
 	    l->l_waitingfor == 0 && l->l_lwpctl == NULL);
-	TRACE(FREE, 0, l->l_lid, l->l_proc->p_pid);
+	TRACE(FREE, l->l_proc->p_stat == PS_ZOMB, l->l_lid,
+	    (uint32_t)l->l_proc->p_pid | (uint64_t)proc_wait_status(l->l_proc) << 32);
 	lwp_clear(l);
 	compiler_barrier(); /* fsck takes who has neither id nor stack for free */
 	l->l_lid = 0;

@@ -80,6 +80,8 @@ single_begin(enum single_mode mode)
 			list_splice_tail(&p->p_deadlwps, &p->p_zlwps);
 			while (lwp_reap_dead(p))
 				continue;
+			if (p->p_flag & PK_EXITING)
+				TRACE(EXIT, TRX_ALONE, p->p_pid, 0);
 		} else {
 			interrupt_others(p, LW_WBOUNDARY);
 			while (p->p_nlive - p->p_nboundary > 1)

@@ -90,7 +90,6 @@ collect(struct proc *parent, struct proc *p, const struct rusage_acc *usage)
 	KASSERTMSG(p->p_stat == PS_ZOMB && p->p_nlwps == 1 && p->p_nlive == 0 &&
 		p->p_pptr == parent && p->p_vforklwp == NULL && list_empty(&p->p_children),
 	    "pid %d", p->p_pid);
-	TRACE(COLLECT, 0, p->p_pid, proc_wait_status(p));
 	add_usage(&parent->p_cru, usage);
 	list_remove(&p->p_sibling);
 	list_remove(&p->p_list);

@@ -15,7 +15,6 @@
 #include <kernel/printf.h>
 #include <kernel/proc.h>
 #include <kernel/sched.h>
-#include <kernel/trace.h>
 
 typedef int64_t syscall_fn(const uint64_t *);
 
@@ -72,17 +71,5 @@ syscall_dispatch(uint64_t nr, const uint64_t args[6])
 	lockdebug_none("return from a system call");
 	if (unlikely((uint64_t)r + SPECIAL_LAST <= SPECIAL_LAST - SPECIAL_FIRST))
 		return special_result(r);
-	return r;
-}
-
-/* syscall_entry calls this one while system calls are traced. */
-int64_t
-syscall_dispatch_traced(uint64_t nr, const uint64_t args[6])
-{
-	int64_t r;
-
-	trace_write(TR_SYSCALL, nr, args[0]);
-	r = syscall_dispatch(nr, args);
-	trace_write(TR_SYSRET, nr, (uint64_t)r);
 	return r;
 }

@@ -179,7 +179,11 @@ struct abi_rusage;
 void rusage_to_abi(const struct rusage_acc *, struct abi_rusage *);
 
 /* Wait-status word as wait4 returns it. => p is dead or p_lock held */
-int proc_wait_status(const struct proc *);
+static inline uint32_t
+proc_wait_status(const struct proc *p)
+{
+	return (uint32_t)(p->p_xsig != 0 ? p->p_xsig & 0x7f : (p->p_xexit & 0xff) << 8);
+}
 
 /* Kernel threads. Priority e.g. PRI_KERNEL_RT. 0 or -ENOMEM, -EAGAIN. => may sleep */
 int kthread_create(const char *name, int pri, void (*fn)(void *), void *arg, struct lwp **);

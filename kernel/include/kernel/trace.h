@@ -43,13 +43,11 @@ enum trace_class {
 	X(LEND, SCHED, "lend")          /* priority (255: none), lid, lock */ \
 	X(WAKE, WAKE, "wake")           /* CPU, lid, 1 if it had not left its CPU yet */ \
 	X(STATE, STATE, "state")        /* new, lid, old */ \
-	X(CREATE, LIFE, "create")       /* -, lid, pid */ \
-	X(FREE, LIFE, "free")           /* -, lid, pid */ \
-	X(FORK, LIFE, "fork")           /* 1 if vfork, child pid, parent pid */ \
+	X(CREATE, LIFE, "create")       /* 1 if vfork, lid, pid | parent's pid << 32 if by fork */ \
+	X(FREE, LIFE, "free")           /* 1 if collected, lid, pid | status << 32 */ \
 	X(EXEC, LIFE, "exec")           /* -, lid from now on, lid before */ \
-	X(EXIT, LIFE, "exit")           /* enum trace_exit, pid, status or signal */ \
+	X(EXIT, LIFE, "exit")           /* enum trace_exit, pid, status | 1 << 32 if it has others */ \
 	X(WAIT, LIFE, "wait")           /* -, id asked for, options */ \
-	X(COLLECT, LIFE, "collect")     /* -, child pid, status */ \
 	X(POST, SIGNAL, "post")         /* signal, pid, lid or 0 */ \
 	X(DELIVER, SIGNAL, "deliver")   /* signal, -, handler */ \
 	X(LOCK_WAIT, LOCK, "lock-wait") /* enum trace_lock, name or pc (low half), lock */ \
@@ -84,8 +82,8 @@ enum {
 
 #define TRACE_EXIT_STEPS(X) \
 	X(LWP, "lwp")     /* one LWP of several */ \
-	X(BEGIN, "begin") /* of a process: the others must die */ \
-	X(ALONE, "alone") /* they are dead and freed */ \
+	X(BEGIN, "begin") /* of a process: if there are others, they must die */ \
+	X(ALONE, "alone") /* these are dead and freed */ \
 	X(FILES, "files") /* closed */ \
 	X(SPACE, "space") /* address space freed */ \
 	X(DEAD, "dead")   /* children handed over, parent may see it */ \
@@ -132,14 +130,14 @@ struct proc;
 #define TRACE_NAME(l, new) \
 	do { \
 		if (unlikely(arch_branch(TRC_LIFE))) \
-			arch_branch_call(trace_name, (uintptr_t)(l), (new), 0); \
+			arch_branch_call_c(trace_name, (uintptr_t)(l), (new), 0); \
 	} while (0)
 #endif
 
 /* `what` is the event | arg << 8. */
 void trace_write(uint64_t what, uint64_t a, uint64_t b);
 #if !__STDC_HOSTED__
-void trace_name(uint64_t lwp, uint64_t new, uint64_t) ARCH_FEW_REGISTERS;
+void trace_name(const struct lwp *, bool new);
 #endif
 
 /* ---- control, kernel/debug/trace.c ---- */
@@ -190,9 +188,6 @@ _Static_assert(sizeof(struct trace_called) == 64, "struct trace_called");
 
 #define TRACE_CHUNK_PAGES ((size_t)256)
 #define TRACE_CHUNKS      32
-#define TRACE_PERCHUNK(t) ((uint32_t)(TRACE_CHUNK_PAGES * 4096 / sizeof(struct t)))
-#define TRACE_CHUNK_SHIFT 15 /* of TRACE_PERCHUNK(trace_event) */
-_Static_assert(TRACE_PERCHUNK(trace_event) == 1 << TRACE_CHUNK_SHIFT, "TRACE_CHUNK_SHIFT");
 
 /*
  * struct trace_ring, field locks: (c) constant once the ring is in use (a) atomic
@@ -203,9 +198,9 @@ struct trace_ring {
 	uint64_t tr_head;     /* (a) number of the next event */
 	uint64_t tr_mask;     /* (c) slots - 1; a power of two */
 	uint32_t tr_size;     /* (c) of a slot */
-	uint32_t tr_perchunk; /* (c) slots in a chunk: TRACE_PERCHUNK, if there is more than one */
-	/* (c) less what the chunks before it hold: a slot's place is counted from the ring's start */
-	void *tr_chunk[TRACE_CHUNKS];
+	uint32_t tr_perchunk; /* (c) slots in a chunk */
+	void *tr_slots;       /* (c) where the chunks are mapped, one behind the other */
+	void *tr_chunk[TRACE_CHUNKS]; /* (c) each in the direct map, for the tools */
 } __attribute__((aligned(64)));
 
 /* Names of values, for the tools. */
@@ -232,7 +227,7 @@ struct trace_root {
 	struct trace_ring *tr_names;         /* (c) of struct trace_called */
 };
 #define TRACE_MAGIC   "TBtrace"
-#define TRACE_VERSION 1
+#define TRACE_VERSION 2
 
 extern struct trace_root trace_root;
 extern struct trace_ring trace_rings[MAXCPUS];
@@ -242,17 +237,13 @@ extern struct trace_ring trace_sink; /* while frozen */
 static inline struct trace_event *
 trace_event_slot(const struct trace_ring *r, uint64_t n)
 {
-	uint64_t i = n & r->tr_mask;
-
-	return (struct trace_event *)r->tr_chunk[i / TRACE_PERCHUNK(trace_event)] + i;
+	return (struct trace_event *)r->tr_slots + (n & r->tr_mask);
 }
 
 static inline struct trace_called *
 trace_name_slot(const struct trace_ring *r, uint64_t n)
 {
-	uint64_t i = n & r->tr_mask;
-
-	return (struct trace_called *)r->tr_chunk[i / TRACE_PERCHUNK(trace_called)] + i;
+	return (struct trace_called *)r->tr_slots + (n & r->tr_mask);
 }
 
 #endif

@@ -184,6 +184,7 @@ int pmap_copy(struct pmap *dst, struct pmap *src, vaddr_t start, vaddr_t end, bo
 void pmap_flush(struct pmap *); /* all user TLB entries, on every CPU where it is active */
 /* Kernel mappings (stacks, kmem arena); never fails after boot for ranges whose tables exist. */
 int pmap_kenter(vaddr_t, paddr_t, int prot);
+vaddr_t pmap_kreserve(size_t); /* whole pages of address space for pmap_kenter(), for ever; 0 = none left */
 void pmap_kremove(
     vaddr_t, size_t); /* flushed on all CPUs before return => interrupts on, no spin lock */
 void pmap_kclear(
@@ -337,8 +338,6 @@ void console_break(void);      /* a break on the console's line; interrupts off,
 void lwp_startup(struct lwp *prev); /* first thing on a new stack; ends the switch */
 /* args: the six argument registers in ABI order, inside the frame. Returns the result register's value. */
 int64_t syscall_dispatch(uint64_t nr, const uint64_t args[6]);
-/* The same, and an event before and after: see syscall.asm. */
-int64_t syscall_dispatch_traced(uint64_t nr, const uint64_t args[6]);
 void user_return(
     struct trapframe *); /* l_ast was set: signals, suspension, resched. Interrupts on */
 void kpreempt_intr(

@@ -44,17 +44,18 @@ on:
 
 /*
  * fn(x, y, z) without the compiler knowing of a call: a function whose branch does it stays as lean as
- * one without and needs no frame. `fn` changes no registers but those listed: it is in assembly, or
- * ARCH_FEW_REGISTERS.
+ * one without and needs no frame. `fn` is in assembly and changes no registers but those listed, or, for
+ * the second, is any function.
  */
-#define ARCH_FEW_REGISTERS __attribute__((no_caller_saved_registers))
-#define arch_branch_call(fn, x, y, z) \
+#define branch_call(fn, x, y, z, ...) \
 	do { \
 		uint64_t x_ = (uint64_t)(x), y_ = (uint64_t)(y), z_ = (uint64_t)(z); \
 		__asm volatile("call %P3" \
 			       : "+D"(x_), "+S"(y_), "+d"(z_) \
 			       : "i"(fn) \
-			       : "rax", "rcx", "r8", "r9", "memory", "cc"); \
+			       : "rax", "rcx", "r8", "r9", __VA_ARGS__ "memory", "cc"); \
 	} while (0)
+#define arch_branch_call(fn, x, y, z)   branch_call(fn, x, y, z, )
+#define arch_branch_call_c(fn, x, y, z) branch_call(fn, x, y, z, "r10", "r11", )
 
 #endif

@@ -108,7 +108,6 @@ void frame_return_full(void);
 
 void trap_user(struct trapframe *);
 void trap_kernel(struct trapframe *);
-void trap_user_traced(struct trapframe *);
 void trap_kernel_traced(struct trapframe *);
 void trap_ist(struct trapframe *);
 void irq_user(struct trapframe *);
