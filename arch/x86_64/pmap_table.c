@@ -184,21 +184,21 @@ pmap_destroy(struct pmap *pm)
 
 /* ---- walking ---- */
 
-/* The table below: that which entry `index` of `table` points to, or a fresh one put there. */
-static inline uint64_t *
-table_below(struct pmap *pm, uint64_t *table, unsigned index, bool make)
+/* Entry `index` of `table`, a fresh table put there if it is empty; 0: out of memory. */
+static inline uint64_t
+entry_get(struct pmap *pm, uint64_t *table, unsigned index, bool make)
 {
 	uint64_t e = table[index];
 	uint64_t *made;
 
 	if (likely(e != 0))
-		return pte_table(e);
+		return e;
 	if (!make || (made = pmap_table_alloc()) == NULL)
-		return NULL;
-	table[index] = arch_virt_to_phys(made) | PTE_UTABLE;
+		return 0;
+	table[index] = e = arch_virt_to_phys(made) | PTE_UTABLE;
 	pmap_pt_mark(virt_to_page(table), index);
 	pm->pm_tables++;
-	return made;
+	return e;
 }
 
 /* A failure half way leaves empty tables behind; the next removal or the exit frees them. */
@@ -206,12 +206,14 @@ uint64_t *
 pmap_pt_walk(struct pmap *pm, vaddr_t va, bool make)
 {
 	uint64_t *table;
+	uint64_t e;
 
 	KASSERT(pm != &kernel_pmap && va < USER_END);
-	if ((table = table_below(pm, pm->pm_pml4, PT_INDEX(va, PML4_SHIFT), make)) == NULL ||
-	    (table = table_below(pm, table, PT_INDEX(va, PDPT_SHIFT), make)) == NULL ||
-	    (table = table_below(pm, table, PT_INDEX(va, PD_SHIFT), make)) == NULL)
+	if ((e = entry_get(pm, pm->pm_pml4, PT_INDEX(va, PML4_SHIFT), make)) == 0 ||
+	    (e = entry_get(pm, pte_table(e), PT_INDEX(va, PDPT_SHIFT), make)) == 0 ||
+	    (e = entry_get(pm, pte_table(e), PT_INDEX(va, PD_SHIFT), make)) == 0)
 		return NULL;
+	table = pte_table(e);
 	pm->pm_hint = va >> PD_SHIFT;
 	pm->pm_hint_pt = table;
 	return table;
