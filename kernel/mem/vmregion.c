@@ -60,10 +60,12 @@ subtree_gap(const struct vm_region *r)
 static void
 fix_path(struct rb_node *n)
 {
-	for (; n != NULL; n = n->parent) {
-		if (n->left != NULL)
+	struct rb_node *from = NULL; /* the child that the path comes from is right already */
+
+	for (; n != NULL; from = n, n = n->parent) {
+		if (n->left != NULL && n->left != from)
 			REGION(n->left)->vr_maxgap = subtree_gap(REGION(n->left));
-		if (n->right != NULL)
+		if (n->right != NULL && n->right != from)
 			REGION(n->right)->vr_maxgap = subtree_gap(REGION(n->right));
 		REGION(n)->vr_maxgap = subtree_gap(REGION(n));
 	}

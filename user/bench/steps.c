@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * steps fork|futex|park|signal: N = 10 operations between two calls of getsid(2), which tools/profile takes as marks.
+ * steps fork|futex|park|pipe|signal|thread|mmap: N = 10 operations between two calls of getsid(2), which tools/profile takes as marks.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -41,6 +42,49 @@ static void
 do_signal(void)
 {
 	syscall(SYS_tgkill, getpid(), gettid(), SIGUSR1);
+}
+
+/* A byte to a thread and back: two switches. */
+static int ping[2], pong[2];
+
+static void *
+echo(void *arg)
+{
+	char c;
+
+	while (read(ping[0], &c, 1) == 1)
+		(void)!write(pong[1], &c, 1);
+	return arg;
+}
+
+static void
+do_pipe(void)
+{
+	char c = 0;
+
+	(void)!write(ping[1], &c, 1);
+	(void)!read(pong[0], &c, 1);
+}
+
+static void *
+nothing(void *arg)
+{
+	return arg;
+}
+
+static void
+do_thread(void)
+{
+	pthread_t t;
+
+	pthread_create(&t, NULL, nothing, NULL);
+	pthread_join(t, NULL);
+}
+
+static void
+do_mmap(void)
+{
+	munmap(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 4096);
 }
 
 static char stack[LWP_STACK] __attribute__((aligned(64)));
@@ -81,6 +125,8 @@ main(int argc, char **argv)
 
 	if (strcmp(what, "futex") == 0)
 		pthread_create(&t, NULL, other, NULL);
+	if (strcmp(what, "pipe") == 0 && pipe(ping) == 0 && pipe(pong) == 0)
+		pthread_create(&t, NULL, echo, NULL);
 	signal(SIGUSR1, on_signal);
 	if (strcmp(what, "park") == 0) {
 		first = _lwp_self();
@@ -95,6 +141,12 @@ main(int argc, char **argv)
 			do_signal();
 		else if (strcmp(what, "park") == 0)
 			_lwp_park(CLOCK_MONOTONIC, 0, NULL, second, NULL, NULL);
+		else if (strcmp(what, "pipe") == 0)
+			do_pipe();
+		else if (strcmp(what, "thread") == 0)
+			do_thread();
+		else if (strcmp(what, "mmap") == 0)
+			do_mmap();
 		else
 			do_fork();
 	}
