@@ -105,8 +105,8 @@ static int
 chunk_map(vaddr_t va, const struct page *pg, size_t pages)
 {
 	for (size_t i = 0; i < pages; i++)
-		if (pmap_kenter(va + i * PAGE_SIZE, page_to_phys(pg) + i * PAGE_SIZE,
-			PROT_R | PROT_W) != 0)
+		if (pmap_kenter(
+			va + i * PAGE_SIZE, page_to_phys(pg) + i * PAGE_SIZE, PROT_R | PROT_W) != 0)
 			return -ENOMEM;
 	return 0;
 }

@@ -142,8 +142,7 @@ sig_deliver(struct trapframe *tf)
 			sigacts_set(p, sig, &once);
 		}
 		mask = l->l_sigmask;
-		sig_setmask(l,
-		    mask | act.sa_mask | (act.sa_flags & SA_NODEFER ? 0 : SIGBIT(sig)));
+		sig_setmask(l, mask | act.sa_mask | (act.sa_flags & SA_NODEFER ? 0 : SIGBIT(sig)));
 		last = ((l->l_sigpend.sp_set | p->p_sigpend.sp_set) & ~l->l_sigmask) == 0;
 		if (likely(last))
 			disarm(l, stops);

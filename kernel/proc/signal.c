@@ -158,7 +158,7 @@ sigacts_exec(struct proc *p)
 /* ---- pending sets ---- */
 
 /* `forced`: a standard signal that is not held to the limit, as those of kill() and the kernel are not. */
-static struct ksiginfo * __noinline
+static struct ksiginfo *__noinline
 ksiginfo_alloc(const struct proc *p, int sig, bool forced)
 {
 	uint64_t limit = KSIGINFO_MAX;
@@ -288,8 +288,8 @@ sigpend_put_counted(const struct proc *p, struct sigpend *sp, int sig, const sig
 int
 sigpend_put(const struct proc *p, struct sigpend *sp, int sig, const siginfo_t *info)
 {
-	if (unlikely(sig >= SIGRTMIN || sig == SIGKILL || (sp->sp_set & SIGBIT(sig)) ||
-		sp->sp_ownused))
+	if (unlikely(
+		sig >= SIGRTMIN || sig == SIGKILL || (sp->sp_set & SIGBIT(sig)) || sp->sp_ownused))
 		return sigpend_put_counted(p, sp, sig, info);
 	sp->sp_ownused = true;
 	enqueue(sp, &sp->sp_own, sig, info);

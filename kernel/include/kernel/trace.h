@@ -37,20 +37,20 @@ enum trace_class {
 
 /* X(EVENT, class, name); what arg, a and b mean stands behind. l is the LWP that the event is about. */
 #define TRACE_EVENTS(X) \
-	X(SWITCH, SCHED, "switch")      /* state | TRACE_INVOLUNTARY, next lid, wmesg if SLEEP */ \
-	X(MIGRATE, SCHED, "migrate")    /* from, lid, to */ \
-	X(STEAL, SCHED, "steal")        /* from, lid, to */ \
-	X(LEND, SCHED, "lend")          /* priority (255: none), lid, lock */ \
-	X(WAKE, WAKE, "wake")           /* CPU, lid, 1 if it had not left its CPU yet */ \
-	X(STATE, STATE, "state")        /* new, lid, old */ \
-	X(CREATE, LIFE, "create")       /* 1 if vfork, lid, pid | parent's pid << 32 if by fork */ \
-	X(FREE, LIFE, "free")           /* 1 if collected, lid, pid | status << 32 */ \
-	X(EXEC, LIFE, "exec")           /* -, lid from now on, lid before */ \
-	X(EXIT, LIFE, "exit")           /* enum trace_exit, pid, status | 1 << 32 if it has others */ \
-	X(WAIT, LIFE, "wait")           /* -, id asked for, options */ \
-	X(POST, SIGNAL, "post")         /* signal, pid, lid or 0 */ \
-	X(DELIVER, SIGNAL, "deliver")   /* signal, -, handler */ \
-	X(LOCK_WAIT, LOCK, "lock-wait") /* enum trace_lock, name or pc (low half), lock */ \
+	X(SWITCH, SCHED, "switch")   /* state | TRACE_INVOLUNTARY, next lid, wmesg if SLEEP */ \
+	X(MIGRATE, SCHED, "migrate") /* from, lid, to */ \
+	X(STEAL, SCHED, "steal")     /* from, lid, to */ \
+	X(LEND, SCHED, "lend")       /* priority (255: none), lid, lock */ \
+	X(WAKE, WAKE, "wake")        /* CPU, lid, 1 if it had not left its CPU yet */ \
+	X(STATE, STATE, "state")     /* new, lid, old */ \
+	X(CREATE, LIFE, "create")    /* 1 if vfork, lid, pid | parent's pid << 32 if by fork */ \
+	X(FREE, LIFE, "free")        /* 1 if collected, lid, pid | status << 32 */ \
+	X(EXEC, LIFE, "exec")        /* -, lid from now on, lid before */ \
+	X(EXIT, LIFE, "exit")        /* enum trace_exit, pid, status | 1 << 32 if it has others */ \
+	X(WAIT, LIFE, "wait")        /* -, id asked for, options */ \
+	X(POST, SIGNAL, "post")      /* signal, pid, lid or 0 */ \
+	X(DELIVER, SIGNAL, "deliver")     /* signal, -, handler */ \
+	X(LOCK_WAIT, LOCK, "lock-wait")   /* enum trace_lock, name or pc (low half), lock */ \
 	X(LOCK_SLEEP, LOCK, "lock-sleep") /* -, owner's lid, lock */ \
 	X(LOCK_GOT, LOCK, "lock-got")     /* enum trace_lock, -, lock */ \
 	X(LOCK_HAND, LOCK, "lock-hand")   /* -, waiters, lock */ \
@@ -195,11 +195,11 @@ _Static_assert(sizeof(struct trace_called) == 64, "struct trace_called");
  * The slot of number n is n & mask; what had it before is lost.
  */
 struct trace_ring {
-	uint64_t tr_head;     /* (a) number of the next event */
-	uint64_t tr_mask;     /* (c) slots - 1; a power of two */
-	uint32_t tr_size;     /* (c) of a slot */
-	uint32_t tr_perchunk; /* (c) slots in a chunk */
-	void *tr_slots;       /* (c) where the chunks are mapped, one behind the other */
+	uint64_t tr_head;             /* (a) number of the next event */
+	uint64_t tr_mask;             /* (c) slots - 1; a power of two */
+	uint32_t tr_size;             /* (c) of a slot */
+	uint32_t tr_perchunk;         /* (c) slots in a chunk */
+	void *tr_slots;               /* (c) where the chunks are mapped, one behind the other */
 	void *tr_chunk[TRACE_CHUNKS]; /* (c) each in the direct map, for the tools */
 } __attribute__((aligned(64)));
 

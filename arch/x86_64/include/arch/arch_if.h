@@ -184,7 +184,8 @@ int pmap_copy(struct pmap *dst, struct pmap *src, vaddr_t start, vaddr_t end, bo
 void pmap_flush(struct pmap *); /* all user TLB entries, on every CPU where it is active */
 /* Kernel mappings (stacks, kmem arena); never fails after boot for ranges whose tables exist. */
 int pmap_kenter(vaddr_t, paddr_t, int prot);
-vaddr_t pmap_kreserve(size_t); /* whole pages of address space for pmap_kenter(), for ever; 0 = none left */
+vaddr_t pmap_kreserve(
+    size_t); /* whole pages of address space for pmap_kenter(), for ever; 0 = none left */
 void pmap_kremove(
     vaddr_t, size_t); /* flushed on all CPUs before return => interrupts on, no spin lock */
 void pmap_kclear(
