@@ -13,6 +13,7 @@ USERCC = os.environ.get("USERCC", "musl-gcc")
 
 PROGRAM = r"""
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,6 +52,12 @@ main(int argc, char **argv)
 		write(1, "go\n", 3); /* input comes from here on */
 		sleep(2);
 		copy(0);
+	} else if (strcmp(mode, "poll") == 0) {
+		struct pollfd p = { 0, POLLIN, 0 };
+
+		write(1, "go\n", 3);
+		if (poll(&p, 1, 20000) == 1 && p.revents == POLLIN)
+			copy(0);
 	} else if (strcmp(mode, "file") == 0)
 		copy(open(argv[2], O_RDONLY));
 	else if (strcmp(mode, "flood") == 0)
@@ -176,6 +183,7 @@ class RunTest(unittest.TestCase):
 
     def test_stdin_pipe(self):
         self.check(self.run_program("stdin", stdin=b"one\ntwo"), 0, b"one\ntwo")
+        self.check(self.run_program("poll", stdin=b"one\ntwo"), 0, b"go\none\ntwo")
 
     def test_add(self):
         one = self.write("one", b"first\n")
