@@ -123,13 +123,13 @@ pass_on(struct pipe *pi)
 {
 	bool bytes = pipe_used(pi) > 0, room = pipe_used(pi) < PIPE_SIZE;
 
+	poll_notify(&pi->pi_poll);
 	mutex_unlock(&pi->pi_lock);
 	/* Our file keeps the pipe. */
 	if (bytes)
 		cv_signal(&pi->pi_rcv);
 	if (room)
 		cv_signal(&pi->pi_wcv);
-	poll_notify(&pi->pi_poll);
 }
 
 /* The place of a position, and how far it reaches within its page. */
