@@ -118,7 +118,7 @@ pipe_close(struct file *f)
 }
 
 /* Drops the lock and wakes the next who has something to do. */
-static void
+static __always_inline void
 pass_on(struct pipe *pi)
 {
 	bool bytes = pipe_used(pi) > 0, room = pipe_used(pi) < PIPE_SIZE;
@@ -267,6 +267,13 @@ write_some(struct pipe *pi, const struct file *f, struct uio *u, bool whole)
 	return (int64_t)got;
 }
 
+static void __noinline
+tell_readers(struct pipe *pi)
+{
+	cv_signal(&pi->pi_rcv);
+	poll_notify(&pi->pi_poll);
+}
+
 static int64_t
 pipe_write(struct file *f, struct uio *u, uint64_t *off __unused)
 {
@@ -284,8 +291,7 @@ pipe_write(struct file *f, struct uio *u, uint64_t *off __unused)
 		done += n;
 		if (u->u_resid == 0)
 			break;
-		cv_signal(&pi->pi_rcv); /* before we wait for room */
-		poll_notify(&pi->pi_poll);
+		tell_readers(pi); /* before we wait for room */
 	}
 	pass_on(pi);
 	if (unlikely(n == -EPIPE)) {

@@ -33,10 +33,10 @@ struct poller {
 
 /* struct pollwait, field locks: (p) poll_lock (o) its poller only */
 struct pollwait {
-	struct list pw_link;       /* (p) */
-	struct poller *pw_poller;  /* (o) constant while it is on a head */
-	struct pollhead *pw_head;  /* (o) NULL: the file is always ready */
-	struct fref pw_file;       /* (o) */
+	struct list pw_link;      /* (p) */
+	struct poller *pw_poller; /* (o) constant while it is on a head */
+	struct pollhead *pw_head; /* (o) NULL: the file is always ready */
+	struct fref pw_file;      /* (o) */
 };
 
 static struct spinlock poll_lock = SPINLOCK_INIT("poll", RANK_SLEEPQ);

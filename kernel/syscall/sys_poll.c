@@ -71,8 +71,8 @@ poll_user(uintptr_t ufds, uint32_t n, nsec_t deadline)
 		r = poll_files(items, n, POLL_ALWAYS, deadline);
 	for (uint32_t i = 0; r >= 0 && i < n; i++)
 		if (arch_ustore_32(ufds + i * sizeof(*items) + offsetof(struct abi_pollfd, events),
-			(uint16_t)items[i].events |
-			    (uint32_t)(uint16_t)items[i].revents << 16) != 0)
+			(uint16_t)items[i].events | (uint32_t)(uint16_t)items[i].revents << 16) !=
+		    0)
 			r = -EFAULT;
 	if (items != few)
 		kmem_free(items, size);
@@ -253,8 +253,7 @@ select_user(const uint64_t *a, nsec_t deadline)
 	memset(sets, 0, size);
 	for (unsigned k = 0; k < 3 && r == 0; k++)
 		if (a[1 + k] != 0)
-			r = arch_copyin(
-			    sets + k * words, a[1 + k], words * sizeof(uint64_t));
+			r = arch_copyin(sets + k * words, a[1 + k], words * sizeof(uint64_t));
 	for (unsigned k = 0; k < 3 && n % 64 != 0; k++)
 		sets[k * words + words - 1] &= ((uint64_t)1 << n % 64) - 1;
 	if (r == 0)
@@ -284,7 +283,8 @@ sys_select(const uint64_t *a)
 	if (tv.tv_sec < 0 || tv.tv_usec < 0)
 		return -EINVAL;
 	/* Microseconds may be more than a second. */
-	ts.tv_sec = (int64_t)min((uint64_t)tv.tv_sec + (uint64_t)tv.tv_usec / 1000000, (uint64_t)SEC_MAX);
+	ts.tv_sec =
+	    (int64_t)min((uint64_t)tv.tv_sec + (uint64_t)tv.tv_usec / 1000000, (uint64_t)SEC_MAX);
 	ts.tv_nsec = tv.tv_usec % 1000000 * 1000;
 	(void)from_timespec(&ts, &t);
 	if (deadline == 0)

@@ -30,7 +30,7 @@ struct pollhead {
 #define POLL_ALWAYS   (POLLERR | POLLHUP | POLLNVAL) /* what poll reports unasked */
 
 void pollhead_init(struct pollhead *);
-void poll_wake(struct pollhead *);
+void poll_wake(struct pollhead *) __cold;
 
 /*
  * The file has become ready, or may have. => after the change, which was made under the lock that fo_poll
