@@ -2,6 +2,7 @@
 """Tells whether a host file is a program that the kernel can run."""
 
 import os
+import shlex
 import struct
 
 ET_EXEC, ET_DYN = 2, 3
@@ -55,7 +56,7 @@ def refusal(path):
 
 
 def _musl(output, source):
-    return "musl-gcc -static -O2 -o %s %s" % (output, source)
+    return "musl-gcc -static -O2 -o %s %s" % (shlex.quote(output), shlex.quote(source))
 
 
 def _right_command(path, data):

@@ -119,6 +119,11 @@ def ignored_option(text):
     return re.match(r"option \S+ is unknown and ignored$", text) is not None
 
 
+def missing_call(text):
+    """Tell whether a line of the log is about a system call that the kernel does not have."""
+    return re.match(r"syscall: pid \d+ \(.*\): number \d+ is not implemented$", text) is not None
+
+
 class Log:
     """The kernel's log: collects lines and finds the result in them."""
 
@@ -290,7 +295,7 @@ class Machine:
             print(*lines, sep="\n", file=sys.stderr, flush=True)
 
         for text in log.lines:
-            if ignored_option(text):
+            if ignored_option(text) or (log.status and missing_call(text)):
                 say("tools/run: " + text)
         if log.panic is not None:
             say(*log.lines[log.panic:], "repeat: " + repeat)
