@@ -32,8 +32,8 @@ owner_of(const void *wchan)
 }
 
 static const struct syncobj syncobj_rw[] = {
-	[RW_READ] = { SOBJ_RWLOCK, true, owner_of, false },
-	[RW_WRITE] = { SOBJ_RWLOCK, true, owner_of, false },
+	[RW_READ] = { SOBJ_RWLOCK, owner_of, false },
+	[RW_WRITE] = { SOBJ_RWLOCK, owner_of, false },
 };
 
 void
