@@ -253,10 +253,12 @@ turnstile_leave(const void *obj)
 int
 turnstile_maxpri(const struct turnstile *ts, const struct lwp *but, int bound)
 {
-	const struct lwp *l;
+	const struct list *q = &ts->ts_sleepq;
 	int pri = -1;
 
-	list_foreach (l, &ts->ts_sleepq, l_sleepchain) {
+	for (const struct list *e = q->next; e != q; e = e->next) {
+		const struct lwp *l = list_entry(e, struct lwp, l_sleepchain);
+
 		if (l != but)
 			pri = max(pri, sleepq_pri(l));
 		if (pri >= min(bound, PRI_USER_RT))
