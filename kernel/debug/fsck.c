@@ -109,7 +109,7 @@ check_sorted(const struct lwp *l)
 	const struct list *e = l->l_sleepchain.next;
 	const struct lwp *next = list_entry(e, struct lwp, l_sleepchain);
 
-	if (e != l->l_sleepq && l->l_syncobj->so_sorted)
+	if (e != l->l_sleepq)
 		CHECK(lwp_sleeppri(l) >= lwp_sleeppri(next),
 		    "S1: lid %d sleeps at priority %d before lid %d at %d", l->l_lid,
 		    lwp_sleeppri(l), next->l_lid, lwp_sleeppri(next));

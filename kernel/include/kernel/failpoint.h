@@ -38,6 +38,7 @@
 	X(pi_waiters_set, "pi-waiters-set") \
 	X(pi_woken, "pi-woken") \
 	X(pi_died, "pi-died") \
+	X(pi_moved, "pi-moved") \
 	X(migrate_between_locks, "migrate-between-locks") \
 	X(timer_fired_not_run, "timer-fired-not-run") \
 	X(timer_found_not_posted, "timer-found-not-posted") \

@@ -191,7 +191,10 @@ struct lwp {
 	const void *l_futex_obj;   /* (b) key: address space or object; NULL once woken */
 	uint64_t l_futex_off;      /* (b) key: address or offset */
 	uint32_t l_futex_bits;     /* (b) FUTEX_WAIT_BITSET's set */
-	bool l_pigone;             /* (a) owner only: gets no more of l_pifutexes */
+	uint32_t l_futex_seq;      /* (b) fb_arrivals when it came */
+	struct pirequeue
+	    *l_futex_pi; /* (b) FUTEX_WAIT_REQUEUE_PI: what only that needs; else NULL */
+	bool l_pigone;   /* (a) owner only: gets no more of l_pifutexes */
 
 	/* Signals. */
 	sigset_t l_sigmask;    /* (p) written by the owner only; the owner may read it without */
@@ -233,7 +236,8 @@ struct lwp {
 	struct lwp *l_allnext; /* (s) every struct lwp ever made, for fsck and gdb */
 } __cacheline_aligned;
 
-extern struct lwp lwp0; /* boot LWP, becomes the idle LWP of CPU 0 */
+extern struct lwp *lwp_all; /* (a) every struct lwp ever made, by l_allnext */
+extern struct lwp lwp0;     /* boot LWP, becomes the idle LWP of CPU 0 */
 
 /* The state, for who holds p_lock alone: it is, and stays, one of IDL STOP SUSPENDED ZOMB, or it is none of them. */
 static inline enum lwp_state
@@ -257,6 +261,15 @@ static inline int
 lwp_uprio(const struct lwp *l)
 {
 	return l->l_priority > l->l_inheritedprio ? l->l_priority : l->l_inheritedprio;
+}
+
+/* The same of one that sleeps in the kernel, from before its switch on. => l locked */
+static inline int
+lwp_kprio(const struct lwp *l)
+{
+	int pri = l->l_priority < PRI_KERNEL ? PRI_KERNEL + (l->l_priority >> 1) : l->l_priority;
+
+	return pri > l->l_inheritedprio ? pri : l->l_inheritedprio;
 }
 
 /*

@@ -125,7 +125,6 @@ void lwp_free_stack(struct lwp *);
 size_t lwps_inuse(void), procs_inuse(void);
 void procs_init_early(void);
 int session_create(struct proc *);
-extern struct lwp *lwp_all;
 
 /* ---- the native calls, docs/protocol.md 3 ---- */
 /*
