@@ -18,6 +18,12 @@ ifeq ($(origin CC),default)
 CC := gcc
 endif
 
+# BUG=name: a debug kernel with one of the mistakes of <kernel/bugs.h> in it.
+BUG ?=
+ifneq ($(BUG),)
+BUILD := debug
+endif
+
 # SAN=kasan and BUILD=debug-kasan are the same: a debug build with a sanitizer (docs/sanitizers.md).
 ifneq ($(SAN),)
 override BUILD := debug-$(SAN)
@@ -58,7 +64,7 @@ endif
 
 # --- Sources and flags ------------------------------------------------------
 
-OUT := build/$(BUILD)
+OUT := build/$(if $(BUG),bug-$(BUG),$(BUILD))
 
 KERNEL_C := $(sort $(shell find kernel -name '*.c' ! -path 'kernel/test/*' ! -path 'kernel/debug/san/*' 2>/dev/null))
 ifeq ($(FLAVOUR),debug)
@@ -87,7 +93,7 @@ KCFLAGS := -std=gnu11 -ffreestanding -fno-stack-protector -fno-pic -fno-pie -fno
 	-mcmodel=kernel -mno-red-zone -mgeneral-regs-only -g $(WARNINGS) $(KINCLUDE)
 KCFLAGS_release := -O2
 KCFLAGS_debug := -Og -DDEBUG
-KCFLAGS += $(KCFLAGS_$(FLAVOUR))
+KCFLAGS += $(KCFLAGS_$(FLAVOUR)) $(if $(BUG),-DBUG_$(BUG)=1)
 KNASMFLAGS := -f elf64 -g -F dwarf -w+all -Werror \
 	-I$(OUT)/ -Iarch/x86_64/ -Iboot/ $(if $(filter debug,$(FLAVOUR)),-DDEBUG)
 # The vDSO: user code, so without the kernel's code model, and with unwind tables for debuggers.
@@ -255,7 +261,7 @@ RUN := tools/run --smp $(SMP) --mem $(MEM) --accel $(ACCEL)
 ARGS ?=
 GDBPORT ?= 1234
 
-.PHONY: setup run test bench bench-ids debug debug-server
+.PHONY: setup run test soak bench bench-ids debug debug-server
 setup:  ## Install the packages that are missing (SETUP=no: only list them)
 	@SETUP=$(SETUP) sh tools/setup
 
@@ -268,6 +274,13 @@ test: setup  ## Run every test, on 1, 2 and 4 CPUs (SAN=kasan: guest tests, unde
 
 test-%: setup  ## Run the tests whose name starts with the rest of the word
 	@tools/test $(if $(SAN),--san $(SAN)) $*
+
+# How long, in seconds, and with which seed of its own: make soak TIME=3600 SEED=1
+TIME ?= 3600
+SEED ?=
+
+soak: setup  ## Run the tests at random, with fail points, for TIME seconds; keep what fails
+	@tools/soak --time $(TIME) $(if $(SEED),--seed $(SEED)) $(if $(SAN),--san $(SAN))
 
 host-test:  ## Run only what needs no machine: unit tests, user tests on Linux
 	@tools/test --host-only

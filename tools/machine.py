@@ -33,6 +33,7 @@ import srcline
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SANITIZERS = ("ubsan", "kasan", "kcsan")
 BUILDS = ("release", "debug", *("debug-" + name for name in SANITIZERS))
+BUG = re.compile(r"bug-\w+$")  # or a kernel with a seeded bug: kernel/bugs.h
 QEMU = os.environ.get("QEMU", "qemu-system-x86_64")
 
 TIMED_OUT, PANICKED, NOT_STARTED, BY_USER, BROKEN_PIPE = 124, 125, 126, 130, 141
@@ -58,6 +59,7 @@ class Config:
     gdb = None                  # port of QEMU's gdb stub
     gdb_serial = None           # port of the second serial line, for the kernel's stub
     gdb_file = None
+    one_thread = False          # one host thread runs the CPUs in turn
 
     def __init__(self, **fields):
         self.__dict__.update(fields)
@@ -69,7 +71,7 @@ def image(build):
     disk = os.path.join(TOP, "build", "ramdisk.cpio")
     if not (os.path.exists(iso) and os.path.exists(disk)):
         made = subprocess.run(
-            ["make", "-C", TOP, "--no-print-directory", "BUILD=" + build, "iso"],
+            ["make", "-C", TOP, "--no-print-directory", build.replace("bug-", "BUG=") if build.startswith("bug-") else "BUILD=" + build, "iso"],
             stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
         if made.returncode != 0:
             raise CannotStart("there is no kernel; `make BUILD=%s iso` failed" % build)
@@ -85,13 +87,14 @@ def owns_terminal(fd):
         return False
 
 
-def hardware(smp, mem, accel, icount):
+def hardware(smp, mem, accel, icount, one_thread=False):
     """Return QEMU's command for a machine without any device but the fixed ones."""
     command = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                "-machine", "pc", "-cpu", "max" if accel == "tcg" else "host",
                "-smp", str(smp), "-m", "%dM" % mem]
     if not icount:
-        return command + ["-accel", "tcg,thread=multi" if accel == "tcg" else accel]
+        threads = "single" if one_thread else "multi"
+        return command + ["-accel", "tcg,thread=" + threads if accel == "tcg" else accel]
     if accel != "tcg":
         raise CannotStart("--icount works with --accel tcg only")
     # The clock and what guests take for random are the same in every run, too.
@@ -191,7 +194,8 @@ class Machine:
 
     def _command(self, console, debug):
         config = self._config
-        command = hardware(config.smp, config.mem, config.accel, config.icount)
+        command = hardware(config.smp, config.mem, config.accel, config.icount,
+                           config.one_thread)
         command += ["-drive", "file=%s,format=raw,if=ide,media=cdrom,readonly=on"
                     % config.image.replace(",", ",,")]
         # With mux=on QEMU itself takes ^A for an escape: ^A b is a break on the line.

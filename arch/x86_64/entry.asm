@@ -25,6 +25,7 @@
 %include "assym.inc"
 %include "dwarf.inc"
 %include "branch.inc"
+%include "explore.inc"
 %include "smap.inc"
 
 	extern	debug_step_lwp, trap_user_traced, trap_kernel_traced, trap_user, trap_kernel, trap_ist, irq_user, irq_kernel, user_ast, user_bad_rip
@@ -163,6 +164,7 @@ irq_kernel_ret:
 	global	user_exit:function
 user_exit:
 	cli
+	EXPLORE_USER_EXIT
 	mov	rcx, [gs:CI_CURLWP]
 	cmp	dword [rcx + L_AST], 0
 	jne	.ast

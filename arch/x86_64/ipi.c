@@ -3,12 +3,17 @@
 #include <arch/arch_if.h>
 #include <arch/machine.h>
 #include <kernel/cpu.h>
+#include <kernel/explore.h>
 #include <kernel/trace.h>
 
 void
 arch_ipi_resched(struct cpu *ci)
 {
 	TRACE(IPI, TRI_RESCHED, ci->ci_index, 0);
+	if (EXPLORING) {
+		explore_ipi(ci, XI_RESCHED);
+		return;
+	}
 	lapic_send_ipi(ci->ci_hwid, ICR_FIXED | ICR_ASSERT | VEC_RESCHED);
 }
 
@@ -16,6 +21,10 @@ void
 arch_ipi_call(struct cpu *ci)
 {
 	TRACE(IPI, TRI_CALL, ci->ci_index, 0);
+	if (EXPLORING) {
+		explore_ipi(ci, XI_CALL);
+		return;
+	}
 	lapic_send_ipi(ci->ci_hwid, ICR_FIXED | ICR_ASSERT | VEC_CALL);
 }
 

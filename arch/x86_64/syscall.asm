@@ -19,6 +19,7 @@
 %include "assym.inc"
 %include "dwarf.inc"
 %include "branch.inc"
+%include "explore.inc"
 
 	extern	syscall_dispatch, syscall_dispatch_traced, user_exit
 
@@ -58,6 +59,7 @@ syscall_entry:
 	call	syscall_dispatch
 
 	cli
+	EXPLORE_BRANCH .slow
 	mov	rcx, [gs:CI_CURLWP]
 	cmp	dword [rcx + L_AST], 0
 	jne	.slow

@@ -15,6 +15,7 @@
 #include <arch/machine.h>
 #include <kernel/atomic.h>
 #include <kernel/cpu.h>
+#include <kernel/explore.h>
 #include <kernel/panic.h>
 #include <kernel/printf.h>
 
@@ -25,7 +26,8 @@
 #define CALIBRATE_PER_SEC 100 /* 1/100 s each */
 #define SAMPLES           8
 #define LONGEST_COUNT_NS  ((nsec_t)1 << 32)
-#define NEVER             ((nsec_t)-1) /* NSEC_FOREVER */
+#define NEVER             ((nsec_t)-1)                /* NSEC_FOREVER */
+#define EXPLORE_WALL      (1735689600 * NSEC_PER_SEC) /* 1 January 2025 */
 
 #define MSR_TSC_DEADLINE        0x6e0
 #define CPUID1_ECX_TSC_DEADLINE (1u << 24)
@@ -47,6 +49,8 @@ struct sample {
 nsec_t
 arch_time_ns(void)
 {
+	if (EXPLORING)
+		return explore_time();
 	return ticks_to_ns(&scale, rdtsc());
 }
 
@@ -67,7 +71,7 @@ time_scale(uint64_t *base, uint64_t *to_ns)
 nsec_t
 arch_time_wall_at_boot(void)
 {
-	return wall_at_boot;
+	return EXPLORING ? EXPLORE_WALL : wall_at_boot;
 }
 
 void
@@ -76,6 +80,10 @@ arch_timer_set(nsec_t when)
 	nsec_t now;
 	uint64_t count;
 
+	if (EXPLORING) {
+		explore_timer_set(when);
+		return;
+	}
 	if (deadline) {
 		wrmsr(MSR_TSC_DEADLINE, when == NEVER ? 0 : ns_to_ticks(&scale, when, rdtsc()));
 		return;

@@ -13,6 +13,7 @@
 #include <arch/machine.h>
 #include <arch/md.h>
 #include <kernel/cpu.h>
+#include <kernel/explore.h>
 #include <kernel/gdbstub.h>
 #include <kernel/kmem.h>
 #include <kernel/lockdebug.h>
@@ -278,6 +279,8 @@ trap_user(struct trapframe *tf)
 	uintptr_t cr2 = 0;
 	int code = 0;
 
+	if (EXPLORING && explore_user_enter(tf))
+		return;
 	/* What the next trap would overwrite is read before there can be one. */
 	if (likely(tf->tf_trapno == T_PF))
 		cr2 = read_cr2();

@@ -15,6 +15,7 @@
 
 #include <arch/arch_if.h>
 #include <kernel/atomic.h>
+#include <kernel/explore.h>
 #include <kernel/gdbstub.h>
 #include <kernel/lwp.h>
 #include <kernel/panic.h>
@@ -121,7 +122,7 @@ cpu_call(cpuset_t set, void (*fn)(void *), void *arg)
 	while (atomic_load_acquire(&request.cr_left) != 0) {
 		if (unlikely(atomic_load_relaxed(&panicking)))
 			arch_halt(); /* who is stopped will not answer, and may still hold our nodes */
-		arch_cpu_relax();
+		cpu_relax();
 	}
 }
 
@@ -131,7 +132,7 @@ park(struct cpu *ci)
 {
 	atomic_store_release(&ci->ci_parked, 1);
 	while (atomic_load_acquire(&stop_word) != 0)
-		arch_cpu_relax();
+		cpu_relax();
 	atomic_store_release(&ci->ci_parked, 0);
 }
 
@@ -219,7 +220,7 @@ stop_soft(struct cpu *self, cpuset_t others)
 	KASSERTMSG(self->ci_mtx_count == 0, "cpu%u: stops others with %u spin locks held",
 	    self->ci_index, self->ci_mtx_count);
 	while (!all_are(others, 1))
-		arch_cpu_relax();
+		cpu_relax();
 }
 
 /* Those that gdb holds do not come out before they have looked at stop_hard_set. */
@@ -244,7 +245,7 @@ stop_hard(cpuset_t others)
 	for (cpuset_t s = others; s != 0; s &= s - 1)
 		arch_ipi_nmi(cpus[__builtin_ctzll(s)]);
 	while (!all_stopped(others) && arch_time_ns() < end)
-		arch_cpu_relax();
+		cpu_relax();
 	atomic_store_release(&cpu_stopped_hard, true);
 }
 
@@ -290,7 +291,7 @@ cpu_stop_others(bool hard)
 			break;
 		if (on)
 			arch_intr_enable();
-		arch_cpu_relax();
+		cpu_relax();
 	}
 	stop(hard, on);
 }
@@ -327,7 +328,7 @@ cpu_resume_others(void)
 	atomic_store_release(&stop_word, 0);
 	/* Wait until all have left, and none holds a node of ours. */
 	while (!all_are(stopped, 0) || atomic_load_acquire(&stop_request.cr_left) != 0)
-		arch_cpu_relax();
+		cpu_relax();
 	on = arch_intr_disable(); /* an interrupt must find both or neither */
 	atomic_store_relaxed(&stopper, NULL);
 	atomic_store_release(&stop_busy, 0);

@@ -44,19 +44,25 @@ krandom(void)
 	return mix(atomic_add(&krandom_state, 0x9e3779b97f4a7c15));
 }
 
+void
+random_restart(uint64_t v)
+{
+	krandom_state = mix(v + 1);
+	memset(rng_pool, 0, sizeof(rng_pool));
+	memcpy(rng_pool, &krandom_state, sizeof(krandom_state));
+	rng_left = 0;
+	seeded = true;
+}
+
 static int
 set_seed(const char *value)
 {
 	uint64_t v;
 	int error = option_u64(value, 0, UINT64_MAX, &v);
 
-	if (error != 0)
-		return error;
-	krandom_state = mix(v + 1);
-	memcpy(rng_pool, &krandom_state, sizeof(krandom_state));
-	rng_left = 0;
-	seeded = true;
-	return 0;
+	if (error == 0)
+		random_restart(v);
+	return error;
 }
 OPTION(seed, "a number", set_seed);
 

@@ -8,6 +8,8 @@
  */
 #include <kernel/spinlock.h>
 
+#include <kernel/bugs.h>
+#include <kernel/explore.h>
 #include <kernel/lockdebug.h>
 #include <kernel/trace.h>
 
@@ -43,7 +45,10 @@ spin_lock_slow(struct spinlock *m)
 			if (unlikely(panicking))
 				return;
 			DEBUG_ONLY(if (++spins % SPINS_BEFORE_LOOK == 0) lockdebug_spinning(m));
-			arch_cpu_relax();
+			if (EXPLORING)
+				explore_lockwait(&m->sl_word);
+			else
+				arch_cpu_relax();
 		}
 	} while (atomic_swap(&m->sl_word, 1) != 0);
 	TRACE(LOCK_GOT, TRL_SPIN, 0, (uintptr_t)m);
@@ -53,9 +58,15 @@ spin_lock_slow(struct spinlock *m)
 static bool
 spin_acquire(struct spinlock *m, uintptr_t pc, bool try, bool check)
 {
-	bool on = arch_intr_disable();
-	struct cpu *ci = arch_curcpu();
-	struct spinlock *newest = ci->ci_spinlocks;
+	struct spinlock *newest;
+	struct cpu *ci;
+	bool on;
+
+	if (EXPLORING)
+		explore_point_at(XK_LOCK, pc, (uintptr_t)m);
+	on = arch_intr_disable();
+	ci = arch_curcpu();
+	newest = ci->ci_spinlocks;
 
 	if (atomic_load_relaxed(&m->sl_cpu) == ci->ci_index + 1)
 		panic("spin lock %s (%p): taken twice by this CPU, first at %p", m->sl_name,
@@ -122,6 +133,8 @@ spin_unlock(struct spinlock *m)
 	KASSERT(ci->ci_mtx_count > 0);
 	if (--ci->ci_mtx_count == 0 && ci->ci_mtx_intr)
 		arch_intr_enable();
+	if (EXPLORING)
+		explore_point_at(XK_UNLOCK, (uintptr_t)__builtin_return_address(0), (uintptr_t)m);
 }
 
 bool
@@ -139,7 +152,7 @@ spin_held(const struct spinlock *m)
 void
 spin_lock_pair(struct spinlock *a, struct spinlock *b)
 {
-	struct spinlock *first = a < b ? a : b, *second = a < b ? b : a;
+	struct spinlock *first = BUG(lock_order) || a < b ? a : b, *second = first == a ? b : a;
 
 	spin_lock(first);
 	if (first == second)

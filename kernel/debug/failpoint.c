@@ -29,7 +29,7 @@ fp_hit(enum failpoint f)
 	uint64_t usec = atomic_load_relaxed(&fp_usec[f]);
 	nsec_t end;
 
-	if (usec == 0)
+	if (usec == 0 || EXPLORING)
 		return;
 	end = arch_time_ns() + krandom() % (usec * 1000);
 	while (arch_time_ns() < end && !atomic_load_relaxed(&panicking))

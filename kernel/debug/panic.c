@@ -13,6 +13,7 @@
 #include <arch/arch_if.h>
 #include <kernel/atomic.h>
 #include <kernel/cpu.h>
+#include <kernel/explore.h>
 #include <kernel/gdbstub.h>
 #include <kernel/ksyms.h>
 #include <kernel/log.h>
@@ -102,6 +103,14 @@ panic(const char *fmt, ...)
 
 	arch_intr_disable();
 	ci = arch_curcpu();
+	if (EXPLORING) {
+		static char early[sizeof(panic_message)];
+
+		va_start(ap, fmt);
+		vsnprintf(early, sizeof(early), fmt, ap);
+		va_end(ap);
+		explore_panic(early);
+	}
 	va_start(ap, fmt);
 	if (atomic_cas(&panic_owner, &owner, ci->ci_index + 1)) {
 		atomic_store_release(&panicking, true);

@@ -17,6 +17,7 @@
 #include <abi/errno.h>
 #include <abi/fcntl.h>
 #include <abi/resource.h>
+#include <kernel/bugs.h>
 #include <kernel/kmem.h>
 #include <kernel/pmem.h>
 #include <kernel/proc.h>
@@ -67,8 +68,8 @@ fd_get(int fd)
 	const struct proc *p = curproc();
 	const struct filedesc *fdt = p->p_fd;
 
-	if (unlikely(
-		atomic_load_relaxed(&p->p_nlwps) != 1 || atomic_load_relaxed(&fdt->fd_refs) != 1))
+	if (unlikely(atomic_load_relaxed(&p->p_nlwps) > 1 + BUG(refcount) ||
+		atomic_load_relaxed(&fdt->fd_refs) != 1))
 		return fd_get_shared(fdt, (uint32_t)fd);
 	return (struct fref){ slot(fdt, (uint32_t)fd), false };
 }

@@ -10,6 +10,7 @@
 #include <kernel/ctty.h>
 #include <kernel/debug.h>
 #include <kernel/exec.h>
+#include <kernel/explore.h>
 #include <kernel/fault.h>
 #include <kernel/file.h>
 #include <kernel/futex.h>
@@ -118,6 +119,7 @@ init_start(void *arg __unused)
 	if ((error = fd_init_console(&p->p_fd)) != 0)
 		panic("init: console: error %d", error);
 	kprintf("init: starting %s\n", init_path);
+	explore_begin();
 	error = do_execve(init_path, &args);
 	kmem_free(args.buf, args.size);
 	if (error == -ENOENT || error == -ENOTDIR || error == -EACCES || error == -ENOEXEC) {
@@ -215,6 +217,7 @@ init_exited(struct proc *p)
 	leaks = ledger_compare(&ledger_at_start, true);
 	if (leaks != 0)
 		kprintf("init: %u leak%s\n", leaks, leaks == 1 ? "" : "s");
+	explore_end(status, leaks);
 	arch_poweroff(status);
 }
 
@@ -294,6 +297,7 @@ kernel_main(struct bootinfo *bi)
 
 	procs_init_early();
 	parse_all_options(bi);
+	explore_reserve(bi);
 	read_added_ramdisk(bi);
 	pmem_early_init(bi, (paddr_t)4 << 30);
 	pmap_bootstrap(bi);
@@ -316,6 +320,7 @@ kernel_main(struct bootinfo *bi)
 	kprintf("threadbare: %u CPU%s, %zu MiB\n", ncpu, ncpu == 1 ? "" : "s",
 	    pmem_total() >> (20 - PAGE_SHIFT));
 	trace_init();
+	explore_start();
 	kcsan_init();
 	if ((error = kthread_create("adopter", PRI_KERNEL_RT, start_thread, bi, NULL)) != 0)
 		panic("adopter: error %d", error);

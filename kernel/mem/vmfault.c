@@ -26,6 +26,7 @@
 
 #include <abi/errno.h>
 #include <abi/signal.h>
+#include <kernel/explore.h>
 #include <kernel/failpoint.h>
 #include <kernel/lwp.h>
 #include <kernel/panic.h>
@@ -299,6 +300,7 @@ vm_fault_trap(uintptr_t addr, int access, bool user)
 
 	if (unlikely(!user && (l->l_pflag & LP_NOFAULT) != 0))
 		return -EFAULT;
+	EXPLORE_POINT(FAULT, addr);
 	error = vm_fault(l->l_proc->p_vmspace, addr, access);
 	if (likely(error == 0)) {
 		l->l_minflt++;

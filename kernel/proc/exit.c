@@ -11,6 +11,7 @@
 
 #include <abi/errno.h>
 #include <arch/arch_if.h>
+#include <kernel/bugs.h>
 #include <kernel/ctty.h>
 #include <kernel/failpoint.h>
 #include <kernel/lockdebug.h>
@@ -80,8 +81,13 @@ lwp_exit(int code)
 
 	lockdebug_none("exit");
 	mutex_lock(&p->p_lock);
-	if (p->p_nlwps - p->p_nzlwps > 1)
+	if (p->p_nlwps - p->p_nzlwps > 1) {
+		if (BUG(last_two)) {
+			mutex_unlock(&p->p_lock);
+			mutex_lock(&p->p_lock);
+		}
 		lwp_exit_locked(p);
+	}
 	mutex_unlock(&p->p_lock);
 	/* The last one: the siblings that began to exit cannot turn back, so it stays the last. */
 	proc_exit(code, 0);

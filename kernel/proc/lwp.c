@@ -11,6 +11,7 @@
 #include <abi/errno.h>
 #include <abi/sched.h>
 #include <arch/arch_if.h>
+#include <kernel/bugs.h>
 #include <kernel/failpoint.h>
 #include <kernel/idtable.h>
 #include <kernel/kmem.h>
@@ -220,6 +221,39 @@ lwp_start(struct lwp *l)
 	setrunnable(l);
 }
 
+/* => proc_lock held */
+static void
+free_ids(struct proc *p, const struct list *dead)
+{
+	const struct lwp *l;
+
+	list_foreach (l, dead, l_free)
+		if (l->l_lid == p->p_pid)
+			id_revert(p);
+		else
+			id_free(l->l_lid);
+}
+
+/* Two of the seeded bugs: see <kernel/bugs.h>. */
+static void __unused
+release_ids(struct proc *p, const struct list *dead)
+{
+	mutex_unlock(&p->p_lock);
+	mutex_lock(&proc_lock);
+	free_ids(p, dead);
+	mutex_unlock(&proc_lock);
+	mutex_lock(&p->p_lock);
+}
+
+static void __unused
+take_stack(struct lwp *l)
+{
+	void *stack = atomic_swap(&l->l_kstack, NULL);
+
+	if (stack != NULL)
+		kstack_free(stack);
+}
+
 bool
 lwp_reap_dead(struct proc *p)
 {
@@ -231,9 +265,14 @@ lwp_reap_dead(struct proc *p)
 		return false;
 	list_init(&dead);
 	list_splice_tail(&dead, &p->p_deadlwps);
+	if (BUG(id_early))
+		release_ids(p, &dead);
 	list_foreach (l, &dead, l_free) {
 		/* Off CPU, then hidden, then without an id, then free: in this order (B2). */
-		lwp_wait_offcpu(l);
+		if (BUG(stack_early))
+			take_stack(l);
+		else
+			lwp_wait_offcpu(l);
 		lwp_lock(l);
 		KASSERT(l->l_stat == LS_ZOMB && l->l_kstack == NULL);
 		lwp_setstat(l, LS_IDL);
@@ -246,11 +285,8 @@ lwp_reap_dead(struct proc *p)
 	mutex_unlock(&p->p_lock);
 	fp(free_after_idl_before_id);
 	mutex_lock(&proc_lock);
-	list_foreach (l, &dead, l_free)
-		if (l->l_lid == p->p_pid)
-			id_revert(p);
-		else
-			id_free(l->l_lid);
+	if (!BUG(id_early))
+		free_ids(p, &dead);
 	mutex_unlock(&proc_lock);
 	list_foreach_safe (l, next, &dead, l_free)
 		lwp_free(l);

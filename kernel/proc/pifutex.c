@@ -26,6 +26,7 @@
  */
 #include "futex_internal.h"
 
+#include <kernel/explore.h>
 #include <kernel/failpoint.h>
 #include <kernel/kmem.h>
 #include <kernel/panic.h>
@@ -484,7 +485,7 @@ pifutex_exit(void)
 		struct turnstile *ts;
 
 		if (pf == NULL) {
-			arch_cpu_relax();
+			cpu_relax();
 			continue;
 		}
 		fp(pi_died);

@@ -11,6 +11,7 @@
 #include <kernel/process.h>
 
 #include <abi/errno.h>
+#include <kernel/bugs.h>
 #include <kernel/sched.h>
 
 /* Sets `flag` on every other live LWP and gets it moving towards the boundary. => p_lock held */
@@ -51,6 +52,8 @@ single_begin(enum single_mode mode)
 	struct proc *p = l->l_proc;
 
 	mutex_lock(&p->p_lock);
+	while (BUG(exec_exit) && p->p_single != NULL && p->p_single != l)
+		cv_wait(&p->p_boundarycv, &p->p_lock);
 	if (p->p_single != NULL && p->p_single != l) {
 		mutex_unlock(&p->p_lock);
 		return -ERESTARTNOINTR;
@@ -66,8 +69,11 @@ single_begin(enum single_mode mode)
 		if (mode == SINGLE_EXIT) {
 			interrupt_others(p, LW_WEXIT);
 			cv_broadcast(&p->p_boundarycv);
-			while (p->p_nlive > 1)
+			while (p->p_nlive > 1) {
 				cv_wait(&p->p_lwpcv, &p->p_lock);
+				if (BUG(no_recheck))
+					break;
+			}
 			/* Nobody is left to wait for those that were not detached. */
 			list_splice_tail(&p->p_deadlwps, &p->p_zlwps);
 			while (lwp_reap_dead(p))

@@ -7,6 +7,7 @@
  */
 #include <kernel/sched.h>
 
+#include <kernel/explore.h>
 #include <kernel/proc.h>
 #include <kernel/trace.h>
 
@@ -84,6 +85,7 @@ lwp_setlock(struct lwp *l, struct spinlock *new)
 
 	KASSERT(spin_held(old));
 	atomic_store_release(&l->l_mutex, new);
+	EXPLORE_POINT(LEND, l->l_lid);
 	return old;
 }
 
@@ -112,6 +114,7 @@ setstat(struct lwp *l, enum lwp_state new)
 	KASSERTMSG(lwp_legal[l->l_stat][new] != P || mutex_owned(&l->l_proc->p_lock),
 	    "lid %d: %s -> %s", l->l_lid, lwp_state_name[l->l_stat], lwp_state_name[new]);
 	l->l_stat = (uint8_t) new; /* who holds p_lock alone reads it by lwp_stat() */
+	EXPLORE_POINT(STATE, (uintptr_t)l->l_lid << 8 | new);
 }
 
 /*

@@ -16,6 +16,8 @@
 
 #include <arch/arch_if.h>
 
+#include <kernel/bugs.h>
+#include <kernel/explore.h>
 #include <kernel/proc.h>
 #include <kernel/trace.h>
 
@@ -102,6 +104,7 @@ sched_kick_idle(cpuset_t set, struct cpu *from)
 	    (atomic_load_relaxed(&spc->spc_curpriority) == PRI_IDLE))
 		return;
 	atomic_fence_full();
+	EXPLORE_POINT(ATOMIC, &sched_idle_set);
 	if ((ci = claim_idle(set & ~CPU_BIT(from), from)) != NULL)
 		arch_ipi_resched(ci);
 }
@@ -157,11 +160,15 @@ static bool
 take_from(struct cpu *victim, struct cpu *self, int least)
 {
 	struct schedstate *mine = self->ci_spc, *spc = victim->ci_spc;
-	struct lwp *l;
+	struct lwp *l = NULL;
 
 	fp(steal_between_count_and_lock);
+	if (BUG(steal_unlocked))
+		l = candidate(spc, self, least);
 	spin_lock_pair(&mine->spc_mutex, &spc->spc_mutex);
-	if ((l = candidate(spc, self, least)) != NULL) {
+	if (!BUG(steal_unlocked))
+		l = candidate(spc, self, least);
+	if (l != NULL) {
 		sched_dequeue(l);
 		l->l_cpu = self;
 		lwp_setlock(l, &mine->spc_mutex);

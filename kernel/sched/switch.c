@@ -11,8 +11,10 @@
 #include <kernel/sched.h>
 
 #include <arch/arch_if.h>
+#include <kernel/bugs.h>
 #include <kernel/callout.h>
 #include <kernel/debug.h>
+#include <kernel/explore.h>
 #include <kernel/kmem.h>
 #include <kernel/lwpctl.h>
 #include <kernel/proc.h>
@@ -29,6 +31,10 @@ switch_finish(struct lwp *prev, bool intr)
 	struct spinlock *m = prev->l_mutex;
 	void *stack = NULL;
 
+	if (BUG(running_early) && ci->ci_mtx_count == 0) {
+		arch_intr_restore(intr);
+		return;
+	}
 	ci->ci_mtx_intr = false; /* that of prev; ours is `intr` */
 	fp(switch_before_clear_running);
 	KASSERT(ci->ci_mtx_count == 1 && prev->l_running);
@@ -37,6 +43,7 @@ switch_finish(struct lwp *prev, bool intr)
 		prev->l_kstack = NULL;
 	}
 	atomic_store_release(&prev->l_running, 0);
+	EXPLORE_POINT(OFFCPU, prev->l_lid);
 	/* A dead `prev` is untouchable from here on; any other once its lock is released. */
 	if (unlikely(stack == NULL && prev->l_target_cpu != NULL && prev->l_stat == LS_RUN))
 		runq_migrate(prev);
@@ -154,6 +161,10 @@ mi_switch(struct lwp *l)
 	vm = new->l_proc->p_vmspace;
 	if (ci->ci_vmspace != vm)
 		vmspace_activate(vm);
+	if (BUG(running_early) && l->l_stat != LS_ZOMB && l->l_target_cpu == NULL) {
+		atomic_store_release(&l->l_running, 0);
+		spin_unlock(l->l_mutex);
+	}
 	prev = arch_switch(l, new);
 	/* On our stack again, perhaps on another CPU. */
 	switch_finish(prev, intr);
@@ -185,7 +196,7 @@ lwp_wait_offcpu(struct lwp *l)
 	while (atomic_load_acquire(&l->l_running)) {
 		if (panicking)
 			arch_halt();
-		arch_cpu_relax();
+		cpu_relax();
 	}
 }
 
@@ -257,6 +268,7 @@ idle_loop(void)
 		if (atomic_load_relaxed(&spc->spc_count) == 0)
 			atomic_or(
 			    &sched_idle_set, CPU_BIT(ci)); /* a full fence: set before we look */
+		EXPLORE_POINT(ATOMIC, &sched_idle_set);
 		if (atomic_load_relaxed(&spc->spc_count) == 0 && !runq_steal(ci)) {
 			arch_intr_disable();
 			/*
@@ -269,8 +281,12 @@ idle_loop(void)
 				spin_unlock(&spc->spc_mutex);
 			}
 			if (atomic_load_relaxed(&spc->spc_count) == 0 &&
-			    (atomic_load_relaxed(&sched_idle_set) & CPU_BIT(ci)))
-				arch_cpu_idle();
+			    (atomic_load_relaxed(&sched_idle_set) & CPU_BIT(ci))) {
+				if (EXPLORING)
+					explore_idle();
+				else
+					arch_cpu_idle();
+			}
 			arch_intr_enable();
 			continue;
 		}

@@ -6,7 +6,9 @@
 #include <kernel/cv.h>
 
 #include <abi/errno.h>
+#include <kernel/bugs.h>
 #include <kernel/callout.h>
+#include <kernel/explore.h>
 #include <kernel/mutex.h>
 #include <kernel/proc.h>
 #include <kernel/sched.h>
@@ -35,11 +37,14 @@ cv_block(struct condvar *cv, struct mutex *mtx, uint32_t intr, nsec_t deadline)
 	assert_may_sleep();
 	if (deadline != NSEC_FOREVER && deadline <= time_now())
 		return -EWOULDBLOCK;
+	if (BUG(lost_wakeup))
+		mutex_unlock(mtx);
 	spin_lock(lock);
 	sleepq_enter(lock);
 	sleepq_enqueue(&cv->cv_waiters, cv, cv->cv_wmesg, &syncobj_cv, intr != 0);
 	curlwp()->l_intrmask = intr;
-	mutex_unlock(mtx);
+	if (!BUG(lost_wakeup))
+		mutex_unlock(mtx);
 	error = sleepq_block(deadline, intr != 0);
 	mutex_lock(mtx);
 	return error;
@@ -82,6 +87,7 @@ cv_wake(struct condvar *cv, unsigned n)
 	struct spinlock *lock;
 	int woken;
 
+	EXPLORE_POINT(WAKE, cv);
 	/* A waiter queued itself before it dropped the mutex, so who held the mutex sees it here. */
 	if (!cv_has_waiters(cv))
 		return 0;

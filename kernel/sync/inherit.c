@@ -21,6 +21,7 @@
 
 #include <abi/errno.h>
 #include <arch/cpu_md.h>
+#include <kernel/explore.h>
 #include <kernel/failpoint.h>
 #include <kernel/lockdebug.h>
 #include <kernel/panic.h>
@@ -85,7 +86,7 @@ again:
 				lwp_unlock(l);
 			lwp_unlock(self);
 			fp(lend_restart);
-			arch_cpu_relax();
+			cpu_relax();
 			lwp_lock(self);
 			if (self->l_wchan == NULL)
 				return 0;
@@ -151,7 +152,7 @@ inherit_follow(struct lwp *l)
 		if (!lwp_trylock(next)) {
 			lwp_unlock(l);
 			fp(lend_restart);
-			arch_cpu_relax();
+			cpu_relax();
 			lwp_lock(l);
 			follow = true;
 			links--;

@@ -10,6 +10,7 @@
  */
 #include <kernel/mutex.h>
 
+#include <kernel/explore.h>
 #include <kernel/failpoint.h>
 #include <kernel/lockdebug.h>
 #include <kernel/panic.h>
@@ -78,8 +79,8 @@ mutex_lock_slow(struct mutex *m)
 		if (unlikely(panicking))
 			return;
 		if (spins < SPIN_MAX && owner_running(word)) {
-			spins++;
-			arch_cpu_relax();
+			spins += EXPLORING ? SPIN_MAX / 4 : 1;
+			cpu_relax();
 			continue;
 		}
 		chain = turnstile_lock(m);
@@ -131,6 +132,8 @@ mutex_acquire(struct mutex *m, uintptr_t pc, bool check)
 	struct mutex *newest = curlwp()->l_locks;
 
 	assert_may_sleep();
+	if (EXPLORING)
+		explore_point_at(XK_MUTEX, pc, (uintptr_t)m);
 	if (check && newest != NULL && newest->mtx_rank >= m->mtx_rank && !panicking)
 		panic("lid %d: lock order: mutex %s (%p) taken while %s (%p) is held since %p",
 		    curlwp()->l_lid, m->mtx_name, (void *)m, newest->mtx_name, (void *)newest,
@@ -158,6 +161,7 @@ mutex_trylock(struct mutex *m)
 {
 	uintptr_t free = 0;
 
+	EXPLORE_POINT(MUTEX, m);
 	if (!atomic_cas(&m->mtx_word, &free, (uintptr_t)curlwp()))
 		return false;
 	took(m, (uintptr_t)__builtin_return_address(0));
@@ -181,6 +185,8 @@ mutex_unlock(struct mutex *m)
 	l->l_nlocks--;
 	if (!atomic_cas(&m->mtx_word, &mine, 0))
 		mutex_unlock_slow(m);
+	if (EXPLORING)
+		explore_point_at(XK_RELEASE, (uintptr_t)__builtin_return_address(0), (uintptr_t)m);
 }
 
 /* Of the rank of the first: the order is checked there. */

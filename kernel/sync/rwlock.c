@@ -16,6 +16,7 @@
  */
 #include <kernel/rwlock.h>
 
+#include <kernel/explore.h>
 #include <kernel/failpoint.h>
 #include <kernel/mutex.h>
 #include <kernel/panic.h>
@@ -99,7 +100,7 @@ rw_enter_slow(struct rwlock *rw, enum rw_mode mode)
 			return;
 		if (spins < SPIN_MAX && writer_running(word)) {
 			spins++;
-			arch_cpu_relax();
+			cpu_relax();
 			continue;
 		}
 		chain = turnstile_lock(rw);

@@ -18,6 +18,7 @@
 #include "turnstile_impl.h"
 
 #include <arch/cpu_md.h>
+#include <kernel/explore.h>
 #include <kernel/failpoint.h>
 #include <kernel/kmem.h>
 #include <kernel/mutex.h>
@@ -205,7 +206,7 @@ turnstile_leave(const void *obj)
 			break;
 		spin_unlock(chain);
 		fp(lend_restart);
-		arch_cpu_relax();
+		cpu_relax();
 	}
 	take_back(ts, self);
 	if (owner != NULL) {

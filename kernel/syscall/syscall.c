@@ -11,6 +11,7 @@
 
 #include <abi/errno.h>
 #include <arch/arch_if.h>
+#include <kernel/explore.h>
 #include <kernel/printf.h>
 #include <kernel/proc.h>
 #include <kernel/sched.h>
@@ -63,6 +64,8 @@ syscall_dispatch(uint64_t nr, const uint64_t args[6])
 	syscall_fn *fn;
 	int64_t r;
 
+	if (EXPLORING)
+		explore_syscall(nr);
 	if (unlikely(nr > SYSCALL_MAX || (fn = table[nr]) == NULL))
 		return unknown(nr);
 	r = fn(args);

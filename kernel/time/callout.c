@@ -11,6 +11,7 @@
 
 #include <arch/arch_if.h>
 #include <kernel/cv.h>
+#include <kernel/explore.h>
 #include <kernel/sched.h>
 
 /* struct callout_cpu, field locks: (q) cc_lock (a) atomic (o) this CPU, interrupts off */
@@ -127,7 +128,7 @@ callout_stop(struct callout *co)
 		unlink_callout(cc, co); /* the timer may fire early once: harmless */
 	spin_unlock(&cc->cc_lock);
 	while (atomic_load_acquire(&cc->cc_running) == co)
-		arch_cpu_relax();
+		cpu_relax();
 	return pending;
 }
 

@@ -7,6 +7,7 @@
 #ifndef KERNEL_FAILPOINT_H
 #define KERNEL_FAILPOINT_H
 
+#include <kernel/explore.h>
 #include <kernel/types.h>
 
 #define FAILPOINTS(X) \
@@ -54,6 +55,7 @@ extern uint32_t fp_usec[FP_COUNT];
 void fp_hit(enum failpoint); /* busy-waits a random time up to the setting; any context */
 #define fp(id) \
 	do { \
+		EXPLORE_POINT(FP, FP_##id); \
 		if (__builtin_expect(fp_usec[FP_##id] != 0, 0)) \
 			fp_hit(FP_##id); \
 	} while (0)

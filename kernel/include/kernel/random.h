@@ -12,5 +12,7 @@
 uint64_t krandom(void);
 /* Numbers nobody can guess (unless `seed=` is given or the machine has no source). => no leaf lock held */
 void random_bytes(void *, size_t);
+/* What the option does. => nobody asks for numbers meanwhile */
+void random_restart(uint64_t seed);
 
 #endif

@@ -285,6 +285,21 @@ bool arch_debug_upage(const struct pmap *, uintptr_t addr, paddr_t *page, int *p
 /* Another page in place of the one that is mapped there, with the same rights. */
 void arch_debug_remap(struct pmap *, uintptr_t addr, paddr_t page);
 
+/* ---- schedule exploration, debug builds; see <kernel/explore.h> ---- */
+
+/* As an interrupt would: here, with interrupts on, or at the entry to user mode. */
+void arch_explore_intr(int which /* enum explore_intr */);
+void arch_explore_intr_user(struct trapframe *, int which);
+void arch_explore_wake(struct cpu *); /* a real interrupt */
+/* The frame executes one instruction of user mode, and comes back with a debug exception. */
+void arch_frame_step(struct trapframe *, bool on);
+bool arch_frame_stepped(const struct trapframe *); /* is it that exception? */
+struct arch_context;
+/* False; true when arch_context_resume() has come back here, with the page tables of then. */
+bool arch_context_save(struct arch_context *) __attribute__((returns_twice));
+void arch_context_resume(const struct arch_context *) __noreturn;
+/* Calls fn(), which does not return, on another stack and on the kernel's page tables. */
+void arch_call_on_stack(void *top, void (*fn)(void)) __noreturn;
 /* ---- sanitizers: the kernel's side of copies in assembly ---- */
 
 #ifdef SAN_MEMORY

@@ -36,6 +36,11 @@ struct tss {
 } __attribute__((packed));
 _Static_assert(sizeof(struct tss) == 104, "struct tss");
 
+/* Where a kernel function will go on, with its registers and page tables: explore.asm. */
+struct arch_context {
+	uint64_t cx_regs[9];
+};
+
 /*
  * struct arch_cpu, field locks: (o) this CPU only (c) constant once the CPU runs
  */

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Schedule exploration: a seed is a schedule, whatever the host does; a bug is found and repeated."""
+
+import os
+import random
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import unittest
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+RUN = re.compile(r"explore: (\w+) seed (\d+) (\w+): (\d+) points.*trace (\w+)$", re.M)
+BUSY = "while True: pass"
+
+
+def explore(*args):
+    return subprocess.run(["tools/explore", *args], cwd=TOP, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, check=False, timeout=600)
+
+
+def traces(options, scenario, *extra):
+    """Run once; return {seed: (points, trace)} as the kernel told them."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = os.path.join(folder, "log")
+        done = subprocess.run(
+            ["tools/run", "--build", "debug", "--smp", "4", "--mem", "64", "--timeout", "200",
+             "--log", log, *extra, "--append", options, "--", "bout", scenario],
+            cwd=TOP, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        with open(log, encoding="utf-8", errors="replace") as file:
+            runs = RUN.findall(file.read())
+    if done.returncode != 0:
+        raise AssertionError("status %d: %s" % (done.returncode, done.stderr))
+    return {int(seed): (points, trace) for name, seed, _, points, trace in runs if name != "list"}
+
+
+class Repeats(unittest.TestCase):
+    """The same seed gives the same trace."""
+
+    def test_host_does_not_matter(self):
+        for strategy in ("random", "pct explore_depth=5 explore_length=1000"):
+            with self.subTest(strategy=strategy):
+                options = "explore=%s explore_seeds=" % strategy
+                alone = traces(options + "3..6", "lwp")
+                self.assertEqual(sorted(alone), [3, 4, 5, 6])
+                self.assertEqual(len({trace for _, trace in alone.values()}), 4)
+                load = [subprocess.Popen([sys.executable, "-c", BUSY])
+                        for _ in range(2 * (os.cpu_count() or 1))]
+                try:
+                    loaded = traces(options + "3..6", "lwp")
+                    threads = traces(options + "5..5", "lwp", "--cpu-threads", "multi")
+                finally:
+                    for busy in load:
+                        busy.kill()
+                        busy.wait()
+                self.assertEqual(loaded, alone)
+                # In a boot of its own, with a host thread for each CPU, and in counted instructions.
+                self.assertEqual(threads, {5: alone[5]})
+                self.assertEqual(traces(options + "5", "lwp", "--icount"), {5: alone[5]})
+
+
+class Searches(unittest.TestCase):
+    def test_sound_kernel(self):
+        fresh = random.randrange(1000000, 1000000000)
+        for scenario in ("exit", "exec", "execexit", "lwp", "sched", "close"):
+            for seeds in ("1..20", "%d..%d" % (fresh, fresh + 10)):
+                done = explore("--strategy", "random", "--seeds", seeds, "--", "bout", scenario)
+                self.assertEqual(done.returncode, 0, "%s, seeds %s:\n%s%s" % (
+                    scenario, seeds, done.stdout, done.stderr))
+
+    def test_seeded_bug(self):
+        made = subprocess.run(["make", "--no-print-directory", "BUG=last_two", "iso"], cwd=TOP,
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(made.returncode, 0, made.stdout + made.stderr)
+        done = explore("--bug", "last_two", "--strategy", "random", "--seeds", "1..300",
+                       "--", "bout", "exit")
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn("deadlock: nobody can proceed", done.stdout)
+        self.assertRegex(done.stdout, r"mutex .*lwp_exit  kernel/proc/exit.c:\d+")
+        line = re.search(r"^repeat: (.*)$", done.stdout, re.M)[1]
+        again = subprocess.run(shlex.split(line), cwd=TOP, stdin=subprocess.DEVNULL,
+                               capture_output=True, text=True, check=False, timeout=200)
+        self.assertEqual(again.returncode, 125, again.stderr)
+        self.assertIn("deadlock: nobody can proceed", again.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
