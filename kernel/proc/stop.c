@@ -207,6 +207,7 @@ lwp_stop_point(void)
 	mutex_unlock(&p->p_lock);
 	mutex_unlock(&proc_lock);
 	if (rest) {
+		fp(rest_not_switched);
 		lwp_lock(l);
 		if (l->l_stat == LS_STOP)
 			sched_enter_switch(l);

@@ -104,6 +104,10 @@ static const uint8_t lwp_legal[LS_COUNT][LS_COUNT] __unused = {
 #undef X
 };
 
+#ifdef DEBUG
+uint32_t lwp_changes[LS_COUNT][LS_COUNT];
+#endif
+
 static inline void
 setstat(struct lwp *l, enum lwp_state new)
 {
@@ -113,6 +117,7 @@ setstat(struct lwp *l, enum lwp_state new)
 	    lwp_state_name[new]);
 	KASSERTMSG(lwp_legal[l->l_stat][new] != P || mutex_owned(&l->l_proc->p_lock),
 	    "lid %d: %s -> %s", l->l_lid, lwp_state_name[l->l_stat], lwp_state_name[new]);
+	DEBUG_ONLY(atomic_add(&lwp_changes[l->l_stat][new], 1);)
 	l->l_stat = (uint8_t) new; /* who holds p_lock alone reads it by lwp_stat() */
 	EXPLORE_POINT(STATE, (uintptr_t)l->l_lid << 8 | new);
 }

@@ -54,6 +54,9 @@ void lwp_unlock_to(struct lwp *, struct spinlock *); /* lend `new`, release old;
 /* The only writer of l_stat: checks the transition, the lock lent before, and p_lock where it must be held. */
 void lwp_setstat(struct lwp *, enum lwp_state);
 extern const char *const lwp_state_name[];
+#ifdef DEBUG
+extern uint32_t lwp_changes[LS_COUNT][LS_COUNT]; /* (a) how often each change was made */
+#endif
 
 /* ---- switch ---- */
 void mi_switch(
