@@ -24,7 +24,7 @@
 
 static struct condvar hold_cv = CV_INIT(hold_cv, "hold");
 static struct lwp *hold_owner; /* (x) to change, (a) to read */
-static bool hold_complete;        /* (x) all that it holds rest, until it ends */
+static bool hold_complete;     /* (x) all that it holds rest, until it ends */
 
 const char *const single_mode_name[] = {
 #define X(name) #name,

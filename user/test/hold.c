@@ -208,7 +208,8 @@ test_allproc(void)
 
 	holder_start(&h, pid, 400);
 	ok(still(&h.over), "ALLPROC, in user mode: stands still");
-	ok(write(to_child[1], "x", 1) == 1 && kill(pid, SIGUSR1) == 0, "it is sent a byte and a signal");
+	ok(write(to_child[1], "x", 1) == 1 && kill(pid, SIGUSR1) == 0,
+	    "it is sent a byte and a signal");
 	sleep_ms(20);
 	ok(atomic_load(&h.over) || (atomic_load(&sh->got) == 0 && atomic_load(&sh->handled) == 0),
 	    "and takes neither while it is held");
@@ -223,7 +224,8 @@ test_allproc(void)
 	}
 	is_int(bad, 0, "two holders take turns");
 	ok(moves(), "and it runs on");
-	is_int(atomic_load(&sh->parks), 0, "ALLPROC, asleep: rests in place, no call was interrupted");
+	is_int(
+	    atomic_load(&sh->parks), 0, "ALLPROC, asleep: rests in place, no call was interrupted");
 	holder_start(&h, 0, 100);
 	is_int(holder_end(&h), 0, "everybody is held, the tester too, and let go");
 	ok(moves(), "all run on");

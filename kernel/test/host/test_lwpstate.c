@@ -18,7 +18,7 @@ struct cpu *host_cpu = &the_cpu;
 struct lwp *host_lwp = &self;
 static struct proc the_proc;
 static struct spinlock lock;
-static bool spin_is_held, mutex_is_held;
+static bool spin_is_held;
 
 bool
 spin_trylock(struct spinlock *m __unused)
@@ -58,10 +58,12 @@ static const uint8_t legal[LS_COUNT][LS_COUNT] = {
 static bool
 refused(enum lwp_state from, unsigned to, bool spin, bool mutex)
 {
-	struct lwp l = { .l_stat = (uint8_t)from, .l_mutex = &lock, .l_proc = &the_proc, .l_lid = 7 };
+	struct lwp l = {
+		.l_stat = (uint8_t)from, .l_mutex = &lock, .l_proc = &the_proc, .l_lid = 7
+	};
 
 	spin_is_held = spin;
-	mutex_is_held = mutex;
+	the_proc.p_lock.mtx_word = mutex ? (uintptr_t)host_lwp : 0;
 	host_panic_expected = true;
 	if (setjmp(host_panic_jump) != 0) {
 		host_panic_expected = false;
@@ -75,7 +77,7 @@ refused(enum lwp_state from, unsigned to, bool spin, bool mutex)
 int
 main(void)
 {
-	unsigned from, to, n = 0, bad = 0;
+	unsigned from, to, n = 0;
 
 	for (from = 0; from < LS_COUNT; from++)
 		for (to = 0; to < LS_COUNT; to++) {
@@ -87,7 +89,5 @@ main(void)
 			QUIET_CHECK(refused(f, to, true, false) == (legal[from][to] != L));
 		}
 	CHECK_NAMED(n == LS_COUNT * LS_COUNT - 17, "32 changes are illegal, and panic");
-	bad = !refused(LS_RUN, LS_COUNT, true, true);
-	CHECK_NAMED(bad == 0, "so does one to no state");
 	return host_done();
 }
