@@ -261,7 +261,7 @@ RUN := tools/run --smp $(SMP) --mem $(MEM) --accel $(ACCEL)
 ARGS ?=
 GDBPORT ?= 1234
 
-.PHONY: setup run test soak bench bench-ids debug debug-server
+.PHONY: setup run test soak bench bench-exit bench-ids debug debug-server
 setup:  ## Install the packages that are missing (SETUP=no: only list them)
 	@SETUP=$(SETUP) sh tools/setup
 
@@ -288,6 +288,10 @@ host-test:  ## Run only what needs no machine: unit tests, user tests on Linux
 bench: setup  ## Print the benchmark table (VS=linux: with Linux beside it)
 	@+$(MAKE) $(JOBS) BUILD=release iso
 	@tools/bench $(if $(VS),--vs $(VS)) $(ARGS)
+
+bench-exit: setup  ## Compare the direct exit with a reaper and with batches (docs/exitmodes.md)
+	@+$(MAKE) $(JOBS) BUILD=release iso
+	@tools/bench --exit-modes $(ARGS)
 
 # The id table beside another design, on the host (docs/idbench.md). Three programs of the same parts: steps
 # counts instructions, lines cache lines, time nanoseconds. For lines the compiler calls the meter at each access.

@@ -74,6 +74,15 @@ is_lwplock(const struct spinlock *m)
 }
 
 static bool
+is_runqlock(const struct spinlock *m)
+{
+	struct cpu *ci;
+
+	for_each_cpu(ci) if (ci->ci_spc != NULL && m == &ci->ci_spc->spc_mutex) return true;
+	return false;
+}
+
+static bool
 on_list(const struct list *head, const struct list *e)
 {
 	unsigned n = 0;
@@ -148,8 +157,9 @@ check_lwp(const struct lwp *l)
 		break;
 	case LS_SLEEP:
 		if (l->l_sleepq != NULL) {
-			CHECK(!is_lwplock(m), "L1: lid %d SLEEP on a queue with an lwplock",
-			    l->l_lid);
+			CHECK(!is_lwplock(m) && !is_runqlock(m),
+			    "L1: lid %d SLEEP on a queue: lock %p is a CPU's", l->l_lid,
+			    (const void *)m);
 			CHECK(on_list(l->l_sleepq, &l->l_sleepchain),
 			    "L4: lid %d (%s) is not on its sleep queue", l->l_lid, l->l_wmesg);
 			check_sorted(l);
@@ -273,8 +283,8 @@ check_lwp_waits(const struct proc *p, uint32_t dead)
 		if (!fsck_endless(&n, &p->p_zlwps))
 			CHECK(l->l_stat == LS_ZOMB && (l->l_prflag & LPR_DETACHED) == 0,
 			    "P3: pid %d: lid %d %s is to be waited for", p->p_pid, l->l_lid, st(l));
-	CHECK(n == dead || p->p_stat == PS_ZOMB, "P3: pid %d: %u dead LWPs, %u on its lists",
-	    p->p_pid, dead, n);
+	CHECK(n == dead || p->p_stat >= PS_DEAD || (n < dead && n + p->p_nreap >= dead),
+	    "P3: pid %d: %u dead LWPs, %u on its lists", p->p_pid, dead, n);
 	list_foreach (l, &p->p_lwps, l_sibling) {
 		waits += l->l_waitingfor != 0;
 		if (l->l_waiter == 0)
@@ -318,7 +328,7 @@ check_proc_lwps(const struct proc *p)
 			return;
 		CHECK(l->l_proc == p, "P2: lid %d is linked to pid %d", l->l_lid, p->p_pid);
 		/* A newborn's id is published before it is linked; a dead one's is freed after it is unlinked. */
-		CHECK(idt_lwp(&idtable, l->l_lid) == l || p->p_stat == PS_ZOMB || l == &lwp0,
+		CHECK(idt_lwp(&idtable, l->l_lid) == l || p->p_stat >= PS_DEAD || l == &lwp0,
 		    "P2: lid %d of pid %d is not in the table", l->l_lid, p->p_pid);
 		dead += l->l_stat == LS_ZOMB;
 		exiting += l->l_stat == LS_ZOMB || (l->l_prflag & LPR_EXITING) != 0;
@@ -333,7 +343,7 @@ check_proc_lwps(const struct proc *p)
 	CHECK(run == p->p_nrlwps, "P1: pid %d: nrlwps %u, are %u", p->p_pid, p->p_nrlwps, run);
 	check_lwp_waits(p, dead);
 	CHECK(n >= 1 || p->p_stat == PS_IDL, "P4: pid %d has no LWP", p->p_pid);
-	if (p->p_single != NULL && p->p_stat != PS_ZOMB)
+	if (p->p_single != NULL && p->p_stat < PS_DEAD)
 		CHECK((on_list(&p->p_lwps, &p->p_single->l_sibling) !=
 			  (p->p_singlemode == SINGLE_ALLPROC)) &&
 			p->p_single->l_stat != LS_ZOMB && p->p_single->l_stat != LS_IDL &&
@@ -372,7 +382,8 @@ check_proc(struct proc *p, bool zombie)
 		CHECK(c->p_pptr == p && c->p_ppid == p->p_pid,
 		    "P8: pid %d is on the list of pid %d, has parent %d", c->p_pid, p->p_pid,
 		    c->p_pptr->p_pid);
-		dead += c->p_stat == PS_ZOMB || c->p_stat == PS_DEAD || c->p_report != REPORT_NONE;
+		/* DEAD: the reaper has not shown it yet */
+		dead += c->p_stat == PS_ZOMB || c->p_report != REPORT_NONE;
 		CHECK(c->p_report == REPORT_NONE || c->p_stat <= PS_STOP,
 		    "P8: pid %d is dying and is to be reported as %s", c->p_pid,
 		    c->p_report == REPORT_STOPPED ? "stopped" : "continued");
@@ -422,6 +433,7 @@ fsck(void)
 	cpu_stop_others(false);
 	on = arch_intr_disable(); /* a timer's wakeup would queue an LWP between two looks */
 	fsck_ids();
+	fsck_users();
 	for (struct lwp *l = lwp_all; l != NULL; l = l->l_allnext)
 		check_lwp(l);
 	for_each_cpu(ci) if (cpu_online_set & CPU_BIT(ci)) check_cpu(ci);
@@ -463,7 +475,7 @@ fsck_count(struct lwp *new)
 	}
 	/* Whoever gets there first does it. */
 	if (atomic_load_relaxed(&fsck_due) && (new->l_proc->p_flag &PK_SYSTEM) == 0)
-		atomic_store_relaxed(&new->l_ast, 1);
+		atomic_store_relaxed(&new->l_ast, AST_WORK);
 }
 
 void
@@ -524,6 +536,7 @@ static void
 try_ids(void *arg __unused)
 {
 	fsck_ids();
+	fsck_users();
 }
 
 static void

@@ -22,5 +22,7 @@ bool fsck_endless(unsigned *n, const struct list *head);
 
 /* The id table, groups and sessions. => proc_lock held, other CPUs parked */
 void fsck_ids(void);
+/* What is counted for users. => proc_lock held, other CPUs parked */
+void fsck_users(void);
 
 #endif

@@ -8,6 +8,7 @@
 #include <abi/time.h>
 #include <arch/arch_if.h>
 #include <kernel/cv.h>
+#include <kernel/exitmode.h>
 #include <kernel/failpoint.h>
 #include <kernel/fault.h>
 #include <kernel/idtable.h>
@@ -21,7 +22,7 @@
 #include <kernel/string.h>
 #include <kernel/trace.h>
 
-#define LEDGER_PROC(X) X(procs) X(lwps) X(ids) X(kstacks)
+#define LEDGER_PROC(X) X(procs) X(lwps) X(ids) X(kstacks) X(charged) X(users)
 #define LEDGER_MEM(X)  X(user_pages) X(table_pages) X(kmem_objs)
 
 struct cache_walk {
@@ -51,8 +52,10 @@ ledger_get(struct ledger *g)
 {
 	struct mem_ledger m;
 	struct cache_walk w = { .g = g };
+	size_t users;
 
 	memset(g, 0, sizeof(*g));
+	exitmode_drain(); /* which may give the adopter more */
 	proc_adopter_drain();
 	/* Who was waited for has left its CPU, but the successor frees its stack after that, with interrupts off. */
 	cpu_call(cpu_online_set, nothing, NULL);
@@ -62,11 +65,14 @@ ledger_get(struct ledger *g)
 	while (lwp_reap_dead(&proc0))
 		continue;
 	mutex_unlock(&proc0.p_lock);
+	users = uid_trim();
 	mem_ledger_get(&m);
 	g->procs = procs_inuse();
 	g->lwps = lwps_inuse();
 	g->ids = idtable.count;
 	g->kstacks = m.kstacks;
+	g->charged = lwp_count;
+	g->users = users;
 	g->user_pages = m.user_pages;
 	g->table_pages = m.table_pages;
 	g->kmem_objs = m.kmem_objs;

@@ -7,6 +7,8 @@
  */
 #include <kernel/file.h>
 
+#include <kernel/cred.h>
+
 #include <abi/errno.h>
 #include <abi/fcntl.h>
 #include <kernel/kmem.h>
@@ -74,6 +76,7 @@ file_unref(struct file *f)
 static int
 choose_ops(const struct inode *ino, uint32_t oflags, const struct file_ops **ops)
 {
+	static const uint32_t want[4] = { 4, 2, 6, 6 };
 	uint32_t type = ino->i_mode & S_IFMT;
 	bool writes = (oflags & O_ACCMODE) != O_RDONLY;
 
@@ -87,6 +90,8 @@ choose_ops(const struct inode *ino, uint32_t oflags, const struct file_ops **ops
 		*ops = &path_ops;
 		return 0;
 	}
+	if (!cred_may_access(ino->i_mode, want[oflags & O_ACCMODE], false))
+		return -EACCES;
 	switch (type) {
 	case S_IFDIR:
 		*ops = &directory_ops;

@@ -10,6 +10,7 @@
 #include <kernel/ctty.h>
 #include <kernel/debug.h>
 #include <kernel/exec.h>
+#include <kernel/exitmode.h>
 #include <kernel/explore.h>
 #include <kernel/fault.h>
 #include <kernel/file.h>
@@ -143,10 +144,15 @@ start_init(void)
 	for (int i = 0; i < RLIM_NLIMITS; i++)
 		p->p_rlimit[i].cur = p->p_rlimit[i].max = RLIM_INFINITY;
 	p->p_rlimit[RLIMIT_STACK].cur = 8 << 20;
+	p->p_rlimit[RLIMIT_NICE].cur = p->p_rlimit[RLIMIT_NICE].max = 0;
+	p->p_rlimit[RLIMIT_RTPRIO].cur = p->p_rlimit[RLIMIT_RTPRIO].max = 0;
 	p->p_rlimit[RLIMIT_CORE].cur = 0;
 	p->p_rlimit[RLIMIT_NOFILE].cur = 1024;
 	p->p_rlimit[RLIMIT_NOFILE].max = 4096;
+	p->p_rlimit[RLIMIT_NPROC].cur = p->p_rlimit[RLIMIT_NPROC].max = maxlwp / 2;
+	p->p_rlimit[RLIMIT_SIGPENDING].cur = p->p_rlimit[RLIMIT_SIGPENDING].max = 8192;
 	p->p_umask = 022;
+	p->p_cred = cred_ref(proc0.p_cred);
 	p->p_cwd = inode_root();
 	inode_ref(p->p_cwd);
 	p->p_exitsig = SIGCHLD;
@@ -155,7 +161,8 @@ start_init(void)
 
 	mutex_lock(&proc_lock);
 	p->p_pid = l->l_lid = idt_alloc_init(&idtable, l);
-	proc_count++;
+	if (proc_charge(p) != 0)
+		panic("init: counts");
 	proc_set_parent(p, &proc0);
 	list_insert_tail(&proc0.p_children, &p->p_sibling);
 	list_insert_tail(&allproc, &p->p_list);
@@ -208,6 +215,7 @@ init_exited(struct proc *p)
 	p->p_fd = NULL;
 	inode_unref(p->p_cwd);
 	p->p_cwd = NULL;
+	cred_set(cred_ref(proc0.p_cred));
 	preempt_disable();
 	p->p_vmspace = &vmspace_kernel;
 	vmspace_activate(&vmspace_kernel);
@@ -286,6 +294,7 @@ start_thread(void *arg)
 	load_ramdisks(arg);
 	console_init();
 	timers_init();
+	exitmode_init();
 	start_init();
 	proc_adopter();
 }

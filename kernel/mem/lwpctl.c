@@ -11,7 +11,8 @@
  * lc_curcpu is -1 off CPU, and -2 from the LWP's exit until another one gets the place; places are taken in
  * turn, so that is late. The pages belong to the address space, not the process: a child of fork has none. A child
  * of vfork runs in its parent's address space as the parent, and borrows the parent's place; the parent has it back
- * when the child has let go. If it is killed before, the place stays the child's, and with the address space it goes.
+ * when the child has let go. If it is killed before, the place stays the child's, and with the address space it goes;
+ * had the parent only borrowed it itself, then who lent it finds it lost.
  *
  * Locking: vm_lock covers the list of pages and who has which place; l_lwpctl is the LWP's own, and set while
  * interrupts are off together with what stands there. The contents are written by the switch, by the LWP that
@@ -36,6 +37,7 @@ _Static_assert(sizeof(struct lwpctl) <= PLACE && PLACES == 64, "one word has a b
 struct lwpctl_page {
 	struct lwpctl_page *lp_next; /* (c) older one */
 	uint64_t lp_used;            /* (v) places that are taken */
+	uint64_t lp_lost;            /* (v) ... and never given back by who borrowed them */
 	unsigned lp_rotor;           /* (v) where the search begins */
 	struct vmobj *lp_obj;        /* (c) one reference; its only page is: */
 	struct page *lp_page;        /* (c) one reference */
@@ -128,6 +130,25 @@ clear(struct lwp *l, int last)
 	return lc;
 }
 
+static inline uint64_t
+place_bit(const struct lwpctl *lc)
+{
+	return (uint64_t)1 << ((uintptr_t)lc & PAGE_MASK) / PLACE;
+}
+
+/* => vm_lock held */
+static struct lwpctl_page *
+page_of(struct vmspace *vm, const struct lwpctl *lc)
+{
+	struct lwpctl_page *lp = vm->vm_lwpctl;
+
+	while (page_to_virt(lp->lp_page) != (void *)trunc_page((uintptr_t)lc)) {
+		KASSERT(lp->lp_next != NULL);
+		lp = lp->lp_next;
+	}
+	return lp;
+}
+
 int
 lwpctl_get(struct vmspace *vm, uintptr_t *addr)
 {
@@ -146,10 +167,7 @@ lwpctl_get(struct vmspace *vm, uintptr_t *addr)
 	lp = l->l_lwpctlpage;
 	if (lp == NULL) { /* borrowed: whose page is it? */
 		rw_enter(&vm->vm_lock, RW_WRITE);
-		for (lp = vm->vm_lwpctl;
-		     page_to_virt(lp->lp_page) != (void *)trunc_page((uintptr_t)l->l_lwpctl);
-		     lp = lp->lp_next)
-			KASSERT(lp->lp_next != NULL);
+		lp = page_of(vm, l->l_lwpctl);
 		rw_exit(&vm->vm_lock);
 	}
 	*addr = lp->lp_addr + ((uintptr_t)l->l_lwpctl & PAGE_MASK);
@@ -173,7 +191,7 @@ lwpctl_release(struct vmspace *vm)
 	l->l_lwpctlpage = NULL;
 	lc = clear(l, LWPCTL_CPU_EXITED);
 	rw_enter(&vm->vm_lock, RW_WRITE);
-	lp->lp_used &= ~((uint64_t)1 << ((uintptr_t)lc & PAGE_MASK) / PLACE);
+	lp->lp_used &= ~place_bit(lc);
 	rw_exit(&vm->vm_lock);
 }
 
@@ -190,9 +208,23 @@ lwpctl_lend(struct lwp *child)
 }
 
 void
-lwpctl_return(struct lwpctl *lc)
+lwpctl_return(struct vmspace *vm, struct lwpctl *lc)
 {
-	set(arch_curlwp(), lc);
+	bool lost;
+
+	rw_enter(&vm->vm_lock, RW_WRITE);
+	lost = (page_of(vm, lc)->lp_lost & place_bit(lc)) != 0;
+	rw_exit(&vm->vm_lock);
+	if (!lost)
+		set(arch_curlwp(), lc);
+}
+
+void
+lwpctl_lose(struct vmspace *vm, struct lwpctl *lc)
+{
+	rw_enter(&vm->vm_lock, RW_WRITE);
+	page_of(vm, lc)->lp_lost |= place_bit(lc);
+	rw_exit(&vm->vm_lock);
 }
 
 void

@@ -19,6 +19,16 @@
 uint64_t vm_rlimit(int which);
 /* May the address space grow by `size` bytes? => vm_lock held */
 bool vm_may_grow(const struct vmspace *, size_t size);
+/* ... by `size` bytes more of data? => vm_lock held; walks all regions where RLIMIT_DATA is set */
+bool vm_may_grow_data(const struct vmspace *, size_t size);
+/* Private and writable, and no stack: what RLIMIT_DATA is about. */
+static inline bool
+vm_region_isdata(unsigned flags, int prot)
+{
+	return (flags & (VR_SHARED | VR_GROWSDOWN)) == 0 && (prot & PROT_W) != 0;
+}
+/* Bytes of data in [start, end). => vm_lock held */
+size_t vm_data_bytes(const struct vm_regionset *, vaddr_t start, vaddr_t end);
 
 /* Address for an automatic mapping, or 0; flags VM_BELOW_2G. => vm_lock held */
 vaddr_t vm_place(struct vmspace *, vaddr_t wish, size_t size, unsigned flags);

@@ -200,7 +200,7 @@ first_touch(struct vmspace *vm, vaddr_t va, int access)
 		return -EAGAIN;
 	pg = vm_page_alloc(true, PG_ANON);
 	if (unlikely(pg == NULL))
-		return -ENOMEM;
+		return -EAGAIN; /* another thread's page may be there by now */
 	fp(fault_page_not_entered);
 	mutex_lock(&vm->vm_ptlock);
 	error =

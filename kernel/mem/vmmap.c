@@ -119,7 +119,8 @@ vm_map(struct vmspace *vm, vaddr_t *addr, size_t size, int prot, int maxprot, un
 		goto fail;
 	if (!fixed) {
 		va = vm_place(vm, va, size, flags);
-		if (va == 0 || !vm_may_grow(vm, size))
+		if (va == 0 || !vm_may_grow(vm, size) ||
+		    (vm_region_isdata(flags, prot) && !vm_may_grow_data(vm, size)))
 			goto fail;
 	} else {
 		if ((flags & VM_NOREPLACE) != 0 &&
@@ -129,6 +130,9 @@ vm_map(struct vmspace *vm, vaddr_t *addr, size_t size, int prot, int maxprot, un
 		}
 		if (!vm_may_grow(vm, size) &&
 		    !vm_may_grow(vm, size - mapped_bytes(&vm->vm_regions, va, va + size)))
+			goto fail;
+		if (vm_region_isdata(flags, prot) && !vm_may_grow_data(vm, size) &&
+		    !vm_may_grow_data(vm, size - vm_data_bytes(&vm->vm_regions, va, va + size)))
 			goto fail;
 		if ((error = vm_unmap_locked(vm, va, va + size)) != 0)
 			goto fail;
@@ -169,6 +173,23 @@ vm_unmap(struct vmspace *vm, vaddr_t start, size_t size)
 	return error;
 }
 
+/* What is private in [start, end) is to be writable: has RLIMIT_DATA room for what is not yet? */
+static bool
+vm_may_protect_data(const struct vmspace *vm, vaddr_t start, vaddr_t end)
+{
+	const struct vm_regionset *rs = &vm->vm_regions;
+	size_t more = 0;
+
+	if (likely(vm_may_grow_data(vm, end - start)))
+		return true;
+	for (const struct vm_region *r = vm_region_first(rs, start); r != NULL && r->vr_start < end;
+	     r = vm_region_next(r))
+		if (!vm_region_isdata(r->vr_flags, r->vr_prot) &&
+		    vm_region_isdata(r->vr_flags, PROT_W))
+			more += min(r->vr_end, end) - max(r->vr_start, start);
+	return more == 0 || vm_may_grow_data(vm, more);
+}
+
 /* Sets the protection of regions whose borders are `start` and `end`, and that of their pages. */
 static void
 set_protection(struct vmspace *vm, vaddr_t start, vaddr_t end, int prot)
@@ -199,6 +220,8 @@ vm_protect(struct vmspace *vm, vaddr_t start, size_t size, int prot)
 	end = start + round_page(size);
 	rw_enter(&vm->vm_lock, RW_WRITE);
 	error = vm_region_may_protect(&vm->vm_regions, start, end, prot);
+	if (error == 0 && (prot & PROT_W) != 0 && !vm_may_protect_data(vm, start, end))
+		error = -ENOMEM;
 	if (error == 0 && vm->vm_regions.rs_count >= VM_MAXREGIONS - 1)
 		error = -ENOMEM;
 	if (error == 0)
@@ -273,7 +296,8 @@ vm_brk(struct vmspace *vm, vaddr_t newbrk)
 		if (vm_unmap_locked(vm, end, old) != 0)
 			goto out;
 	} else if (end > old) {
-		if (nr == NULL || newbrk - vm->vm_brk_start > vm_rlimit(VM_RLIMIT_DATA) ||
+		if (nr == NULL || !vm_may_grow_data(vm, end - old) ||
+		    newbrk - vm->vm_brk_start > vm_rlimit(VM_RLIMIT_DATA) ||
 		    !vm_may_grow(vm, end - old) || vm->vm_regions.rs_count >= VM_MAXREGIONS ||
 		    overcommits(end - old, PROT_W, 0, NULL) ||
 		    !vm_region_isfree(&vm->vm_regions, old, end, true))

@@ -79,17 +79,18 @@ move(struct vmspace *vm, const struct vm_region *r, vaddr_t old, size_t oldsize,
 		nr->vr_off += old - r->vr_start;
 		vmobj_ref(nr->vr_obj);
 	}
-	/* From here on `r` may be joined with the new region. */
-	vm_region_add(&vm->vm_regions, nr);
+	/* The region comes last: to take it back, joined with its neighbours, might fail for want of memory. */
 	error = enter_pages(vm, old, min(oldsize, newsize), new);
 	if (error == 0 && oldsize != 0)
 		error = vm_unmap_locked(vm, old, old + oldsize);
 	if (error != 0) {
-		/* A split that may fail for want of memory leaves an unused mapping, no more. */
 		vm_drop_pages(vm, new, new + newsize);
-		(void)vm_region_delete(&vm->vm_regions, new, new + newsize);
+		if (nr->vr_obj != NULL)
+			vmobj_unref(nr->vr_obj);
+		vm_region_free(nr);
 		KASSERT(vm_resident(vm) == npages);
-	}
+	} else
+		vm_region_add(&vm->vm_regions, nr);
 	(void)npages;
 	return error;
 }
@@ -123,7 +124,9 @@ remap_locked(
 	if (oldsize == 0 && (r->vr_flags & VR_SHARED) == 0)
 		return -EINVAL;
 	extra = newsize - oldsize;
-	if (!vm_may_grow(vm, extra) || vm->vm_regions.rs_count >= VM_MAXREGIONS - 2)
+	if (!vm_may_grow(vm, extra) ||
+	    (vm_region_isdata(r->vr_flags, r->vr_prot) && !vm_may_grow_data(vm, extra)) ||
+	    vm->vm_regions.rs_count >= VM_MAXREGIONS - 2)
 		return -ENOMEM;
 	if ((r->vr_flags & VR_SHARED) == 0 && (r->vr_prot & PROT_W) != 0 &&
 	    extra >> PAGE_SHIFT > pmem_total())

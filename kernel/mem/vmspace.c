@@ -155,6 +155,28 @@ vm_may_grow(const struct vmspace *vm, size_t size)
 	return size <= limit && vm->vm_regions.rs_bytes <= limit - size;
 }
 
+size_t
+vm_data_bytes(const struct vm_regionset *rs, vaddr_t start, vaddr_t end)
+{
+	size_t bytes = 0;
+
+	for (const struct vm_region *r = vm_region_first(rs, start); r != NULL && r->vr_start < end;
+	     r = vm_region_next(r))
+		if (vm_region_isdata(r->vr_flags, r->vr_prot))
+			bytes += min(r->vr_end, end) - max(r->vr_start, start);
+	return bytes;
+}
+
+/* Few have this limit: the sum is not kept, but made for them. */
+bool
+vm_may_grow_data(const struct vmspace *vm, size_t size)
+{
+	uint64_t limit = vm_rlimit(VM_RLIMIT_DATA);
+
+	return likely(limit == UINT64_MAX) ||
+	    (size <= limit && vm_data_bytes(&vm->vm_regions, 0, USER_END) <= limit - size);
+}
+
 int
 vm_futex_key(struct vmspace *vm, vaddr_t va, bool shared, const void **obj, uint64_t *off)
 {

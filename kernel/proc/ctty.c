@@ -143,7 +143,7 @@ ctty_acquire(bool steal)
 	mutex_lock(&proc_lock);
 	if (is_leader(p) && has_ctty(p))
 		goto out;
-	if (!is_leader(p) || (ctty_session != NULL && !(steal && p->p_uid == 0))) {
+	if (!is_leader(p) || (ctty_session != NULL && !(steal && cred_is_root()))) {
 		error = -EPERM;
 		goto out;
 	}

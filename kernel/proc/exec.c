@@ -56,8 +56,9 @@ push(struct stack_builder *sb, const void *data, size_t size)
  */
 static int
 build_stack(struct vmspace *vm, const struct elf_image *im, const struct exec_args *args,
-    const char *path, const struct proc *p, uintptr_t *sp)
+    const char *path, uintptr_t *sp)
 {
+	const struct cred_ids me = cred_self();
 	struct stack_builder sb = { .vm = vm, .sp = STACK_TOP };
 	uintptr_t execfn, strings, platform, rnd, s;
 	uint64_t random[2], *vec;
@@ -94,11 +95,11 @@ build_stack(struct vmspace *vm, const struct elf_image *im, const struct exec_ar
 	AUX(AT_BASE, 0);
 	AUX(AT_FLAGS, 0);
 	AUX(AT_ENTRY, im->entry);
-	AUX(AT_UID, p->p_uid);
-	AUX(AT_EUID, p->p_uid);
-	AUX(AT_GID, p->p_gid);
-	AUX(AT_EGID, p->p_gid);
-	AUX(AT_SECURE, 0);
+	AUX(AT_UID, me.ruid);
+	AUX(AT_EUID, me.euid);
+	AUX(AT_GID, me.rgid);
+	AUX(AT_EGID, me.egid);
+	AUX(AT_SECURE, me.ruid != me.euid || me.rgid != me.egid);
 	AUX(AT_RANDOM, rnd);
 	AUX(AT_CLKTCK, 100);
 	AUX(AT_HWCAP, arch_hwcap());
@@ -122,10 +123,11 @@ static int
 build_image(struct inode *ino, const struct exec_args *args, const char *path, struct vmspace **vmp,
     uintptr_t *entry, uintptr_t *sp)
 {
-	struct proc *p = curproc();
 	struct vmspace *vm = vmspace_create();
 	struct elf_image im;
-	size_t stack = 64 * PAGE_SIZE + round_page(args->used);
+	uint64_t limit = atomic_load_relaxed(&curproc()->p_rlimit[RLIMIT_STACK].cur);
+	size_t stack =
+	    min(64 * PAGE_SIZE, max(trunc_page(limit), 4 * PAGE_SIZE)) + round_page(args->used);
 	vaddr_t va = STACK_TOP - stack;
 	int error;
 
@@ -138,7 +140,7 @@ build_image(struct inode *ino, const struct exec_args *args, const char *path, s
 		error = vm_map(vm, &va, stack, PROT_R | PROT_W, PROT_R | PROT_W | PROT_X,
 		    VR_GROWSDOWN | VR_STACK | VM_FIXED | VM_NOREPLACE, NULL, 0);
 	if (error == 0)
-		error = build_stack(vm, &im, args, path, p, sp);
+		error = build_stack(vm, &im, args, path, sp);
 	if (error != 0) {
 		vmspace_unref(vm);
 		return error;
@@ -173,9 +175,10 @@ take_pid(struct proc *p, struct lwp *l)
 	mutex_unlock(&proc_lock);
 }
 
-/* => single-threaded, EXIT mode; consumes the references to vm and, if it is not the process's own, fd */
+/* => single-threaded, EXIT mode; consumes the references to vm, cr and, if it is not the process's own, fd */
 static void
-commit(const char *path, struct vmspace *vm, struct filedesc *fd, uintptr_t entry, uintptr_t sp)
+commit(const char *path, struct vmspace *vm, struct cred *cr, struct filedesc *fd, uintptr_t entry,
+    uintptr_t sp)
 {
 	struct lwp *l = curlwp();
 	struct proc *p = l->l_proc;
@@ -187,9 +190,11 @@ commit(const char *path, struct vmspace *vm, struct filedesc *fd, uintptr_t entr
 	lwp_release_user_state(l); /* with the old id, in the old address space */
 	fp(exec_commit);
 	take_pid(p, l);
+	cred_set(cr);
 	atomic_store_relaxed(&l->l_pigone, false);
 
 	mutex_lock(&p->p_lock);
+	p->p_ru.ru_maxrss = max(p->p_ru.ru_maxrss, (uint64_t)old->vm_maxpages);
 	timers_exec(p);
 	sigacts_exec(p);
 	p->p_flag |= PK_EXEC;
@@ -243,7 +248,7 @@ find_program(const char *path, struct inode **inop)
 
 	if (error != 0)
 		return error;
-	if (!inode_is_file(ino) || !inode_executable(ino)) {
+	if (!inode_is_file(ino) || !cred_may_access(ino->i_mode, 1, false)) {
 		inode_unref(ino);
 		return -EACCES;
 	}
@@ -258,24 +263,32 @@ exec_inode(struct inode *ino, const char *path, const struct exec_args *args)
 	struct proc *p = curproc();
 	struct filedesc *fd;
 	struct vmspace *vm;
+	struct cred *cr;
 	uintptr_t entry, sp;
 	int error;
 
+	if (proc_over_limit(p)) {
+		inode_unref(ino);
+		return -EAGAIN;
+	}
 	if ((error = single_begin(SINGLE_BOUNDARY)) != 0) {
 		inode_unref(ino);
 		return error;
 	}
 	fd = fd_unshared(p->p_fd);
-	error = fd != NULL ? build_image(ino, args, path, &vm, &entry, &sp) : -ENOMEM;
+	cr = cred_exec();
+	error = fd != NULL && cr != NULL ? build_image(ino, args, path, &vm, &entry, &sp) : -ENOMEM;
 	inode_unref(ino);
 	if (error != 0) {
+		if (cr != NULL)
+			cred_unref(cr);
 		if (fd != NULL && fd != p->p_fd)
 			fd_unref(fd);
 		single_end();
 		return error;
 	}
 	(void)single_begin(SINGLE_EXIT);
-	commit(path, vm, fd, entry, sp);
+	commit(path, vm, cr, fd, entry, sp);
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 #include <arch/arch_if.h>
 #include <kernel/bugs.h>
 #include <kernel/ctty.h>
+#include <kernel/exitmode.h>
 #include <kernel/failpoint.h>
 #include <kernel/lockdebug.h>
 #include <kernel/idtable.h>
@@ -33,6 +34,7 @@ lwp_become_zombie(struct lwp *l)
 
 	KASSERT(l == curlwp() && l->l_sigpend.sp_set == 0 && l->l_vforkchild == NULL);
 	preempt_disable();
+	curcpu()->ci_nexit++;
 	arch_fpu_discard(l);
 	lwp_lock(l);
 	lwp_setstat(l, LS_ZOMB);
@@ -65,7 +67,11 @@ lwp_exit_locked(struct proc *p)
 		continue;
 	sig_lwp_exit(l);
 	lwp_become_zombie(l);
-	list_insert_tail(l->l_prflag & LPR_DETACHED ? &p->p_deadlwps : &p->p_zlwps, &l->l_free);
+	if (exit_deferred() && (l->l_prflag & LPR_DETACHED))
+		exitmode_push(l);
+	else
+		list_insert_tail(
+		    l->l_prflag & LPR_DETACHED ? &p->p_deadlwps : &p->p_zlwps, &l->l_free);
 	/* Whoever waits for it, or with it for others (a deadlock?), or for it to be suspended. */
 	if (proc_single(p) == NULL || p->p_nlive - p->p_nboundary <= 1)
 		cv_broadcast(&p->p_lwpcv);
@@ -119,7 +125,7 @@ notify_parent(struct proc *p, struct proc *parent)
 		return false;
 	si.si_code = p->p_xsig != 0 ? CLD_KILLED : CLD_EXITED;
 	si.u.chld.pid = p->p_pid;
-	si.u.chld.uid = p->p_uid;
+	si.u.chld.uid = p->p_cred->cr_ids.ruid;
 	si.u.chld.status = p->p_xsig != 0 ? p->p_xsig : p->p_xexit & 0xff;
 	proc_times(p, &user, &sys);
 	si.u.chld.utime = (int64_t)(user / 10000000);
@@ -164,7 +170,7 @@ reparent_children(struct proc *p)
 	/* From the end on, so that the dead ones come to stand in front in the order that they have here. */
 	while (!list_empty(&p->p_children)) {
 		child = list_last(&p->p_children, struct proc, p_sibling);
-		KASSERT(child->p_pptr == p && child->p_stat != PS_DEAD);
+		KASSERT(child->p_pptr == p && (child->p_stat != PS_DEAD || exit_deferred()));
 		child->p_exitsig = SIGCHLD;
 		if (child->p_stat == PS_ZOMB)
 			cv_broadcast(&bequeath(child, initproc)->p_waitcv);
@@ -182,12 +188,26 @@ reparent_children(struct proc *p)
 	p->p_nstopchild = 0;
 }
 
+/* Address space: move to the kernel's, then drop ours, on our own stack and with no lock held. */
+static void
+leave_space(struct proc *p)
+{
+	struct vmspace *vm = p->p_vmspace;
+
+	preempt_disable();
+	p->p_vmspace = &vmspace_kernel;
+	vmspace_activate(&vmspace_kernel);
+	preempt_enable();
+	vmspace_unref(vm);
+	TRACE(EXIT, TRX_SPACE, p->p_pid, 0);
+}
+
 /* => single-threaded owner in EXIT mode, no lock held */
 static void __noreturn
 exit_process(struct proc *p, struct lwp *l)
 {
-	struct vmspace *vm;
 	struct proc *parent, *heir;
+	bool reaper = exit_mode == EXIT_REAPER;
 
 	KASSERT(l == curlwp() && l->l_proc == p && (p->p_flag & PK_EXITING));
 	KASSERT(p->p_single == l && p->p_singlemode == SINGLE_EXIT && p->p_nlwps == 1);
@@ -214,15 +234,9 @@ exit_process(struct proc *p, struct lwp *l)
 	}
 
 	TRACE(EXIT, TRX_FILES, p->p_pid, 0);
-	/* Address space: move to the kernel's, then drop ours, on our own stack and with no lock held. */
-	vm = p->p_vmspace;
-	p->p_ru.ru_maxrss = vm->vm_maxpages;
-	preempt_disable();
-	p->p_vmspace = &vmspace_kernel;
-	vmspace_activate(&vmspace_kernel);
-	preempt_enable();
-	vmspace_unref(vm);
-	TRACE(EXIT, TRX_SPACE, p->p_pid, 0);
+	p->p_ru.ru_maxrss = max(p->p_ru.ru_maxrss, (uint64_t)p->p_vmspace->vm_maxpages);
+	if (likely(!reaper))
+		leave_space(p);
 
 	mutex_lock(&proc_lock);
 	vfork_release(p);
@@ -242,7 +256,7 @@ exit_process(struct proc *p, struct lwp *l)
 	if (p->p_jobc) /* not any more */
 		(void)pgrp_jobc_update(p);
 	parent = p->p_pptr;
-	heir = bequeath(p, parent);
+	heir = likely(!reaper) ? bequeath(p, parent) : NULL;
 
 	mutex_lock(&p->p_lock);
 	KASSERT(p->p_nlwps == 1 && p->p_nlive == 1 && list_empty(&p->p_deadlwps) &&
@@ -256,6 +270,12 @@ exit_process(struct proc *p, struct lwp *l)
 	}
 	p->p_nzlwps = 1;
 	lwp_become_zombie(l);
+	if (unlikely(reaper)) {
+		exitmode_push(l); /* the rest is the reaper's */
+		mutex_unlock(&p->p_lock);
+		mutex_unlock(&proc_lock);
+		lwp_exit_switch(l);
+	}
 	proc_setstat(p, PS_ZOMB);
 	mutex_unlock(&p->p_lock);
 
@@ -269,6 +289,25 @@ exit_process(struct proc *p, struct lwp *l)
 	lwp_exit_switch(l);
 }
 
+/* The end of that, where a reaper has freed p's address space. */
+void
+proc_announce(struct proc *p)
+{
+	struct proc *parent, *heir;
+
+	mutex_lock(&proc_lock);
+	parent = p->p_pptr;
+	heir = bequeath(p, parent);
+	mutex_lock(&p->p_lock);
+	proc_setstat(p, PS_ZOMB);
+	mutex_unlock(&p->p_lock);
+	TRACE(EXIT, TRX_ZOMB, p->p_pid, 0);
+	cv_broadcast(&heir->p_waitcv);
+	if (heir != parent)
+		cv_broadcast(&parent->p_waitcv);
+	mutex_unlock(&proc_lock);
+}
+
 /* p has its own address space now, or none: its vfork parent goes on. => proc_lock held */
 void
 vfork_release(struct proc *p)
@@ -278,7 +317,7 @@ vfork_release(struct proc *p)
 	KASSERT(mutex_owned(&proc_lock));
 	if (l == NULL)
 		return;
-	KASSERT(l->l_vforkchild == p && p->p_vmspace != l->l_proc->p_vmspace);
+	KASSERT(l->l_vforkchild == p && (p->p_vmspace != l->l_proc->p_vmspace || exit_deferred()));
 	fp(vfork_release);
 	p->p_vforklwp = NULL;
 	l->l_vforkchild = NULL;

@@ -13,6 +13,7 @@
 #include <abi/errno.h>
 #include <abi/resource.h>
 #include <arch/arch_if.h>
+#include <kernel/exitmode.h>
 #include <kernel/failpoint.h>
 #include <kernel/inode.h>
 #include <kernel/lwpctl.h>
@@ -20,11 +21,10 @@
 #include <kernel/signal.h>
 #include <kernel/string.h>
 #include <kernel/syscall.h>
+#include <kernel/timers.h>
 #include <kernel/trace.h>
 #include <kernel/upcall.h>
 #include <kernel/vm.h>
-
-uint32_t proc_count;
 
 /* First code of a forked LWP in the kernel, before it returns to user mode. */
 static void
@@ -64,6 +64,7 @@ clone_thread(const struct clone_args *ca)
 	mutex_lock(&p->p_lock);
 	lwp_reap_dead(p);
 	mutex_unlock(&p->p_lock);
+	exitmode_create();
 	l = lwp_alloc(p);
 	if (l == NULL)
 		return -ENOMEM;
@@ -71,6 +72,11 @@ clone_thread(const struct clone_args *ca)
 	l->l_prflag |= LPR_DETACHED;
 	error = id_enter();
 	if (error != 0) {
+		lwp_unalloc(l);
+		return error;
+	}
+	if ((error = proc_charge(p)) != 0) {
+		mutex_unlock(&proc_lock);
 		lwp_unalloc(l);
 		return error;
 	}
@@ -119,8 +125,12 @@ vfork_wait(struct proc *p, struct lwpctl *lent)
 	}
 	KASSERT(l->l_vforkchild == NULL);
 	mutex_unlock(&proc_lock);
-	if (lent != NULL && !killed)
-		lwpctl_return(lent);
+	if (lent != NULL) {
+		if (killed)
+			lwpctl_lose(p->p_vmspace, lent);
+		else
+			lwpctl_return(p->p_vmspace, lent);
+	}
 	mutex_lock(&p->p_lock);
 	single_rest_end(p);
 	mutex_unlock(&p->p_lock);
@@ -136,23 +146,19 @@ fork_process(const struct clone_args *ca)
 	pid_t pid;
 
 	KASSERT(parent->p_stat == PS_ACTIVE && self->l_vforkchild == NULL);
-	if (atomic_load_relaxed(&proc_count) >= parent->p_rlimit[RLIMIT_NPROC].cur)
-		return -EAGAIN;
+	exitmode_create();
 	if ((p = proc_alloc()) == NULL)
 		return -ENOMEM;
 	if ((l = lwp_alloc(p)) == NULL)
 		goto free_proc;
-	if (ca->flags & CLONE_VM) {
-		p->p_vmspace = parent->p_vmspace;
-		vmspace_ref(p->p_vmspace);
-	} else if ((error = vmspace_fork(parent->p_vmspace, &p->p_vmspace)) != 0)
-		goto free_lwp;
-	error = -ENOMEM;
-	p->p_fd = ca->flags & CLONE_FILES ? fd_ref(parent->p_fd) : fd_copy(parent->p_fd);
-	if (p->p_fd == NULL)
-		goto free_vm;
 	mutex_lock(&parent->p_lock);
+	if (proc_limit_reached(parent)) { /* before the work; what counts is proc_charge() */
+		mutex_unlock(&parent->p_lock);
+		error = -EAGAIN;
+		goto free_lwp;
+	}
 	p->p_sigacts = sigacts_copy(parent->p_sigacts);
+	p->p_cred = cred_ref(parent->p_cred);
 	p->p_cwd = parent->p_cwd;
 	if (p->p_cwd != NULL)
 		inode_ref(p->p_cwd);
@@ -161,20 +167,25 @@ fork_process(const struct clone_args *ca)
 	memcpy(p->p_comm, parent->p_comm, sizeof(p->p_comm));
 	mutex_unlock(&parent->p_lock);
 	if (p->p_sigacts == NULL)
+		goto free_cwd;
+	if (ca->flags & CLONE_VM) {
+		p->p_vmspace = parent->p_vmspace;
+		vmspace_ref(p->p_vmspace);
+	} else if ((error = vmspace_fork(parent->p_vmspace, &p->p_vmspace)) != 0)
+		goto free_sigacts;
+	error = -ENOMEM;
+	p->p_fd = ca->flags & CLONE_FILES ? fd_ref(parent->p_fd) : fd_copy(parent->p_fd);
+	if (p->p_fd == NULL)
+		goto free_vm;
+	if (unlikely(p->p_rlimit[RLIMIT_CPU].cur != RLIM_INFINITY) && (error = timers_fork(p)) != 0)
 		goto free_fd;
-	p->p_uid = parent->p_uid;
-	p->p_gid = parent->p_gid;
 	p->p_stack_top = parent->p_stack_top;
 	p->p_exitsig = ca->exit_signal;
 	p->p_start = time_now();
 	lwp_prepare(l, ca);
 
 	if ((error = id_enter()) != 0)
-		goto free_sigacts;
-	if (proc_count >= parent->p_rlimit[RLIMIT_NPROC].cur) {
-		error = -EAGAIN;
-		goto unlock;
-	}
+		goto free_timers;
 	/* Signals are posted and exits begun under p_lock; groups are signalled under proc_lock too. */
 	mutex_lock(&parent->p_lock);
 	if ((atomic_load_relaxed(&self->l_flag) & (LW_WEXIT | LW_WBOUNDARY | LW_WSTOP)) ||
@@ -185,8 +196,9 @@ fork_process(const struct clone_args *ca)
 	}
 	sched_fork(self, l);
 	mutex_unlock(&parent->p_lock);
+	if ((error = proc_charge(p)) != 0)
+		goto unlock;
 	pid = p->p_pid = id_alloc_lwp(l);
-	proc_count++;
 	proc_set_parent(p, parent);
 	list_insert_tail(&parent->p_children, &p->p_sibling);
 	list_insert_tail(&allproc, &p->p_list);
@@ -220,14 +232,17 @@ fork_process(const struct clone_args *ca)
 
 unlock:
 	mutex_unlock(&proc_lock);
-free_sigacts:
-	sigacts_free(p->p_sigacts);
+free_timers:
+	timers_unfork(p);
 free_fd:
-	if (p->p_cwd != NULL)
-		inode_unref(p->p_cwd);
 	fd_unref(p->p_fd);
 free_vm:
 	vmspace_unref(p->p_vmspace);
+free_sigacts:
+	sigacts_free(p->p_sigacts);
+free_cwd:
+	if (p->p_cwd != NULL)
+		inode_unref(p->p_cwd);
 free_lwp:
 	lwp_unalloc(l);
 free_proc:

@@ -92,24 +92,34 @@ again:
 	return error == -EWOULDBLOCK ? -ETIMEDOUT : error;
 }
 
-/* => fb_lock held */
+/* Those that are stopped come last, as in sleepq_wake(). => fb_lock held */
 static unsigned
 wake_locked(struct futex_bucket *fb, const struct futex_key *k, unsigned n, uint32_t bits)
 {
-	struct list *e = fb->fb_queue.next;
+	bool all = false, passed_over;
 	unsigned woken = 0;
 
-	while (e != &fb->fb_queue && woken < n) {
-		struct lwp *l = list_entry(e, struct lwp, l_sleepchain);
+	do {
+		struct list *e = fb->fb_queue.next;
 
-		e = e->next;
-		if (!key_matches(l, k) || (l->l_futex_bits & bits) == 0)
-			continue;
-		l->l_futex_obj = NULL;
-		atomic_sub(&fb->fb_waiters, 1);
-		sleepq_remove(l, true);
-		woken++;
-	}
+		passed_over = false;
+		while (e != &fb->fb_queue && woken < n) {
+			struct lwp *l = list_entry(e, struct lwp, l_sleepchain);
+
+			e = e->next;
+			if (!key_matches(l, k) || (l->l_futex_bits & bits) == 0)
+				continue;
+			if (unlikely(l->l_stat == LS_STOP) && !all) {
+				passed_over = true;
+				continue;
+			}
+			l->l_futex_obj = NULL;
+			atomic_sub(&fb->fb_waiters, 1);
+			sleepq_remove(l, true);
+			woken++;
+		}
+		all = true;
+	} while (unlikely(passed_over) && woken < n);
 	return woken;
 }
 

@@ -31,12 +31,12 @@ fetch_time(uintptr_t addr, nsec_t *t)
 	return 0;
 }
 
-/* FUTEX_WAIT takes a span, FUTEX_WAIT_BITSET a time of either clock. Result: a time of the monotonic clock. */
+/* FUTEX_WAIT takes a span, FUTEX_WAIT_BITSET a time of either clock. Result: a time of that or the monotonic clock. */
 static inline __attribute__((always_inline)) int
-fetch_deadline(uintptr_t addr, bool span, bool wall, nsec_t *deadline)
+fetch_deadline(uintptr_t addr, bool span, nsec_t *deadline)
 {
 	struct lwp *l = curlwp();
-	nsec_t restart, t, ahead;
+	nsec_t restart, t;
 	int error;
 
 	if (addr == 0) {
@@ -51,9 +51,6 @@ fetch_deadline(uintptr_t addr, bool span, bool wall, nsec_t *deadline)
 	if (span) {
 		/* A call that goes on after an interruption keeps the deadline that it had. */
 		*deadline = restart != 0 ? restart : time_now() + t;
-	} else if (wall) {
-		ahead = time_wall() - time_now();
-		*deadline = t > ahead ? t - ahead : 0;
 	} else
 		*deadline = t;
 	return 0;
@@ -63,14 +60,17 @@ fetch_deadline(uintptr_t addr, bool span, bool wall, nsec_t *deadline)
 static int64_t
 do_wait(const uint64_t *a, bool span, bool shared, uint32_t bits)
 {
+	struct callout *timeout = &curlwp()->l_timeout;
 	nsec_t deadline;
-	int error = fetch_deadline(a[3], span, ((int)a[1] & FUTEX_CLOCK_REALTIME) != 0, &deadline);
+	int error = fetch_deadline(a[3], span, &deadline);
 
 	if (error != 0)
 		return error;
 	if (bits == 0)
 		return -EINVAL;
+	timeout->co_wall = (a[1] & FUTEX_CLOCK_REALTIME) != 0;
 	error = futex_wait(a[0], shared, (uint32_t)a[2], bits, deadline);
+	timeout->co_wall = false;
 	if (error == -ERESTART && deadline != NSEC_FOREVER) {
 		if (span)
 			curlwp()->l_restart_deadline = deadline;
@@ -114,10 +114,16 @@ do_wake_op(const uint64_t *a, bool shared)
 static int64_t
 do_lock_pi(const uint64_t *a, bool shared, bool wall)
 {
+	struct callout *timeout = &curlwp()->l_timeout;
 	nsec_t deadline;
-	int error = fetch_deadline(a[3], false, wall, &deadline);
+	int error = fetch_deadline(a[3], false, &deadline);
 
-	return error != 0 ? error : futex_lock_pi(a[0], shared, deadline, false);
+	if (error != 0)
+		return error;
+	timeout->co_wall = wall;
+	error = futex_lock_pi(a[0], shared, deadline, false);
+	timeout->co_wall = false;
+	return error;
 }
 
 /* Out of the way of wait and wake, which are called far more often. */

@@ -12,6 +12,7 @@
 #include <abi/sched.h>
 #include <arch/arch_if.h>
 #include <kernel/bugs.h>
+#include <kernel/exitmode.h>
 #include <kernel/failpoint.h>
 #include <kernel/idtable.h>
 #include <kernel/kmem.h>
@@ -100,6 +101,7 @@ procs_init(void)
 	kmem_cache_stable(lwp_cache, offsetof(struct lwp, l_proc), offsetof(struct lwp, l_sibling));
 	kmem_cache_stable(lwp_cache, offsetof(struct lwp, l_magic), sizeof(struct lwp));
 	proc_cache_init();
+	cred_init();
 	if (a == NULL)
 		panic("procs_init: no memory");
 	idtable_init(&idtable, a, &lwp0);
@@ -212,13 +214,54 @@ lwp_start(struct lwp *l)
 	lwp_lock(l);
 	if (unlikely((l->l_proc->p_flag & PK_STOP) || proc_holds(l->l_proc, l)) &&
 	    (l->l_flag & LW_WEXIT) == 0) {
-		/* With the others; its creator is about to join them. */
-		lwp_setstat(l, LS_STOP);
-		l->l_proc->p_nrlwps--;
-		lwp_unlock(l);
-		return;
+		/* With the others; its creator is about to join them. While one execs it parks first. */
+		if ((l->l_flag & LW_WBOUNDARY) == 0) {
+			lwp_setstat(l, LS_STOP);
+			l->l_proc->p_nrlwps--;
+			lwp_unlock(l);
+			return;
+		}
+		l->l_flag |= LW_WSTOP;
 	}
 	setrunnable(l);
+}
+
+/* Two of the seeded bugs: see <kernel/bugs.h>. */
+static void __unused
+take_stack(struct lwp *l)
+{
+	void *stack = atomic_swap(&l->l_kstack, NULL);
+
+	if (stack != NULL)
+		kstack_free(stack);
+}
+
+/* Off CPU, then hidden, then without an id, then free: in this order (B2). */
+void
+lwp_unlink_dead(struct proc *p, struct lwp *l)
+{
+	KASSERT(mutex_owned(&p->p_lock));
+	if (BUG(stack_early))
+		take_stack(l);
+	else
+		lwp_wait_offcpu(l);
+	lwp_lock(l);
+	KASSERT(l->l_stat == LS_ZOMB && (l->l_kstack == NULL || exit_deferred()));
+	lwp_setstat(l, LS_IDL);
+	lwp_unlock(l);
+	list_remove(&l->l_sibling);
+	p->p_nlwps--;
+	p->p_nzlwps--;
+	proc_account(p, l, l->l_rtime);
+}
+
+void
+lwp_free_id(struct proc *p, const struct lwp *l)
+{
+	if (l->l_lid == p->p_pid)
+		id_revert(p);
+	else
+		id_free(l->l_lid);
 }
 
 /* => proc_lock held */
@@ -228,13 +271,9 @@ free_ids(struct proc *p, const struct list *dead)
 	const struct lwp *l;
 
 	list_foreach (l, dead, l_free)
-		if (l->l_lid == p->p_pid)
-			id_revert(p);
-		else
-			id_free(l->l_lid);
+		lwp_free_id(p, l);
 }
 
-/* Two of the seeded bugs: see <kernel/bugs.h>. */
 static void __unused
 release_ids(struct proc *p, const struct list *dead)
 {
@@ -245,20 +284,12 @@ release_ids(struct proc *p, const struct list *dead)
 	mutex_lock(&p->p_lock);
 }
 
-static void __unused
-take_stack(struct lwp *l)
-{
-	void *stack = atomic_swap(&l->l_kstack, NULL);
-
-	if (stack != NULL)
-		kstack_free(stack);
-}
-
 bool
 lwp_reap_dead(struct proc *p)
 {
 	struct list dead;
 	struct lwp *l, *next;
+	uint32_t n = 0;
 
 	KASSERT(mutex_owned(&p->p_lock));
 	if (list_empty(&p->p_deadlwps))
@@ -268,25 +299,16 @@ lwp_reap_dead(struct proc *p)
 	if (BUG(id_early))
 		release_ids(p, &dead);
 	list_foreach (l, &dead, l_free) {
-		/* Off CPU, then hidden, then without an id, then free: in this order (B2). */
-		if (BUG(stack_early))
-			take_stack(l);
-		else
-			lwp_wait_offcpu(l);
-		lwp_lock(l);
-		KASSERT(l->l_stat == LS_ZOMB && l->l_kstack == NULL);
-		lwp_setstat(l, LS_IDL);
-		lwp_unlock(l);
-		list_remove(&l->l_sibling);
-		p->p_nlwps--;
-		p->p_nzlwps--;
-		proc_account(p, l, l->l_rtime);
+		lwp_unlink_dead(p, l);
+		n++;
 	}
 	mutex_unlock(&p->p_lock);
 	fp(free_after_idl_before_id);
 	mutex_lock(&proc_lock);
 	if (!BUG(id_early))
 		free_ids(p, &dead);
+	if (p != &proc0)
+		proc_uncharge(p, n);
 	mutex_unlock(&proc_lock);
 	list_foreach_safe (l, next, &dead, l_free)
 		lwp_free(l);
@@ -294,10 +316,29 @@ lwp_reap_dead(struct proc *p)
 	return true;
 }
 
-/* => l is IDL, has no id and no stack, nothing refers to it */
+/* Of a dead LWP whose successor has left it there. => it is off its CPU */
+void
+lwp_free_stack(struct lwp *l)
+{
+	void *stack = l->l_kstack;
+
+	KASSERT(!l->l_running && exit_deferred());
+	if (l->l_cpu != curcpu())
+		curcpu()->ci_xstacks++;
+	l->l_kstack = NULL;
+	kstack_free(stack);
+}
+
+/* => l is IDL, has no id, nothing refers to it */
 void
 lwp_free(struct lwp *l)
 {
+	struct cpu *ci = curcpu();
+
+	if (unlikely(l->l_kstack != NULL))
+		lwp_free_stack(l);
+	if (l->l_cpu != ci)
+		ci->ci_xlwps++;
 	KASSERT(l->l_stat == LS_IDL && l->l_kstack == NULL && l->l_locks == NULL &&
 	    l->l_waitingfor == 0 && l->l_lwpctl == NULL);
 	TRACE(FREE, 0, l->l_lid, l->l_proc->p_pid);

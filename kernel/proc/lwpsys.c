@@ -10,6 +10,7 @@
 #include <abi/time.h>
 #include <arch/arch_if.h>
 #include <kernel/callout.h>
+#include <kernel/exitmode.h>
 #include <kernel/lwpctl.h>
 #include <kernel/process.h>
 #include <kernel/sched.h>
@@ -28,6 +29,7 @@ unborn(struct proc *p, struct lwp *l)
 		id_revert(p);
 	else
 		id_free(l->l_lid);
+	proc_uncharge(p, 1);
 	l->l_lid = 0;
 	mutex_unlock(&proc_lock);
 	lwp_unalloc(l);
@@ -53,6 +55,7 @@ sys__lwp_create(const uint64_t *a)
 		lwp_reap_dead(p);
 		mutex_unlock(&p->p_lock);
 	}
+	exitmode_create();
 	if ((l = lwp_alloc(p)) == NULL)
 		return -ENOMEM;
 	lwp_prepare(l, &like_us);
@@ -60,6 +63,8 @@ sys__lwp_create(const uint64_t *a)
 	error = arch_lwp_context(l, a[0], &mask);
 	if (error == 0)
 		error = id_enter();
+	if (error == 0 && (error = proc_charge(p)) != 0)
+		mutex_unlock(&proc_lock);
 	if (error != 0) {
 		lwp_unalloc(l);
 		return error;
@@ -148,12 +153,12 @@ sys__lwp_kill(const uint64_t *a)
 
 /* ---- park ---- */
 
-/* A time of `clock`, or a span from now, as a deadline of the monotonic clock. */
+/* A time of `clock`, or a span from now, as a deadline: of the wall clock if that is asked for, else the monotonic one. */
 static int
 park_deadline(int clock, int flags, uintptr_t uts, nsec_t *deadline)
 {
 	struct abi_timespec ts;
-	nsec_t t, now = time_now(), wall;
+	nsec_t t;
 
 	if (arch_copyin(&ts, uts, sizeof(ts)) != 0)
 		return -EFAULT;
@@ -164,13 +169,7 @@ park_deadline(int clock, int flags, uintptr_t uts, nsec_t *deadline)
 	t = ts.tv_sec >= INT64_MAX / NSEC_PER_SEC / 2
 	    ? INT64_MAX / 2
 	    : (nsec_t)ts.tv_sec * NSEC_PER_SEC + (nsec_t)ts.tv_nsec;
-	if ((flags & TIMER_ABSTIME) == 0)
-		t += now;
-	else if (clock == CLOCK_REALTIME) {
-		wall = time_wall();
-		t = t > wall ? now + (t - wall) : now;
-	}
-	*deadline = t;
+	*deadline = (flags & TIMER_ABSTIME) == 0 ? time_now() + t : t;
 	return 0;
 }
 
@@ -179,6 +178,7 @@ static int __noinline
 park_until(const uint64_t *a)
 {
 	int flags = (int)a[1], error;
+	struct callout *timeout = &curlwp()->l_timeout;
 	nsec_t deadline, now;
 	struct abi_timespec ts;
 
@@ -186,7 +186,9 @@ park_until(const uint64_t *a)
 		return error;
 	if ((lwpid_t)a[3] != 0 && (error = lwp_unpark((lwpid_t)a[3])) != 0)
 		return error;
+	timeout->co_wall = (flags & TIMER_ABSTIME) && (int)a[0] == CLOCK_REALTIME;
 	error = lwp_park(deadline);
+	timeout->co_wall = false;
 	if ((flags & TIMER_ABSTIME) == 0) {
 		now = time_now();
 		now = error != -ETIMEDOUT && deadline > now ? deadline - now : 0;

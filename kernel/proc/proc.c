@@ -65,7 +65,9 @@ proc_free(struct proc *p)
 {
 	KASSERT(p->p_stat == PS_IDL || p->p_stat == PS_ZOMB);
 	KASSERT(list_empty(&p->p_lwps) && list_empty(&p->p_children) && p->p_pgrp == NULL);
-	KASSERT(p->p_timers == NULL && p->p_cputick == 0);
+	KASSERT(p->p_timers == NULL && p->p_cputick == 0 && p->p_ncharged == 0 && p->p_nreap == 0);
+	if (p->p_cred != NULL)
+		cred_unref(p->p_cred);
 	mutex_destroy(&p->p_lock);
 	cv_destroy(&p->p_waitcv);
 	cv_destroy(&p->p_lwpcv);

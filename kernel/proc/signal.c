@@ -4,7 +4,7 @@
  *
  * A signal is pending for one LWP or for the process; the set says which ones are, and a queue holds what
  * came with them. A standard signal is pending at most once. A real-time signal is queued as often as it is
- * sent, up to a limit for the system. Without memory the bit alone stands for one instance.
+ * sent, up to RLIMIT_SIGPENDING of the user who gets it. Without memory the bit alone stands for one instance.
  *
  * All of it, masks included, is guarded by p_lock. The rule that makes signals arrive: whenever p_lock is
  * free, a signal pending for an LWP that does not block it has armed that LWP with LW_PENDSIG; and one pending
@@ -17,7 +17,9 @@
 #include "signal_internal.h"
 
 #include <abi/errno.h>
+#include <abi/resource.h>
 #include <kernel/atomic.h>
+#include <kernel/cred.h>
 #include <kernel/kmem.h>
 #include <kernel/panic.h>
 #include <kernel/process.h>
@@ -25,7 +27,7 @@
 #include <kernel/string.h>
 #include <kernel/timers.h>
 
-#define KSIGINFO_MAX 8192 /* queued in the whole system, beside one in each set */
+#define KSIGINFO_MAX 65536 /* of a user, whatever his limit is, beside one in each set */
 
 #define DEFAULT_T              1
 #define DEFAULT_C              2
@@ -41,7 +43,6 @@ const sigset_t sigs_stop = 0 SIGNALS(X);
 
 static struct kmem_cache *ksiginfo_cache;
 static struct kmem_cache *sigacts_cache;
-static uint32_t ksiginfo_count; /* atomic */
 
 /* Free sigacts stay in this state, so that making one costs what its process changed, not its size. */
 static void
@@ -156,18 +157,31 @@ sigacts_exec(struct proc *p)
 
 /* ---- pending sets ---- */
 
+/*
+ * The set's own one is for standard signals, and not counted. `forced`: a standard signal that is not held to the limit, as
+ * those of kill() and the kernel are not.
+ */
 static struct ksiginfo *
-ksiginfo_alloc(struct sigpend *sp)
+ksiginfo_alloc(const struct proc *p, struct sigpend *sp, int sig, bool forced)
 {
-	struct ksiginfo *ks = NULL;
+	uint64_t limit = KSIGINFO_MAX;
+	struct uidinfo *ui;
+	struct ksiginfo *ks;
 
-	if (!sp->sp_ownused) {
+	if (sig < SIGRTMIN && !sp->sp_ownused) {
 		sp->sp_ownused = true;
 		return &sp->sp_own;
 	}
-	if (atomic_add(&ksiginfo_count, 1) >= KSIGINFO_MAX ||
-	    (ks = kmem_cache_alloc(ksiginfo_cache)) == NULL)
-		atomic_sub(&ksiginfo_count, 1);
+	if (sig >= SIGRTMIN || !forced)
+		limit = min(p->p_rlimit[RLIMIT_SIGPENDING].cur, limit);
+	ui = uid_sigpend_enter(p, limit);
+	if (ui == NULL)
+		return NULL;
+	if ((ks = kmem_cache_alloc(ksiginfo_cache)) == NULL) {
+		uid_sigpend_leave(ui);
+		return NULL;
+	}
+	ks->ks_ui = ui;
 	return ks;
 }
 
@@ -178,8 +192,8 @@ ksiginfo_free(struct sigpend *sp, struct ksiginfo *ks)
 		sp->sp_ownused = false;
 		return;
 	}
+	uid_sigpend_leave(ks->ks_ui);
 	kmem_cache_free(ksiginfo_cache, ks);
-	atomic_sub(&ksiginfo_count, 1);
 }
 
 void
@@ -242,14 +256,17 @@ sigpend_discard_timer(struct sigpend *sp, int32_t id)
 }
 
 int
-sigpend_put(struct sigpend *sp, int sig, const siginfo_t *info)
+sigpend_put(const struct proc *p, struct sigpend *sp, int sig, const siginfo_t *info)
 {
 	bool timer = info != NULL && is_timer(info);
 	struct ksiginfo *ks;
 
 	if (sig < SIGRTMIN && (sp->sp_set & SIGBIT(sig)) && !timer)
 		return 0;
-	ks = sig == SIGKILL ? NULL : ksiginfo_alloc(sp); /* nobody sees what comes with SIGKILL */
+	if (sig == SIGKILL) /* nobody sees what comes with it */
+		ks = NULL;
+	else
+		ks = ksiginfo_alloc(p, sp, sig, info == NULL || info->si_code >= 0);
 	if (ks != NULL) {
 		if (info != NULL)
 			siginfo_copy(&ks->ks_info, info);

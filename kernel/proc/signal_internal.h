@@ -36,7 +36,7 @@ siginfo_clear(siginfo_t *info)
 /* All of these: => p_lock held */
 
 /* Adds; a standard signal that is pending already is dropped. 0 or -EAGAIN */
-int sigpend_put(struct sigpend *, int sig, const siginfo_t *info);
+int sigpend_put(const struct proc *, struct sigpend *, int sig, const siginfo_t *info);
 /* Takes the oldest instance of `sig`, which is pending. Fills SIGINFO_USED bytes of the information; so does sig_take(). */
 void sigpend_take(struct sigpend *, int sig, siginfo_t *info);
 void sigpend_discard(struct sigpend *, sigset_t); /* all instances of these signals */

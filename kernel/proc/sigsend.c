@@ -207,7 +207,7 @@ sig_post(struct proc *p, struct lwp *l, int sig, const siginfo_t *info)
 	if (taker != NULL && (p->p_sigacts->sa_ignored & SIGBIT(sig)) && !lwp_awaits(taker, sig))
 		return 1;
 	TRACE(POST, sig, p->p_pid, l != NULL ? l->l_lid : 0);
-	error = sigpend_put(l != NULL ? &l->l_sigpend : &p->p_sigpend, sig, info);
+	error = sigpend_put(p, l != NULL ? &l->l_sigpend : &p->p_sigpend, sig, info);
 	if (error != 0)
 		return error;
 	if (taker != NULL)

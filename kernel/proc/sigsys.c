@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * System calls on signals. All processes belong to one user, so there is no permission to check.
+ * System calls on signals.
  */
 #include "signal_internal.h"
 
@@ -217,13 +217,25 @@ sender_info(siginfo_t *info, int sig, int code)
 	info->si_signo = sig;
 	info->si_code = code;
 	info->u.rt.pid = p->p_pid;
-	info->u.rt.uid = p->p_uid;
+	info->u.rt.uid = cred_ruid();
 }
 
 static inline bool
 is_signal(int sig) /* 0 is the probe */
 {
 	return sig >= 0 && sig <= NSIG;
+}
+
+/* => proc_lock held if sig is SIGCONT, else that or p_lock */
+static bool
+may_signal(const struct proc *p, int sig)
+{
+	const struct proc *self = curproc();
+
+	if (p == self || cred_may_signal(p))
+		return true;
+	return sig == SIGCONT && p->p_pgrp != NULL && self->p_pgrp != NULL &&
+	    p->p_pgrp->pg_session == self->p_pgrp->pg_session;
 }
 
 static int
@@ -233,6 +245,8 @@ kill_proc(struct proc *p, int sig, const siginfo_t *info)
 
 	if (!is_signal(sig))
 		return -EINVAL;
+	if (!may_signal(p, sig))
+		return -EPERM;
 	mutex_lock(&p->p_lock);
 	if (sig != 0)
 		error = sig_post_proc(p, sig, info);
@@ -317,8 +331,10 @@ signal_lwp(pid_t pid, lwpid_t lid, int sig, const siginfo_t *info)
 		mutex_unlock(&proc_lock);
 	if ((pid != 0 && p->p_pid != pid) || (p->p_flag & PK_SYSTEM))
 		error = -ESRCH;
+	else if (!is_signal(sig))
+		error = -EINVAL;
 	else
-		error = is_signal(sig) ? 0 : -EINVAL;
+		error = l == self || may_signal(p, sig) ? 0 : -EPERM;
 	if (error == 0 && sig != 0)
 		error = sig_post_lwp(l, sig, info);
 	mutex_unlock(&p->p_lock);

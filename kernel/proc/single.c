@@ -12,6 +12,7 @@
 
 #include <abi/errno.h>
 #include <kernel/bugs.h>
+#include <kernel/exitmode.h>
 #include <kernel/sched.h>
 
 /* Sets `flag` on every other live LWP and gets it moving towards the boundary. => p_lock held */
@@ -78,12 +79,16 @@ single_begin(enum single_mode mode)
 			list_splice_tail(&p->p_deadlwps, &p->p_zlwps);
 			while (lwp_reap_dead(p))
 				continue;
-			KASSERT(p->p_nlwps == 1);
 		} else {
 			interrupt_others(p, LW_WBOUNDARY);
 			while (p->p_nlive - p->p_nboundary > 1)
 				cv_wait(&p->p_lwpcv, &p->p_lock);
 		}
+	}
+	if (mode == SINGLE_EXIT) {
+		if (exit_deferred())
+			exitmode_settle(p); /* of those that are not linked any more, too */
+		KASSERT(p->p_nlwps == 1 && p->p_nreap == 0);
 	}
 	mutex_unlock(&p->p_lock);
 	return 0;

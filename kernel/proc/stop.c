@@ -82,7 +82,7 @@ tell_parent(struct proc *p, int code)
 	si.u.chld.status = code == CLD_STOPPED ? p->p_stopsig : SIGCONT;
 	mutex_unlock(&p->p_lock);
 	si.u.chld.pid = p->p_pid;
-	si.u.chld.uid = p->p_uid;
+	si.u.chld.uid = p->p_cred->cr_ids.ruid;
 	si.u.chld.utime = (int64_t)(user / 10000000);
 	si.u.chld.stime = (int64_t)(sys / 10000000);
 	mutex_lock(&parent->p_lock);
@@ -129,7 +129,7 @@ lwps_stop(struct proc *p, const struct lwp *self)
 
 /*
  * Takes l's stop signals: the first that counts stops the process. In an orphaned group, where nobody would
- * continue it, only SIGSTOP does.
+ * continue it, only SIGSTOP does; init, whom nobody waits for, is not stopped at all.
  * => proc_lock and p_lock held
  */
 static void
@@ -141,7 +141,7 @@ stop_begin(struct proc *p, struct lwp *l)
 
 	set &= sigacts_stops(p->p_sigacts);
 	while ((sig = sig_take(l, set, &info)) != 0) {
-		if (sig != SIGSTOP && p->p_pgrp->pg_jobc == 0)
+		if ((sig != SIGSTOP && p->p_pgrp->pg_jobc == 0) || p == initproc)
 			continue;
 		TRACE(DELIVER, sig, 0, SIG_DFL);
 		p->p_flag |= PK_STOP;
@@ -177,6 +177,17 @@ proc_stop_check(struct proc *p)
 	mutex_unlock(&proc_lock);
 }
 
+/*
+ * Has a sibling begun to exec since l was on its way to its stop point? It waits for l to be parked, which who is
+ * stopped is not: l parks first, and LW_WSTOP stays. In a vfork wait it counts as parked already.
+ * => proc_lock and p_lock held
+ */
+static bool
+exec_waits(const struct proc *p, const struct lwp *l)
+{
+	return proc_single(p) != NULL && p->p_single != l && l->l_vforkchild == NULL;
+}
+
 void
 lwp_stop_point(void)
 {
@@ -188,6 +199,11 @@ lwp_stop_point(void)
 	fp(stop_not_taken);
 	mutex_lock(&proc_lock);
 	mutex_lock(&p->p_lock);
+	if (exec_waits(p, l)) {
+		mutex_unlock(&p->p_lock);
+		mutex_unlock(&proc_lock);
+		return;
+	}
 	if ((p->p_flag & PK_STOP) == 0 && !must_die(p, l))
 		stop_begin(p, l);
 	if ((p->p_flag & PK_STOP) && !must_die(p, l) && lwps_awake(p) == 1)

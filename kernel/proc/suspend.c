@@ -118,9 +118,13 @@ lwp_continue(lwpid_t lid)
 	}
 	lwp_lock(t);
 	t->l_flag &= ~(uint32_t)LW_WSUSPEND;
-	if (lwp_stat(t) == LS_SUSPENDED)
+	if (lwp_stat(t) == LS_SUSPENDED) {
+		if (p->p_flag & PK_STOP) { /* the stop took it for one that rests */
+			t->l_flag |= LW_WSTOP;
+			lwp_need_userret(t);
+		}
 		lwp_resume(t);
-	else {
+	} else {
 		lwp_unlock(t);
 		cv_broadcast(&p->p_lwpcv); /* who waits for it to be suspended waits in vain */
 	}

@@ -20,7 +20,7 @@
 #include "timers_internal.h"
 
 #include <abi/errno.h>
-#include <abi/resource.h>
+#include <kernel/cred.h>
 #include <kernel/failpoint.h>
 #include <kernel/kmem.h>
 #include <kernel/process.h>
@@ -32,13 +32,11 @@
 
 #include "signal_internal.h"
 
-#define REARM_MIN   ((nsec_t)100000)   /* an interval timer's, or one's whose signal is ignored */
-#define RETRY       ((nsec_t)10000000) /* no memory for a signal: again then */
-#define PTIMERS_MAX 8192               /* POSIX timers in the whole system */
+#define REARM_MIN ((nsec_t)100000)   /* an interval timer's, or one's whose signal is ignored */
+#define RETRY     ((nsec_t)10000000) /* no memory for a signal: again then */
 
 static struct list fired_procs = LIST_INIT(fired_procs);     /* (f) pts_link */
 static struct list fired_waiters = LIST_INIT(fired_waiters); /* the thread sleeps here */
-static uint32_t ptimer_count;                                /* (a) */
 
 static inline struct spinlock *
 fired_lock(void)
@@ -89,6 +87,12 @@ timers_tick(struct proc *p)
 
 /* ---- time ---- */
 
+static bool
+by_callout(const struct ptimer *pt)
+{
+	return pt->pt_base == PTB_TIME || pt->pt_base == PTB_WALL;
+}
+
 nsec_t
 ptimer_now(const struct ptimer *pt)
 {
@@ -100,6 +104,8 @@ ptimer_now(const struct ptimer *pt)
 	switch (pt->pt_base) {
 	case PTB_TIME:
 		return time_now();
+	case PTB_WALL:
+		return time_wall();
 	case PTB_LWP:
 		l = lwp_find(p, pt->pt_clocklid);
 		return l != NULL ? lwp_cputime(l) : 0;
@@ -156,9 +162,10 @@ ptimer_arm(struct ptimer *pt)
 	pt->pt_armed = true;
 	if (pt->pt_notify == SIGEV_NONE)
 		return; /* only looked at */
-	if (pt->pt_base == PTB_TIME)
+	if (by_callout(pt)) {
+		pt->pt_callout.co_wall = pt->pt_base == PTB_WALL;
 		callout_arm(&pt->pt_callout, pt->pt_when);
-	else {
+	} else {
 		list_insert_tail(&pts->pts_cpu, &pt->pt_cpulink);
 		atomic_store_relaxed(&p->p_cputick, 1);
 	}
@@ -253,6 +260,11 @@ expire(struct proc *p, struct ptimer *pt)
 	int error;
 
 	KASSERT(pt->pt_armed && !pt->pt_pending && pt->pt_notify != SIGEV_NONE);
+	if (pt == &pt->pt_owner->pts_limit) {
+		disarm(pt);
+		ptimer_limit_reached(p, pt);
+		return;
+	}
 	if (pt->pt_id < 0) {
 		disarm(pt);
 		(void)sig_post_proc(p, pt->pt_sig, NULL);
@@ -265,8 +277,10 @@ expire(struct proc *p, struct ptimer *pt)
 	}
 	error = post(p, pt);
 	if (error == -EAGAIN) {
-		if (pt->pt_base == PTB_TIME)
+		if (by_callout(pt)) {
+			pt->pt_callout.co_wall = false;
 			callout_arm(&pt->pt_callout, time_now() + RETRY);
+		}
 		return; /* or the next tick */
 	}
 	disarm(pt);
@@ -438,25 +452,6 @@ timers_lwp_exit(struct proc *p, lwpid_t lid)
 
 /* ---- birth and death ---- */
 
-bool
-ptimer_count_enter(const struct proc *p)
-{
-	uint64_t limit = p->p_rlimit[RLIMIT_SIGPENDING].cur;
-
-	if (limit > PTIMERS_MAX)
-		limit = PTIMERS_MAX;
-	if (atomic_add(&ptimer_count, 1) < limit)
-		return true;
-	ptimer_count_leave();
-	return false;
-}
-
-void
-ptimer_count_leave(void)
-{
-	atomic_sub(&ptimer_count, 1);
-}
-
 struct ptimers *
 ptimers_create(struct proc *p)
 {
@@ -474,6 +469,9 @@ ptimers_create(struct proc *p)
 	pts->pts_itimer[ITIMER_VIRTUAL].pt_base = PTB_PROC_USER;
 	pts->pts_itimer[ITIMER_PROF].pt_sig = SIGPROF;
 	pts->pts_itimer[ITIMER_PROF].pt_base = PTB_PROC;
+	ptimer_init(&pts->pts_limit, pts);
+	pts->pts_limit.pt_sig = SIGXCPU;
+	pts->pts_limit.pt_base = PTB_PROC;
 	return pts;
 }
 
@@ -485,8 +483,8 @@ ptimer_delete(struct ptimer *pt)
 	KASSERT(!list_linked(&pt->pt_fired) && !list_linked(&pt->pt_cpulink));
 	KASSERT(!pt->pt_callout.co_pending && !pt->pt_armed && !pt->pt_pending);
 	DEBUG_ONLY(pt->pt_owner = NULL;)
+	uid_sigpend_leave(pt->pt_ui);
 	kmem_free(pt, sizeof(*pt));
-	ptimer_count_leave();
 }
 
 void
@@ -515,6 +513,7 @@ timers_exit(struct proc *p)
 	timers_exec(p);
 	for (int i = 0; i < 3; i++)
 		ptimer_stop(&pts->pts_itimer[i]);
+	ptimer_stop(&pts->pts_limit);
 	spin_lock(lock);
 	KASSERT(list_empty(&pts->pts_fired) && list_empty(&pts->pts_cpu) && !p->p_cputick);
 	if (list_linked(&pts->pts_link))

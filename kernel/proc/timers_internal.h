@@ -11,7 +11,8 @@
 #include <kernel/rb.h>
 #include <kernel/timers.h>
 
-enum ptimer_base { PTB_TIME, PTB_PROC, PTB_PROC_USER, PTB_LWP }; /* PTB_TIME: monotonic time */
+/* PTB_TIME: monotonic time; PTB_WALL: that of the wall clock */
+enum ptimer_base { PTB_TIME, PTB_WALL, PTB_PROC, PTB_PROC_USER, PTB_LWP };
 
 #define LID_GONE (-1)
 
@@ -23,7 +24,7 @@ struct ptimer {
 	struct ptimers *pt_owner;  /* (i) */
 	struct rb_node pt_node;    /* (p) pts_tree */
 	int32_t pt_id;             /* (i) or -1 for an interval timer */
-	uint8_t pt_base;           /* (i) enum ptimer_base */
+	uint8_t pt_base;           /* (p) enum ptimer_base */
 	bool pt_wall;              /* (i) absolute times are wall-clock time */
 	int32_t pt_notify;         /* (i) SIGEV_* */
 	int32_t pt_sig;            /* (i) */
@@ -36,6 +37,7 @@ struct ptimer {
 	int32_t pt_overrun;        /* (p) of the signal taken last */
 	nsec_t pt_when;            /* (p) in its base */
 	nsec_t pt_interval;        /* (p) 0 = once */
+	struct uidinfo *pt_ui;     /* (i) whom a POSIX timer is counted for */
 };
 
 /* struct ptimers, field locks: (p) p_lock (f) the fired lock (i) set once */
@@ -49,7 +51,10 @@ struct ptimers {
 	struct rb_tree pts_tree; /* (p) POSIX timers by pt_id */
 	int32_t pts_nextid;      /* (p) */
 	struct ptimer pts_itimer[3]; /* (p) by ITIMER_* */
+	struct ptimer pts_limit;     /* (p) RLIMIT_CPU */
 };
+
+#define PTIMERS_MAX 8192 /* of a user, whatever his limit is */
 
 /* All of these: => p_lock held */
 
@@ -60,11 +65,8 @@ void ptimer_arm(struct ptimer *);          /* for pt_when. => not armed */
 void ptimer_stop(struct ptimer *);         /* neither armed, fired nor pending after this */
 nsec_t ptimer_now(const struct ptimer *);  /* of its base */
 nsec_t ptimer_left(const struct ptimer *); /* to the next expiry, 0 = none to come */
+void ptimer_limit_reached(struct proc *, struct ptimer *); /* pts_limit is over; it is not armed */
 /* Ends and frees a POSIX timer. */
 void ptimer_delete(struct ptimer *);
-
-/* Room for one more POSIX timer in the system, and back. */
-bool ptimer_count_enter(const struct proc *);
-void ptimer_count_leave(void);
 
 #endif

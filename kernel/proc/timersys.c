@@ -6,7 +6,9 @@
 #include "timers_internal.h"
 
 #include <abi/errno.h>
+#include <abi/resource.h>
 #include <arch/arch_if.h>
+#include <kernel/cred.h>
 #include <kernel/kmem.h>
 #include <kernel/process.h>
 #include <kernel/sched.h>
@@ -262,15 +264,20 @@ sys_timer_create(const uint64_t *a)
 
 	if (a[1] != 0 && arch_copyin(&ev, a[1], sizeof(ev)) != 0)
 		return -EFAULT;
-	if (!ptimer_count_enter(p))
-		return -EAGAIN;
 	error = -EAGAIN;
 	if ((pt = kmem_alloc(sizeof(*pt))) == NULL)
-		goto leave;
+		return -EAGAIN;
 	if ((pts = lock_timers(p)) == NULL)
 		goto free;
 	ptimer_init(pt, pts);
+	pt->pt_ui =
+	    uid_sigpend_enter(p, min(p->p_rlimit[RLIMIT_SIGPENDING].cur, (uint64_t)PTIMERS_MAX));
+	if (pt->pt_ui == NULL) {
+		mutex_unlock(&p->p_lock);
+		goto free;
+	}
 	if ((error = set_base(p, (int32_t)a[0], pt)) != 0 || (error = set_event(p, &ev, pt)) != 0) {
+		uid_sigpend_leave(pt->pt_ui);
 		mutex_unlock(&p->p_lock);
 		goto free;
 	}
@@ -292,8 +299,6 @@ sys_timer_create(const uint64_t *a)
 
 free:
 	kmem_free(pt, sizeof(*pt));
-leave:
-	ptimer_count_leave();
 	return error;
 }
 
@@ -319,15 +324,6 @@ copyout_timer(uintptr_t uold, nsec_t value, nsec_t interval)
 	return arch_copyout(uold, &it, sizeof(it));
 }
 
-/* The time in pt's base that an absolute time of its clock means. */
-static nsec_t
-absolute(const struct ptimer *pt, nsec_t t)
-{
-	nsec_t boot = arch_time_wall_at_boot();
-
-	return !pt->pt_wall ? t : t > boot ? t - boot : 0;
-}
-
 /* (timer_t, flags, const struct itimerspec *new, struct itimerspec *old) */
 int64_t
 sys_timer_settime(const uint64_t *a)
@@ -351,7 +347,9 @@ sys_timer_settime(const uint64_t *a)
 	pt->pt_overrun = 0;
 	pt->pt_interval = value != 0 ? interval : 0;
 	if (value != 0 && (p->p_flag & PK_EXITING) == 0) {
-		pt->pt_when = a[1] & TIMER_ABSTIME ? absolute(pt, value) : ptimer_now(pt) + value;
+		if (pt->pt_wall) /* a span is one of the monotonic clock: nobody sets that */
+			pt->pt_base = a[1] & TIMER_ABSTIME ? PTB_WALL : PTB_TIME;
+		pt->pt_when = a[1] & TIMER_ABSTIME ? value : ptimer_now(pt) + value;
 		ptimer_arm(pt);
 	}
 	mutex_unlock(&p->p_lock);

@@ -52,7 +52,7 @@ proc_usage(struct proc *p, struct rusage_acc *ru)
 		ru->ru_nivcsw += l->l_nivcsw;
 		ru->ru_minflt += l->l_minflt;
 	}
-	ru->ru_maxrss = p->p_vmspace->vm_maxpages;
+	ru->ru_maxrss = max(ru->ru_maxrss, (uint64_t)p->p_vmspace->vm_maxpages);
 }
 
 /* What one LWP has used. => l is curlwp */
@@ -64,7 +64,7 @@ lwp_usage(struct lwp *l, struct rusage_acc *ru)
 	ru->ru_nvcsw = l->l_nvcsw;
 	ru->ru_nivcsw = l->l_nivcsw;
 	ru->ru_minflt = l->l_minflt;
-	ru->ru_maxrss = l->l_proc->p_vmspace->vm_maxpages;
+	ru->ru_maxrss = max(l->l_proc->p_ru.ru_maxrss, (uint64_t)l->l_proc->p_vmspace->vm_maxpages);
 }
 
 void

@@ -52,6 +52,13 @@ vdso_init(void)
 		panic("vdso: no memory");
 }
 
+void
+vdso_set_wall(nsec_t wall)
+{
+	if (object != NULL)
+		arch_vdso_data(page_to_virt(pages[0]), wall, wanted == VDSO_ONLY_CALLS);
+}
+
 int
 vdso_map(struct vmspace *vm, uintptr_t base, uintptr_t *image)
 {

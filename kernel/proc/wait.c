@@ -97,7 +97,7 @@ collect(struct proc *parent, struct proc *p, const struct rusage_acc *usage)
 	parent->p_nstopchild--;
 	pgrp_leave(p);
 	id_free(p->p_pid);
-	proc_count--;
+	proc_uncharge(p, 1);
 	mutex_unlock(&proc_lock);
 
 	lwp_wait_offcpu(l);
@@ -195,7 +195,7 @@ scanned:
 	}
 found:
 	r->pid = p->p_pid;
-	r->uid = p->p_uid;
+	r->uid = p->p_cred->cr_ids.ruid;
 	if (p->p_stat != PS_ZOMB) {
 		tell_report(p, options, r);
 		return 0;

@@ -52,24 +52,9 @@ again:
 		struct cpu *from = l->l_cpu;
 
 		to = sched_takecpu(l, sched_allowed(l));
-		/* Both queues' locks, in order; l may have moved meanwhile: then start again. */
 		spin_unlock(m);
-		spin_lock_pair(&from->ci_spc->spc_mutex, &to->ci_spc->spc_mutex);
-		if (l->l_mutex == &from->ci_spc->spc_mutex && l->l_stat == LS_RUN &&
-		    list_linked(&l->l_runq) && !l->l_running) {
-			sched_dequeue(l);
-			TRACE(MIGRATE, from->ci_index, l->l_lid, to->ci_index);
-			l->l_cpu = to;
-			lwp_setlock(l, &to->ci_spc->spc_mutex);
-			sched_enqueue(l);
-			sched_resched_cpu(to, l->l_qpri);
-			spin_unlock_pair(&from->ci_spc->spc_mutex, &to->ci_spc->spc_mutex);
-			sched_kick_idle(set, to);
-		} else {
-			spin_unlock_pair(&from->ci_spc->spc_mutex, &to->ci_spc->spc_mutex);
-			arch_ipi_resched(to); /* we may have claimed it */
+		if (!runq_move(l, from, to))
 			goto again;
-		}
 	} else if (l->l_sleepq != NULL) {
 		l->l_cpu = to; /* asleep: its lock is the queue's */
 		lwp_unlock(l);

@@ -78,6 +78,8 @@ sched_tick(nsec_t now, bool user)
 		runq_pull(ci);
 	if (atomic_load_relaxed(&spc->spc_count) != 0) {
 		sched_age(ci, now);
+		if (unlikely(spc->spc_curpriority >= PRI_USER_RT) && ncpu > 1)
+			runq_push(ci);
 		if (over) {
 			atomic_or(&ci->ci_want_resched, RESCHED_UPREEMPT);
 			atomic_store_relaxed(&l->l_ast, AST_WORK);

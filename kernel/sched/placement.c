@@ -10,7 +10,7 @@
  *
  * Busy CPUs look at each tick whether somebody more urgent than all that they have waits elsewhere (runq_pull). As
  * an LWP that shares its CPU uses less than one that has it alone, it rises above that one and is pulled: so the
- * CPU time of all CPUs is shared, and no other balancer is needed.
+ * CPU time of all CPUs is shared. Only who waits behind a real-time LWP is sent away (runq_push).
  */
 #include <kernel/sched.h>
 
@@ -209,27 +209,87 @@ runq_pull(struct cpu *self)
 {
 	struct schedstate *mine = self->ci_spc, *spc;
 	int least = max(mine->spc_curpriority, mine->spc_maxpri) + 1;
-	struct cpu *ci, *victim = NULL;
+	struct cpu *ci, *victim;
+	cpuset_t tried = CPU_BIT(self); /* what is most urgent there may not be allowed here */
 	int best;
 
 	if (least < PRI_KERNEL)
 		least = min(least + PULL_MARGIN, PRI_KERNEL);
-	best = least - 1;
-	for_each_cpu(ci)
-	{
-		int pri;
+	do {
+		best = least - 1;
+		victim = NULL;
+		for_each_cpu(ci)
+		{
+			int pri;
 
-		spc = ci->ci_spc;
-		if (ci == self || spc == NULL || atomic_load_relaxed(&spc->spc_mcount) == 0)
-			continue;
-		pri = atomic_load_relaxed(&spc->spc_maxpri);
-		if (pri > best) {
-			best = pri;
-			victim = ci;
+			spc = ci->ci_spc;
+			if ((tried & CPU_BIT(ci)) || spc == NULL ||
+			    atomic_load_relaxed(&spc->spc_mcount) == 0)
+				continue;
+			pri = atomic_load_relaxed(&spc->spc_maxpri);
+			if (pri > best) {
+				best = pri;
+				victim = ci;
+			}
 		}
+		if (victim != NULL)
+			tried |= CPU_BIT(victim);
+	} while (victim != NULL && !take_from(victim, self, least));
+}
+
+/*
+ * runq_move: moves l, queued on `from`, to `to`. False: it is not there any more, or may not run on `to`.
+ * => no lock of a run queue held
+ */
+bool
+runq_move(struct lwp *l, struct cpu *from, struct cpu *to)
+{
+	struct spinlock *m = &from->ci_spc->spc_mutex, *new = &to->ci_spc->spc_mutex;
+	cpuset_t set = 0;
+
+	KASSERT(from != to);
+	fp(migrate_between_locks);
+	spin_lock_pair(m, new);
+	if (l->l_mutex == m && l->l_stat == LS_RUN && list_linked(&l->l_runq) && !l->l_running)
+		set = sched_allowed(l);
+	if (set & CPU_BIT(to)) {
+		sched_dequeue(l);
+		TRACE(MIGRATE, from->ci_index, l->l_lid, to->ci_index);
+		l->l_cpu = to;
+		lwp_setlock(l, new);
+		sched_enqueue(l);
+		sched_resched_cpu(to, l->l_qpri);
+		spin_unlock_pair(m, new);
+		sched_kick_idle(set, to);
+		return true;
 	}
-	if (victim != NULL)
-		(void)take_from(victim, self, least);
+	spin_unlock_pair(m, new);
+	arch_ipi_resched(to); /* we may have claimed it */
+	return false;
+}
+
+/*
+ * runq_push: a CPU that runs a real-time LWP sends away a time-sharing one whose turn it would be, if another CPU has
+ * less urgent work. Those that wait there may be as urgent, all of them, so nobody would pull it.
+ * => the tick of this CPU
+ */
+void
+runq_push(struct cpu *self)
+{
+	struct schedstate *mine = self->ci_spc;
+	struct cpu *to = self;
+	struct lwp *l, *waits = NULL;
+
+	spin_lock(&mine->spc_mutex);
+	list_foreach (l, &mine->spc_queue[PRI_USER_MAX], l_runq)
+		if (sched_allowed(l) & ~CPU_BIT(self)) {
+			waits = l;
+			to = sched_takecpu(l, sched_allowed(l));
+			break;
+		}
+	spin_unlock(&mine->spc_mutex);
+	if (to != self)
+		(void)runq_move(waits, self, to);
 }
 
 /*

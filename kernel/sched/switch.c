@@ -14,6 +14,7 @@
 #include <kernel/bugs.h>
 #include <kernel/callout.h>
 #include <kernel/debug.h>
+#include <kernel/exitmode.h>
 #include <kernel/explore.h>
 #include <kernel/kmem.h>
 #include <kernel/lwpctl.h>
@@ -38,7 +39,7 @@ switch_finish(struct lwp *prev, bool intr)
 	ci->ci_mtx_intr = false; /* that of prev; ours is `intr` */
 	fp(switch_before_clear_running);
 	KASSERT(ci->ci_mtx_count == 1 && prev->l_running);
-	if (unlikely(prev->l_stat == LS_ZOMB)) {
+	if (unlikely(prev->l_stat == LS_ZOMB) && !exit_deferred()) {
 		stack = prev->l_kstack;
 		prev->l_kstack = NULL;
 	}

@@ -11,7 +11,8 @@
  * we hold, so it is only tried, and on failure all is let go and the walk begins again. A walk ends at an owner
  * who is urgent enough, for his own chain is, too; but not where the walk before had come by and made him so.
  *
- * What an owner inherits is the maximum over the first waiters of its lenders. These are read without their
+ * What an owner inherits is the maximum over the first waiters of its lenders: exact among real-time ones; those of
+ * time sharing stand in order of arrival, and the first one's counts. These are read without their
  * chain locks: a waiter that is coming or leaving makes it a hint, which that waiter's own walk corrects.
  *
  * Kernel locks never form a cycle (lock order); the locks of user programs can, if only for the moment

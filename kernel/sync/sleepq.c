@@ -200,22 +200,33 @@ sleepq_unsleep(struct lwp *l)
 	spin_unlock(m);
 }
 
+/* One that is stopped would not use its wakeup soon: those come last. */
 int
 sleepq_wake(struct list *queue, const void *wchan, unsigned n)
 {
-	struct list *e = queue->next;
+	bool all = false, passed_over;
 	int woken = 0;
 
-	while (e != queue && n > 0) {
-		struct lwp *l = list_entry(e, struct lwp, l_sleepchain);
+	do {
+		struct list *e = queue->next;
 
-		e = e->next;
-		if (l->l_wchan != wchan)
-			continue;
-		sleepq_remove(l, true);
-		woken++;
-		n--;
-	}
+		passed_over = false;
+		while (e != queue && n > 0) {
+			struct lwp *l = list_entry(e, struct lwp, l_sleepchain);
+
+			e = e->next;
+			if (l->l_wchan != wchan)
+				continue;
+			if (unlikely(l->l_stat == LS_STOP) && !all) {
+				passed_over = true;
+				continue;
+			}
+			sleepq_remove(l, true);
+			woken++;
+			n--;
+		}
+		all = true;
+	} while (unlikely(passed_over) && n > 0);
 	return woken;
 }
 

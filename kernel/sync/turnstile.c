@@ -264,11 +264,16 @@ turnstile_handover(struct turnstile *ts, struct lwp *to)
 void
 turnstile_wakeup_all(struct turnstile *ts)
 {
-	struct lwp *l;
+	struct list *e = ts->ts_sleepq.next;
 
 	turnstile_release(ts);
-	while ((l = turnstile_first(ts)) != NULL)
+	/* With the last one `ts` goes: it may wait elsewhere, with it, before we look again. */
+	while (e != &ts->ts_sleepq) {
+		struct lwp *l = list_entry(e, struct lwp, l_sleepchain);
+
+		e = e->next;
 		turnstile_wakeup(ts, l);
+	}
 }
 
 void

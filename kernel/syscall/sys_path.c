@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * System calls on paths: stat lstat fstat newfstatat access faccessat faccessat2 readlink
- * readlinkat chdir fchdir getcwd umask getdents64. Everybody is the superuser, so permissions
- * hinder nobody but where they say that a file is no program.
+ * readlinkat chdir fchdir getcwd umask getdents64. Whoever finds a directory may search it.
  */
 #include <kernel/syscall.h>
 
@@ -11,7 +10,7 @@
 #include <arch/arch_if.h>
 #include <kernel/file.h>
 #include <kernel/kmem.h>
-#include <kernel/proc.h>
+#include <kernel/cred.h>
 #include <kernel/sched.h>
 #include <kernel/string.h>
 
@@ -164,7 +163,8 @@ do_access(int dirfd, uintptr_t upath, uint32_t mode, uint32_t flags)
 	    (flags & AT_EMPTY_PATH) != 0, &ino);
 	if (error != 0)
 		return error;
-	if ((mode & X_OK) != 0 && !inode_is_dir(ino) && (ino->i_mode & 0111) == 0)
+	if (!cred_may_access(ino->i_mode, inode_is_dir(ino) ? mode & (R_OK | W_OK) : mode,
+		(flags & AT_EACCESS) == 0))
 		error = -EACCES;
 	else if ((mode & W_OK) != 0 && !S_ISCHR(ino->i_mode))
 		error = -EROFS;

@@ -24,17 +24,17 @@ visit_lwp(struct nice_call *nc, struct lwp *l)
 {
 	const struct proc *p = l->l_proc;
 	struct sched_class sc = l->l_class;
-	uint32_t uid = curproc()->p_uid;
+	bool root = cred_is_root();
 
 	if (!nc->nc_set) {
 		nc->nc_result = max(nc->nc_result, NICE_MAX + 1 - sc.sc_nice);
 		return;
 	}
-	if ((p->p_flag & PK_SYSTEM) || (uid != 0 && p->p_uid != uid)) {
+	if ((p->p_flag & PK_SYSTEM) || !cred_may_control(p)) {
 		nc->nc_result = -EPERM;
 		return;
 	}
-	if (uid != 0 && nc->nc_nice < sc.sc_nice &&
+	if (!root && nc->nc_nice < sc.sc_nice &&
 	    (uint64_t)(NICE_MAX + 1 - nc->nc_nice) > p->p_rlimit[RLIMIT_NICE].cur) {
 		nc->nc_result = -EACCES;
 		return;
@@ -83,10 +83,10 @@ visit(struct nice_call *nc, int which, int32_t who)
 			list_foreach (p, &pg->pg_members, p_pglist)
 				visit_proc(nc, p);
 	} else {
-		uint32_t uid = who == 0 ? curproc()->p_uid : (uint32_t)who;
+		uint32_t uid = who == 0 ? cred_ruid() : (uint32_t)who;
 
 		list_foreach (p, &allproc, p_list)
-			if (p->p_uid == uid && (p->p_flag & PK_SYSTEM) == 0)
+			if (p->p_cred->cr_ids.ruid == uid && (p->p_flag & PK_SYSTEM) == 0)
 				visit_proc(nc, p);
 	}
 	mutex_unlock(&proc_lock);

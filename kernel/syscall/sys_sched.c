@@ -67,7 +67,7 @@ sys_sched_setaffinity(const uint64_t *a)
 	l = find_lwp((lwpid_t)a[0]);
 	if (l == NULL)
 		return -ESRCH;
-	if (l->l_proc->p_flag & PK_SYSTEM)
+	if ((l->l_proc->p_flag & PK_SYSTEM) || !cred_may_control(l->l_proc))
 		error = -EPERM;
 	else
 		error = set == 0 ? -EINVAL : sched_setaffinity(l, set); /* there, 0 means all */
@@ -101,11 +101,10 @@ static int
 may_setclass(const struct proc *p, const struct sched_class *old, const struct sched_class *new)
 {
 	uint64_t limit = p->p_rlimit[RLIMIT_RTPRIO].cur;
-	uint32_t uid = curproc()->p_uid;
 
-	if (uid == 0)
+	if (cred_is_root())
 		return 0;
-	if (p->p_uid != uid)
+	if (!cred_may_control(p))
 		return -EPERM;
 	if (realtime(new->sc_policy) &&
 	    ((new->sc_policy != old->sc_policy &&limit == 0) ||

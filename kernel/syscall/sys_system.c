@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * System calls on the system and the caller's place in it: uname sysinfo reboot getrandom prctl,
- * users and groups, limits and usage; and rseq, which does not exist.
+ * System calls on the system and the caller's place in it: uname sysinfo reboot getrandom prctl getrusage; and
+ * rseq, which does not exist.
  */
 #include <kernel/syscall.h>
 
@@ -11,7 +11,6 @@
 #include <abi/time.h>
 #include <arch/arch_if.h>
 #include <kernel/callout.h>
-#include <kernel/file.h>
 #include <kernel/pmem.h>
 #include <kernel/printf.h>
 #include <kernel/process.h>
@@ -66,6 +65,8 @@ sys_reboot(const uint64_t *a)
 	    (magic2 != REBOOT_MAGIC2 && magic2 != REBOOT_MAGIC2A && magic2 != REBOOT_MAGIC2B &&
 		magic2 != REBOOT_MAGIC2C))
 		return -EINVAL;
+	if (!cred_is_root())
+		return -EPERM;
 	switch ((uint32_t)a[2]) {
 	case REBOOT_RESTART:
 	case REBOOT_HALT:
@@ -143,116 +144,6 @@ int64_t
 sys_rseq(const uint64_t *a __unused)
 {
 	return -ENOSYS;
-}
-
-/* ---- users and groups: they never change ---- */
-
-int64_t
-sys_getuid(const uint64_t *a __unused)
-{
-	return curproc()->p_uid;
-}
-
-int64_t
-sys_geteuid(const uint64_t *a __unused)
-{
-	return curproc()->p_uid;
-}
-
-int64_t
-sys_getgid(const uint64_t *a __unused)
-{
-	return curproc()->p_gid;
-}
-
-int64_t
-sys_getegid(const uint64_t *a __unused)
-{
-	return curproc()->p_gid;
-}
-
-/* There are no supplementary groups. */
-int64_t
-sys_getgroups(const uint64_t *a)
-{
-	return (int32_t)a[0] < 0 ? -EINVAL : 0;
-}
-
-/* ---- limits ---- */
-
-struct rlimit64 {
-	uint64_t cur, max;
-};
-
-/* Reads and, if `new` is not NULL, sets a limit. */
-static int
-exchange_limit(pid_t pid, uint32_t resource, const struct rlimit64 *new, struct rlimit64 *old)
-{
-	struct proc *self = curproc(), *p;
-	int error = 0;
-
-	if (resource >= RLIM_NLIMITS)
-		return -EINVAL;
-	if (new != NULL &&new->cur > new->max)
-		return -EINVAL;
-	if (new != NULL && resource == RLIMIT_NOFILE &&new->max > FD_MAX)
-		return -EPERM;
-	mutex_lock(&proc_lock);
-	p = pid == 0 ? self : proc_find(pid);
-	if (p == NULL) {
-		error = -ESRCH;
-		goto out;
-	}
-	mutex_lock(&p->p_lock);
-	old->cur = p->p_rlimit[resource].cur;
-	old->max = p->p_rlimit[resource].max;
-	if (new != NULL) {
-		atomic_store_relaxed(&p->p_rlimit[resource].cur, new->cur);
-		atomic_store_relaxed(&p->p_rlimit[resource].max, new->max);
-	}
-	mutex_unlock(&p->p_lock);
-out:
-	mutex_unlock(&proc_lock);
-	return error;
-}
-
-static int64_t
-do_prlimit(pid_t pid, uint32_t resource, uintptr_t unew, uintptr_t uold)
-{
-	struct rlimit64 new, old;
-	int error;
-
-	if (unew != 0 && arch_copyin(&new, unew, sizeof(new)) != 0)
-		return -EFAULT;
-	error = exchange_limit(pid, resource, unew != 0 ? &new : NULL, &old);
-	if (error == 0 && uold != 0)
-		error = arch_copyout(uold, &old, sizeof(old));
-	return error;
-}
-
-int64_t
-sys_prlimit64(const uint64_t *a)
-{
-	return do_prlimit((pid_t)a[0], (uint32_t)a[1], a[2], a[3]);
-}
-
-int64_t
-sys_getrlimit(const uint64_t *a)
-{
-	struct rlimit64 old;
-	int error = exchange_limit(0, (uint32_t)a[0], NULL, &old);
-
-	return error != 0 ? error : arch_copyout(a[1], &old, sizeof(old));
-}
-
-int64_t
-sys_setrlimit(const uint64_t *a)
-{
-	struct rlimit64 new, old;
-
-	if (arch_copyin(&new, a[1], sizeof(new)) != 0)
-		return -EFAULT;
-	return exchange_limit(0, (uint32_t)a[0], &new, &old);
 }
 
 /* ---- usage ---- */

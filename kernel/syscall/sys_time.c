@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * System calls on time: clock_gettime clock_getres gettimeofday time times nanosleep
- * clock_nanosleep.
+ * System calls on time: clock_gettime clock_settime clock_getres gettimeofday settimeofday time times nanosleep
+ * clock_nanosleep restart_syscall.
  *
  * A sleep of a relative time that is restarted must not begin anew: when it is interrupted it
  * leaves its deadline in l_restart_deadline. The restarted call takes it from there, before it can fail; if a
@@ -13,7 +13,9 @@
 #include <abi/time.h>
 #include <arch/arch_if.h>
 #include <kernel/callout.h>
+#include <kernel/cred.h>
 #include <kernel/cv.h>
+#include <kernel/exec.h>
 #include <kernel/process.h>
 #include <kernel/sched.h>
 #include <kernel/timespec.h>
@@ -171,6 +173,68 @@ sys_times(const uint64_t *a)
 	return to_ticks(time_now());
 }
 
+/* ---- setting the clock ---- */
+
+static struct mutex set_lock = MUTEX_INIT("settime", RANK_KMEM); /* one setter at a time */
+
+/* -EPERM; -EINVAL: the time of the boot would be before 1970 */
+static int
+set_wall(nsec_t t)
+{
+	nsec_t base;
+	int error = 0;
+
+	if (!cred_is_root())
+		return -EPERM;
+	mutex_lock(&set_lock);
+	base = t - time_now();
+	if ((int64_t)base < 0 || t > INT64_MAX / 2)
+		error = -EINVAL;
+	else {
+		vdso_set_wall(base); /* before those wake who look there */
+		time_set_wall(base);
+	}
+	mutex_unlock(&set_lock);
+	return error;
+}
+
+/* (clockid, const struct timespec *) */
+int64_t
+sys_clock_settime(const uint64_t *a)
+{
+	struct abi_timespec ts;
+	nsec_t t;
+	int error;
+
+	if ((int32_t)a[0] != CLOCK_REALTIME)
+		return -EINVAL;
+	if (arch_copyin(&ts, a[1], sizeof(ts)) != 0)
+		return -EFAULT;
+	error = from_timespec(&ts, &t);
+	return error != 0 ? error : set_wall(t);
+}
+
+/* (const struct timeval *, const struct timezone *); there are no zones */
+int64_t
+sys_settimeofday(const uint64_t *a)
+{
+	struct abi_timeval tv;
+	struct abi_timespec ts;
+	nsec_t t;
+	int error;
+
+	if (a[0] == 0)
+		return cred_is_root() ? 0 : -EPERM;
+	if (arch_copyin(&tv, a[0], sizeof(tv)) != 0)
+		return -EFAULT;
+	if (tv.tv_usec < 0 || tv.tv_usec >= (int64_t)(NSEC_PER_SEC / NSEC_PER_USEC))
+		return -EINVAL;
+	ts.tv_sec = tv.tv_sec;
+	ts.tv_nsec = tv.tv_usec * (int64_t)NSEC_PER_USEC;
+	error = from_timespec(&ts, &t);
+	return error != 0 ? error : set_wall(t);
+}
+
 /* ---- sleeps ---- */
 
 /*
@@ -213,13 +277,19 @@ sys_nanosleep(const uint64_t *a)
 	return sleep_relative(deadline != 0 ? deadline : time_now() + t, a[1]);
 }
 
-/* The monotonic time at which the wall clock shows t. */
-static nsec_t
-wall_deadline(nsec_t t)
+/*
+ * A sleep until the wall clock shows `t`, which does not end early or late when that is set meanwhile.
+ */
+static int
+sleep_until_wall(nsec_t t)
 {
-	nsec_t now = time_now(), wall = time_wall();
+	struct callout *co = &curlwp()->l_timeout;
+	int error;
 
-	return t > wall ? now + (t - wall) : now;
+	co->co_wall = true;
+	error = kpause("nanoslp", true, t);
+	co->co_wall = false;
+	return error;
 }
 
 int64_t
@@ -249,9 +319,20 @@ sys_clock_nanosleep(const uint64_t *a)
 	if ((a[1] & TIMER_ABSTIME) == 0)
 		return sleep_relative(deadline != 0 ? deadline : time_now() + t, a[3]);
 	if (clock == CLOCK_REALTIME || clock == CLOCK_TAI)
-		t = wall_deadline(t);
-	error = kpause("nanoslp", true, t);
+		error = sleep_until_wall(t);
+	else
+		error = kpause("nanoslp", true, t);
 	if (error == -EWOULDBLOCK)
 		return 0;
 	return error == -ERESTART ? -ERESTARTNOHAND : -EINTR;
+}
+
+/*
+ * Linux restarts some calls through this one. Here a call that goes on after a stop is made again, with its deadline in
+ * l_restart_deadline; so who makes this call made it up.
+ */
+int64_t
+sys_restart_syscall(const uint64_t *a __unused)
+{
+	return -EINTR;
 }

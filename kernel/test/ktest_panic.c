@@ -144,7 +144,14 @@ KTEST(fsck_plant, "fsck-plant", fsck_plant);
 static int
 panic_fsck_state(void)
 {
-	curlwp()->l_mutex = &curcpu()->ci_spc->spc_mutex; /* ONPROC with the wrong lock */
+	struct lwp *l = lwp_all;
+
+	/* A sleeper with the wrong lock; not ourselves, for the next clock tick would take it. */
+	while (l != NULL && l->l_stat != LS_SLEEP)
+		l = l->l_allnext;
+	if (l == NULL)
+		return -ENOENT;
+	l->l_mutex = &curcpu()->ci_spc->spc_mutex;
 	fsck();
 	return -EIO;
 }

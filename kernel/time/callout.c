@@ -68,19 +68,14 @@ callout_program(void)
 	program_unlock(cc);
 }
 
-void
-callout_arm(struct callout *co, nsec_t when)
+/* => cc_lock held. Returns true if it is the first one now. */
+static bool
+link_callout(struct callout_cpu *cc, struct callout *co)
 {
-	bool intr = arch_intr_disable();
-	struct cpu *ci = curcpu();
-	struct callout_cpu *cc = &callout_cpus[ci->ci_index];
 	struct rb_node **link, *parent = NULL;
+	nsec_t when = co->co_when;
 	bool first = true;
 
-	KASSERT(!co->co_pending);
-	spin_lock(&cc->cc_lock);
-	co->co_cpu = ci;
-	co->co_when = when;
 	for (link = &cc->cc_tree.root; *link != NULL;) {
 		parent = *link;
 		if (when < container_of(parent, struct callout, co_node)->co_when)
@@ -94,7 +89,25 @@ callout_arm(struct callout *co, nsec_t when)
 	co->co_pending = 1;
 	if (first)
 		cc->cc_first = co;
-	if (first && when < cc->cc_programmed)
+	return first;
+}
+
+void
+callout_arm(struct callout *co, nsec_t when)
+{
+	bool intr = arch_intr_disable();
+	struct cpu *ci = curcpu();
+	struct callout_cpu *cc = &callout_cpus[ci->ci_index];
+
+	KASSERT(!co->co_pending);
+	spin_lock(&cc->cc_lock);
+	co->co_cpu = ci;
+	if (unlikely(co->co_wall)) {
+		co->co_walltime = when;
+		when = time_wall_to_mono(when);
+	}
+	co->co_when = when;
+	if (link_callout(cc, co) && when < cc->cc_programmed)
 		program_unlock(cc);
 	else
 		spin_unlock(&cc->cc_lock);
@@ -178,8 +191,57 @@ time_now(void)
 	return arch_time_ns();
 }
 
+/* ---- the wall clock ---- */
+
+static nsec_t wall_shift; /* (a) what has been added to the wall clock at boot, modulo 2^64 */
+
 nsec_t
 time_wall(void)
 {
-	return arch_time_wall_at_boot() + arch_time_ns();
+	return arch_time_wall_at_boot() + atomic_load_relaxed(&wall_shift) + arch_time_ns();
+}
+
+nsec_t
+time_wall_to_mono(nsec_t wall)
+{
+	nsec_t boot = arch_time_wall_at_boot() + atomic_load_relaxed(&wall_shift);
+
+	return wall > boot ? wall - boot : 0;
+}
+
+/*
+ * On each CPU: callouts by the wall clock get their new times, and the timer is set. Who armed one with the old shift
+ * had it in the tree before we have the lock.
+ */
+static void
+move_callouts(void *arg __unused)
+{
+	struct callout_cpu *cc = &callout_cpus[curcpu()->ci_index];
+	struct rb_node *n, *next;
+	struct callout *co;
+
+	spin_lock(&cc->cc_lock);
+	for (n = rb_first(&cc->cc_tree); n != NULL; n = next) {
+		nsec_t when;
+
+		next = rb_next(n);
+		co = container_of(n, struct callout, co_node);
+		if (!co->co_wall || (when = time_wall_to_mono(co->co_walltime)) == co->co_when)
+			continue;
+		rb_remove(&cc->cc_tree,
+		    n); /* and in again, before or behind `next`: found twice it is in its place */
+		if (cc->cc_first == co)
+			cc->cc_first =
+			    next != NULL ? container_of(next, struct callout, co_node) : NULL;
+		co->co_when = when;
+		(void)link_callout(cc, co);
+	}
+	program_unlock(cc);
+}
+
+void
+time_set_wall(nsec_t base)
+{
+	atomic_store_release(&wall_shift, base - arch_time_wall_at_boot());
+	cpu_call(cpu_online_set, move_callouts, NULL);
 }

@@ -487,6 +487,84 @@ test_threads(long n)
 	finish(pid);
 }
 
+/* --- a wakeup for one of two, of which the first is stopped --------------------------- */
+
+static int pipe_ends[2];
+
+static int
+read_one(void *arg)
+{
+	char c;
+
+	(void)arg;
+	word_add(&sh->ready, 1);
+	if (read(pipe_ends[0], &c, 1) == 1)
+		word_add(&sh->count, 1);
+	return 0;
+}
+
+static int
+wait_one(void *arg)
+{
+	(void)arg;
+	word_add(&sh->ready, 1);
+	futex(&sh->gate, FUT_WAIT, 0, NULL, NULL, 0);
+	word_add(&sh->count, 1);
+	return 0;
+}
+
+static void *
+waiter(void *arg)
+{
+	((child_fn)arg)(NULL);
+	return NULL;
+}
+
+/* Another thread takes the stop signal; the waiter stops where it sleeps. */
+static int
+in_thread(void *arg)
+{
+	pthread_t t;
+
+	pthread_create(&t, NULL, waiter, arg);
+	for (;;)
+		pause();
+	return 0;
+}
+
+static void
+wake_one(child_fn fn)
+{
+	if (fn == read_one)
+		write(pipe_ends[1], "x", 1);
+	else
+		futex(&sh->gate, FUT_WAKE, 1, NULL, NULL, 0);
+}
+
+static void
+test_wakeup(child_fn fn, const char *what)
+{
+	pid_t first = start(in_thread, (void *)fn), second;
+	int st;
+
+	sleep_ms(20);
+	second = spawn(fn, NULL);
+	word_wait(&sh->ready, 2);
+	sleep_ms(20);
+	kill(first, SIGSTOP);
+	waitpid(first, &st, WUNTRACED);
+	wake_one(fn);
+	is_int(
+	    word_wait_ms(&sh->count, 1, 5000), 1, "%s: a wakeup passes over who is stopped", what);
+	kill(first, SIGCONT);
+	sleep_ms(20);
+	wake_one(fn);
+	is_int(word_wait_ms(&sh->count, 2, 5000), 1, "%s: continued, he gets the next", what);
+	kill(first, SIGKILL);
+	kill(second, SIGKILL);
+	reap_all();
+}
+
 int
 main(int argc, char **argv)
 {
@@ -499,5 +577,9 @@ main(int argc, char **argv)
 	test_kill();
 	test_sleeps();
 	test_threads(n);
+	if (pipe(pipe_ends) != 0)
+		bail_out("pipe");
+	test_wakeup(read_one, "pipe");
+	test_wakeup(wait_one, "futex");
 	return tap_done();
 }

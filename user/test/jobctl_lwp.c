@@ -136,6 +136,56 @@ test_suspended(void)
 	is_exit(reap(pid), 0, "it ends");
 }
 
+static void
+toggler(void *arg)
+{
+	lwpid_t lid = (lwpid_t)(long)arg;
+
+	for (;;) {
+		_lwp_suspend(lid);
+		_lwp_continue(lid);
+	}
+}
+
+static int
+toggled(void *arg)
+{
+	lwpid_t lid = lwp_start(stacks[0], counter, NULL, 0);
+
+	(void)arg;
+	lwp_start(stacks[1], toggler, (void *)(long)lid, 0);
+	word_add(&sh->ready, 1);
+	while (atomic_load(&sh->gate) == 0)
+		continue;
+	return 0;
+}
+
+/* Who is continued while its process begins to stop, having been suspended when it began, stops with it. */
+static void
+test_toggled(long n)
+{
+	pid_t pid = start(toggled, NULL);
+	long i;
+	int st, count;
+
+	for (i = 0; i < n; i++) {
+		long long end = now_ns() + 10000000000LL;
+
+		thr_spin((unsigned)(i * 37 % 5000));
+		kill(pid, SIGSTOP);
+		while (waitpid(pid, &st, WUNTRACED | WNOHANG) != pid && now_ns() < end)
+			raw0(RAW_YIELD);
+		count = atomic_load(&sh->count);
+		thr_spin(2000);
+		if (now_ns() >= end || atomic_load(&sh->count) != count)
+			break;
+		kill(pid, SIGCONT);
+	}
+	is_int(i, n, "a process stops while one LWP suspends and continues another");
+	kill(pid, SIGKILL);
+	is_killed(reap(pid), SIGKILL, "it ends");
+}
+
 /* --- vfork --------------------------------------------------------------------------- */
 
 static void
@@ -227,14 +277,62 @@ stop_init(void *arg)
 	return kill(1, SIGSTOP) == 0 && kill(1, SIGTSTP) == 0 && kill(1, SIGCONT) == 0 ? 0 : 1;
 }
 
+static void
+nothing(int sig)
+{
+	(void)sig;
+}
+
+static int
+join_init(void *arg)
+{
+	pid_t pid;
+
+	(void)arg;
+	setpgid(0, 0);
+	pid = fork();
+	if (pid == 0)
+		for (;;)
+			pause();
+	if (setpgid(pid, getpgid(1)) != 0)
+		return 1;
+	atomic_store(&sh->late, pid);
+	word_add(&sh->ready, 1);
+	word_wait(&sh->gate, 1);
+	return 0;
+}
+
+/* A stop signal that was not to stop when it was sent, to init, in a group that is not orphaned. */
+static void
+test_init(void)
+{
+	pid_t pid = start(join_init, NULL);
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTSTP);
+	signal(SIGTSTP, nothing);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	kill(1, SIGTSTP);
+	signal(SIGTSTP, SIG_DFL);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	ok(getpid() == 1, "nor by a signal that had a handler once");
+	kill(atomic_load(&sh->late), SIGKILL);
+	word_add(&sh->gate, 1);
+	is_exit(reap(pid), 0, "its group was not orphaned");
+	reap_all();
+}
+
 int
 main(int argc, char **argv)
 {
 	sh = shared_mem(PAGE);
 	become_reaper();
 	test_suspended();
+	test_toggled(200);
 	test_vfork();
 	test_kill(arg_long(argc, argv, 1, 30));
 	is_exit(run_child(stop_init, NULL), 0, "init is not stopped");
+	test_init();
 	return tap_done();
 }

@@ -377,6 +377,84 @@ test_killed_lender(void)
 	munmap(word, PAGE);
 }
 
+/* --- a chain of vforks whose middle is killed -------------------------------------- */
+
+#define VFORK (0x100 /* VM */ | 0x4000 /* VFORK */ | SIGCHLD)
+
+static struct {
+	atomic_int ready, middle, gate, bad;
+} * chain;
+
+/* Am I told where I am? */
+static void
+look_around(const struct lwpctl *lc)
+{
+	unsigned long set;
+
+	for (int i = 0; i < 200; i++) {
+		set = 1ul << i % ncpu();
+		raw3(SYS_sched_setaffinity, 0, sizeof(set), (long)&set);
+		if (lc->lc_curcpu != i % ncpu())
+			atomic_fetch_add(&chain->bad, 1);
+		raw0(RAW_YIELD);
+	}
+}
+
+static int
+chain_last(void *arg)
+{
+	(void)arg;
+	atomic_store(&chain->ready, 1);
+	while (atomic_load(&chain->gate) == 0)
+		raw0(RAW_YIELD);
+	look_around(mine);
+	return 0;
+}
+
+static int
+chain_middle(void *arg)
+{
+	(void)arg;
+	atomic_store(&chain->middle, (int)raw0(RAW_GETPID));
+	thr_clone(VFORK, STACK(2), chain_last, NULL, NULL, NULL, 0);
+	return 1;
+}
+
+static int
+chain_first(void *arg)
+{
+	struct lwpctl *lc;
+
+	(void)arg;
+	if (_lwp_ctl(BOTH, &mine) != 0 ||
+	    thr_clone(VFORK, STACK(1), chain_middle, NULL, NULL, NULL, 0) < 0)
+		return 1;
+	if (_lwp_ctl(BOTH, &lc) != 0 || lc == mine)
+		return 2;
+	atomic_store(&chain->gate, 1);
+	look_around(lc);
+	return 0;
+}
+
+/* The last one has the first one's place when the middle dies: neither is told of the other's CPU. */
+static void
+test_killed_borrower(void)
+{
+	pid_t pid;
+	int st = -1;
+
+	chain = shared_mem(PAGE);
+	pid = spawn(chain_first, NULL);
+	lwp_until(&chain->ready, 1);
+	kill(atomic_load(&chain->middle), SIGKILL);
+	is_exit(reap(pid), 0, "who lent to a killed borrower gets another place");
+	waitpid(-1, NULL, 0);
+	waitpid(-1, &st, 0);
+	is_int(atomic_load(&chain->bad), 0, "and the last borrower keeps the old one");
+	is_int(dbg_cmd("fsck"), 0, "fsck");
+	munmap(chain, PAGE);
+}
+
 static int
 unmapper(void *arg)
 {
@@ -442,6 +520,7 @@ main(int argc, char **argv)
 	test_vfork(1);
 	is_exit(run_child(vfork_without, NULL), 0, "a vfork child of who has none: EBUSY");
 	test_killed_lender();
+	test_killed_borrower();
 	test_ends();
 	return tap_done();
 }

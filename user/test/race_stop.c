@@ -25,7 +25,8 @@
 #include "thr.h"
 #include "util.h"
 
-#define LIMIT_MS 30000
+#define LIMIT_MS  30000
+#define RAW_TKILL 200
 
 static struct {
 	atomic_int ready, stop, failed;
@@ -295,6 +296,76 @@ test_ends(long n)
 	is_int(killed, n, "B58: SIGKILL ends what stops or is stopped");
 }
 
+/* --- one thread stops, another execs ------------------------------------------------------- */
+
+static void *
+spin(void *arg)
+{
+	atomic_store(&sh->ping, (int)raw0(RAW_GETTID));
+	while (!atomic_load(&sh->stop))
+		continue;
+	return arg;
+}
+
+static void *
+vforks(void *arg)
+{
+	while (!atomic_load(&sh->stop)) {
+		pid_t pid = vfork();
+
+		if (pid == 0)
+			_exit(0);
+		waitpid(pid, NULL, 0);
+	}
+	return arg;
+}
+
+/* Tries to become what is no program: the threads park each time, and go on. */
+static int
+failing_exec(void *arg)
+{
+	pthread_t t[2];
+
+	(void)arg;
+	pthread_create(&t[0], NULL, spin, NULL);
+	pthread_create(&t[1], NULL, vforks, NULL);
+	word_add(&sh->ready, 1);
+	while (!atomic_load(&sh->stop))
+		if (execl(data_path("garbage"), "x", (char *)NULL) != -1 || errno != ENOEXEC)
+			return 1;
+	for (size_t k = 0; k < NELEM(t); k++)
+		pthread_join(t[k], NULL);
+	return 12;
+}
+
+static void
+test_execs(long n)
+{
+	long good = 0;
+	pid_t pid;
+	int st;
+
+	memset(sh, 0, sizeof(*sh));
+	pid = spawn(failing_exec, NULL);
+	word_wait(&sh->ready, 1);
+	while (atomic_load(&sh->ping) == 0)
+		raw0(RAW_YIELD);
+	for (long i = 0; i < n; i++) {
+		thr_spin(rng_below(&rnd, 3000));
+		raw3(RAW_TKILL, atomic_load(&sh->ping), SIGSTOP, 0);
+		st = status_soon(pid, WUNTRACED);
+		if (st == -1 || !WIFSTOPPED(st))
+			break;
+		kill(pid, SIGCONT);
+		good++;
+	}
+	is_int(good, n, "a thread stops its process while another one execs");
+	atomic_store(&sh->stop, 1);
+	if (good < n)
+		kill(pid, SIGKILL);
+	is_exit(status_soon(pid, 0), 12, "and it goes on");
+}
+
 /* --- B59: a group that forks ----------------------------------------------------------------- */
 
 #define FORKS 40 /* in a round, no more */
@@ -355,6 +426,7 @@ main(int argc, char **argv)
 	test_sleepers(n);
 	test_churn(n);
 	test_ends(n / 3);
+	test_execs(n);
 	test_group(n / 10);
 	return tap_done();
 }

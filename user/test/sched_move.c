@@ -18,6 +18,7 @@
 #include "util.h"
 
 #define TRIES 100
+#define CROWD 24
 
 static int cpus[CPU_MAX], n_cpus;
 static atomic_int stop, tid, where;
@@ -155,6 +156,39 @@ test_soon(long moves, long limit_ms)
 	ok(limit_ms == 0 || worst < limit_ms * 1000000LL, "a move takes less than its limit");
 }
 
+/*
+ * One thread behind a real-time one that spins; the other CPU is so full that somebody always waits there whose turn
+ * it is, so that nothing is more urgent than what it has.
+ */
+static void
+test_behind_realtime(void)
+{
+	struct sched_param high = { .sched_priority = 20 }, low = { .sched_priority = 10 };
+	pthread_t t = start_spin(), h, crowd[CROWD];
+	int i, k;
+	long long s;
+
+	for (i = 0; i < CROWD; i++)
+		pthread_create(&crowd[i], NULL, hog, &cpus[1]);
+	pthread_setschedparam(pthread_self(), SCHED_FIFO, &high);
+	allow(cpus[0], cpus[0]);
+	pthread_create(&h, NULL, hog, &cpus[0]);
+	pthread_setschedparam(h, SCHED_FIFO, &low);
+	sleep_ms(1500); /* until the crowd takes turns */
+	allow(cpus[0], cpus[1]);
+	s = atomic_load(&steps);
+	for (k = 0; k < 500 && atomic_load(&steps) == s; k++)
+		sleep_ms(10);
+	diag("it ran after %d ms", 10 * k);
+	ok(k < 500, "who waits behind a real-time thread goes to a CPU that is full, too");
+	atomic_store(&stop, 1);
+	pthread_setschedparam(pthread_self(), SCHED_OTHER, &(struct sched_param){ 0 });
+	pthread_join(t, NULL);
+	pthread_join(h, NULL);
+	for (i = 0; i < CROWD; i++)
+		pthread_join(crowd[i], NULL);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -165,6 +199,7 @@ main(int argc, char **argv)
 	if (limit_ms == 0) {
 		test_race();
 		test_idle();
+		test_behind_realtime();
 	}
 	return tap_done();
 }

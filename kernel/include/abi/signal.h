@@ -150,8 +150,9 @@ _Static_assert(sizeof(struct abi_sigevent) == 64, "sigevent");
 
 /* struct ksiginfo, field locks: (p) p_lock of the process that it is pending in */
 struct ksiginfo {
-	struct list ks_link; /* (p) sp_queue */
-	siginfo_t ks_info;   /* (p) */
+	struct list ks_link;   /* (p) sp_queue */
+	struct uidinfo *ks_ui; /* (p) whom it is counted for; not that of a set itself */
+	siginfo_t ks_info;     /* (p) */
 };
 
 /*

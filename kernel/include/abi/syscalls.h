@@ -61,13 +61,22 @@
 	X(100, times) \
 	X(102, getuid) \
 	X(104, getgid) \
+	X(105, setuid) \
+	X(106, setgid) \
 	X(107, geteuid) \
 	X(108, getegid) \
 	X(109, setpgid) \
 	X(110, getppid) \
 	X(111, getpgrp) \
 	X(112, setsid) \
+	X(113, setreuid) \
+	X(114, setregid) \
 	X(115, getgroups) \
+	X(116, setgroups) \
+	X(117, setresuid) \
+	X(118, getresuid) \
+	X(119, setresgid) \
+	X(120, getresgid) \
 	X(121, getpgid) \
 	X(124, getsid) \
 	X(127, rt_sigpending) \
@@ -87,6 +96,7 @@
 	X(157, prctl) \
 	X(158, arch_prctl) \
 	X(160, setrlimit) \
+	X(164, settimeofday) \
 	X(169, reboot) \
 	X(186, gettid) \
 	X(200, tkill) \
@@ -96,11 +106,13 @@
 	X(204, sched_getaffinity) \
 	X(217, getdents64) \
 	X(218, set_tid_address) \
+	X(219, restart_syscall) \
 	X(222, timer_create) \
 	X(223, timer_settime) \
 	X(224, timer_gettime) \
 	X(225, timer_getoverrun) \
 	X(226, timer_delete) \
+	X(227, clock_settime) \
 	X(228, clock_gettime) \
 	X(229, clock_getres) \
 	X(230, clock_nanosleep) \

@@ -19,10 +19,12 @@ struct callout {
 	void *co_arg;           /* (i) */
 	struct cpu *co_cpu;     /* (w) where it was last armed */
 	uint32_t co_pending;    /* (q) in the tree */
+	bool co_wall;           /* (w) its time is wall-clock time, and follows when that is set */
+	nsec_t co_walltime;     /* (q) if co_wall: co_when as it was asked for */
 };
 
 void callout_init(struct callout *, void (*fn)(void *), void *arg);
-/* Arms `co` on this CPU for monotonic time `when`. => not pending; spin locks below RANK_CALLOUT may be held. */
+/* Arms `co` on this CPU for monotonic time `when`, or wall-clock time if co_wall is set. => not pending; spin locks below RANK_CALLOUT may be held. */
 void callout_arm(struct callout *, nsec_t when);
 /*
  * callout_stop: take it off; waits (spinning) while its function runs on another CPU.
@@ -38,5 +40,12 @@ void callout_cpu_init(struct cpu *);
 /* Monotonic time since boot and wall-clock time. => any context */
 nsec_t time_now(void);
 nsec_t time_wall(void); /* nanoseconds since 1970 */
+nsec_t time_wall_to_mono(
+    nsec_t wall); /* the monotonic time at which the wall clock shows this, or 0 */
+/*
+ * From now on the wall clock shows the monotonic time + base; callouts by it move. One caller at a time.
+ * => interrupts on, no spin lock held
+ */
+void time_set_wall(nsec_t base);
 
 #endif

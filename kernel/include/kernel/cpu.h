@@ -47,6 +47,10 @@ struct cpu {
 	uint64_t ci_nsyscall;                 /* (o) statistics */
 	uint64_t ci_nintr;                    /* (o) */
 	uint64_t ci_nswitch;                  /* (o) */
+	uint64_t ci_nexit;                    /* (o) LWPs that died here */
+	uint64_t ci_xlwps;                    /* (o) freed here, but died on another CPU: LWPs */
+	uint64_t ci_xstacks;                  /* (o) ... kernel stacks */
+	uint64_t ci_xpages;                   /* (o) ... pages of address spaces */
 	struct trace_ring *ci_trace;          /* (a) where its events go; NULL = nowhere */
 } __cacheline_aligned;
 

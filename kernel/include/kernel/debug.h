@@ -39,7 +39,7 @@ void fsck_boundary(void);
 /* What must be the same at the end of a test as at its start. */
 #define LEDGER_CACHES 48
 struct ledger {
-	size_t procs, lwps, ids, kstacks, user_pages, table_pages, kmem_objs;
+	size_t procs, lwps, ids, kstacks, charged, users, user_pages, table_pages, kmem_objs;
 	struct {
 		const char *name;
 		size_t inuse;

@@ -35,6 +35,8 @@ void vdso_init(void); /* => boot, once memory and time are up */
 #define VDSO_SIZE (2 * PAGE_SIZE)
 /* Maps it at `base`; *image receives where its image is, or 0 if it is switched off. 0, -ENOMEM, -EEXIST */
 int vdso_map(struct vmspace *, uintptr_t base, uintptr_t *image);
+void vdso_set_wall(
+    nsec_t); /* the wall clock when the monotonic one was 0. => one caller at a time */
 
 /*
  * Replaces curlwp's process image. `path` and `args` are kernel memory.

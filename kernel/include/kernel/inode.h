@@ -89,13 +89,6 @@ inode_is_file(const struct inode *ino)
 	return S_ISREG(ino->i_mode);
 }
 
-/* By the superuser's rule: anyone's execute bit will do. */
-static inline bool
-inode_executable(const struct inode *ino)
-{
-	return S_ISREG(ino->i_mode) && (ino->i_mode & 0111) != 0;
-}
-
 static inline uint64_t
 inode_size(const struct inode *ino)
 {

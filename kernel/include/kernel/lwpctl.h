@@ -25,7 +25,10 @@ void lwpctl_release(struct vmspace *vm);
  * lwpctl_lend: => curlwp is the parent, the child has not started. Returns what lwpctl_return() wants.
  */
 struct lwpctl *lwpctl_lend(struct lwp *child);
-void lwpctl_return(struct lwpctl *); /* => curlwp is the parent, the child has let go */
+/* => curlwp is the parent, the child has let go, or it is lost; no lock held; may sleep */
+void lwpctl_return(struct vmspace *, struct lwpctl *);
+/* The parent does not wait for the child's end: nobody gets the place back. => as lwpctl_return() */
+void lwpctl_lose(struct vmspace *, struct lwpctl *);
 /* curlwp `l` leaves CPU ci, `new` gets it; one of them has a struct lwpctl. => in the switch */
 void lwpctl_switch(struct lwp *l, struct lwp *new, const struct cpu *ci);
 /* => nobody uses the address space, its regions are gone */

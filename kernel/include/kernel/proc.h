@@ -18,6 +18,7 @@ struct vmspace;
 struct filedesc;
 struct inode;
 struct ptimers;
+struct cred;
 
 #define PROC_STATES(X) \
 	X(IDL) /* being made */ \
@@ -60,6 +61,8 @@ enum single_mode {
 
 /* What wait can report of a live child, once. */
 enum proc_report { REPORT_NONE, REPORT_STOPPED, REPORT_CONTINUED };
+
+#define PK_NPROC 0x1000 /* by setuid the user may have too many LWPs: exec looks */
 
 #define PROC_NAMELEN 16
 
@@ -124,6 +127,7 @@ struct proc {
 	struct list p_deadlwps; /* (p) detached dead LWPs to be freed in a batch (l_free) */
 	struct list p_zlwps;    /* (p) dead LWPs that _lwp_wait may collect (l_free) */
 	uint32_t p_nlwpwait;    /* (p) LWPs in _lwp_wait */
+	uint32_t p_nreap;       /* (p) dead LWPs that others are to free: see exitmode.c */
 	struct lwp *p_single;   /* (p) single-threading owner; in ALLPROC of another process */
 	uint8_t p_singlemode;   /* (p) enum single_mode */
 	uint32_t
@@ -152,7 +156,9 @@ struct proc {
 	nsec_t p_start;            /* (c) */
 	char p_comm[PROC_NAMELEN]; /* (p) */
 	uintptr_t p_stack_top;     /* (o) */
-	uint32_t p_uid, p_gid;     /* (p) real and effective: one user for now */
+	struct cred *p_cred;       /* (x)+(p) to change; one of them to read, or see cred_self() */
+	uint32_t p_credseq;        /* (a) changes after p_cred */
+	uint32_t p_ncharged;       /* (x) LWPs counted for its user, see limit.c */
 	bool p_shown;              /* (g) gdb has been told of it */
 };
 

@@ -6,6 +6,7 @@
 #ifndef KERNEL_PROCESS_H
 #define KERNEL_PROCESS_H
 
+#include <kernel/cred.h>
 #include <kernel/idtable.h>
 #include <kernel/lwp.h>
 #include <kernel/panic.h>
@@ -137,6 +138,10 @@ void single_rest_end(struct proc *);
 /* Frees the dead LWPs of p. => p_lock held, dropped and taken again; returns true if it was dropped */
 bool lwp_reap_dead(struct proc *);
 void lwp_free(struct lwp *);
+/* The steps of that, see exitmode.c. => p_lock held; proc_lock held; no lock held */
+void lwp_unlink_dead(struct proc *, struct lwp *);
+void lwp_free_id(struct proc *, const struct lwp *);
+void lwp_free_stack(struct lwp *);
 size_t lwps_inuse(void), procs_inuse(void);
 void procs_init_early(void);
 int session_create(struct proc *);
@@ -178,7 +183,9 @@ void lwp_exit(
 
 /* init has exited with status and signal as in p: ends the run (init/main.c). */
 void init_exited(struct proc *) __noreturn;
-void vfork_release(struct proc *);                         /* => proc_lock held */
+void vfork_release(struct proc *); /* => proc_lock held */
+void proc_announce(
+    struct proc *); /* one that is DEAD becomes ZOMB, and its parent's. => no lock held */
 void proc_times(struct proc *, nsec_t *user, nsec_t *sys); /* => p_lock held or p dead */
 void proc_adopter(void) __noreturn;
 /* Waits until the adopter has freed all that is dead and its to collect. => no lock held; sleeps */
@@ -190,7 +197,6 @@ void proc_usage(struct proc *, struct rusage_acc *); /* => p_lock held */
 void lwp_usage(struct lwp *, struct rusage_acc *);   /* => curlwp */
 struct abi_rusage;
 void rusage_to_abi(const struct rusage_acc *, struct abi_rusage *);
-extern uint32_t proc_count; /* (x) processes, zombies included */
 
 /* Wait-status word as wait4 returns it. => p is dead or p_lock held */
 int proc_wait_status(const struct proc *);

@@ -85,6 +85,8 @@ struct lwp *runq_first(struct schedstate *);
 void runq_make_runnable(struct lwp *);
 bool runq_steal(struct cpu *);
 void runq_pull(struct cpu *);
+bool runq_move(struct lwp *, struct cpu *from, struct cpu *to);
+void runq_push(struct cpu *);
 void runq_migrate(struct lwp *);
 extern cpuset_t sched_idle_set;
 extern int sched_kpreempt_pri;

@@ -16,6 +16,16 @@ void timers_init(void); /* the thread that posts; once, before init starts */
 void timers_exec(struct proc *);
 /* Deletes all. => one LWP, exit has begun, not yet DYING; no lock held */
 void timers_exit(struct proc *);
+/*
+ * RLIMIT_CPU. timers_cpu_limit: it has changed; a process that has no p_timers takes `spare`, which is NULL then. => p_lock
+ * held. timers_fork: for a child that has this limit, 0 or -ENOMEM; timers_unfork undoes it, and is for any child.
+ * => the child cannot be seen yet
+ */
+struct ptimers *timers_spare(void); /* NULL = no memory. => no lock held */
+void timers_spare_free(struct ptimers *);
+void timers_cpu_limit(struct proc *, struct ptimers **spare);
+int timers_fork(struct proc *);
+void timers_unfork(struct proc *);
 /* An LWP leaves: timers that signal it or measure it go silent. => p_lock held */
 void timers_lwp_exit(struct proc *, lwpid_t);
 

@@ -223,32 +223,27 @@ steal(unsigned c)
 	KASSERT(moved == could);
 }
 
-/* A busy CPU looks for more urgent work: of the CPU that has the most urgent, what may run here. */
+/* A busy CPU looks for more urgent work that may run here, on one CPU after the other. */
 static void
 pull(unsigned c)
 {
 	struct schedstate *spc = &spcs[c];
 	const struct cpu *was[NLWPS];
-	int least = max(spc->spc_curpriority, spc->spc_maxpri) + 1, best = PRI_IDLE, top = PRI_IDLE;
-	unsigned victim = c, moved = 0;
+	int least = max(spc->spc_curpriority, spc->spc_maxpri) + 1, top = PRI_IDLE;
+	unsigned moved = 0;
 
 	if (least < PRI_KERNEL)
 		least = min(least + PULL_MARGIN, PRI_KERNEL);
-	for (unsigned v = 0; v < NCPU; v++)
-		if (v != c && spcs[v].spc_mcount != 0 && spcs[v].spc_maxpri > best) {
-			best = spcs[v].spc_maxpri;
-			victim = v;
-		}
 	for (unsigned i = 0; i < NLWPS; i++) {
 		was[i] = lwps[i].l_cpu;
-		if (lwps[i].l_stat == LS_RUN && victim != c && was[i] == &host_cpus[victim] &&
+		if (lwps[i].l_stat == LS_RUN && was[i] != &host_cpus[c] &&
 		    allowed(&lwps[i], &host_cpus[c]) && (lwps[i].l_flag & LW_BOUND) == 0)
 			top = max(top, lwp_eprio(&lwps[i]));
 	}
 	runq_pull(&host_cpus[c]);
 	for (unsigned i = 0; i < NLWPS; i++)
 		if (lwps[i].l_cpu != was[i]) {
-			KASSERT(lwps[i].l_cpu == &host_cpus[c] && lwp_eprio(&lwps[i]) == top);
+			KASSERT(lwps[i].l_cpu == &host_cpus[c] && lwp_eprio(&lwps[i]) >= least);
 			KASSERT(
 			    host_cpus[c].ci_want_resched != 0 || spc->spc_curpriority == PRI_IDLE);
 			stamp[i] = ++clock_;

@@ -11,7 +11,9 @@
 #include "../../proc/signal_internal.h"
 
 #include <abi/errno.h>
+#include <abi/resource.h>
 #include <arch/arch_if.h>
+#include <kernel/cred.h>
 #include <kernel/failpoint.h>
 #include <kernel/kmem.h>
 #include <kernel/process.h>
@@ -34,6 +36,8 @@ setup(void)
 	memset(lwp, 0, sizeof(lwp));
 	memset(&lwplock, 0, sizeof(lwplock));
 	proc.p_stat = PS_ACTIVE;
+	proc.p_cred = &cred;
+	proc.p_rlimit[RLIMIT_SIGPENDING].cur = 8192;
 	proc.p_sigacts = sigacts_create();
 	sigpend_init(&proc.p_sigpend);
 	list_init(&proc.p_lwps);
@@ -164,11 +168,18 @@ test_memory(void)
 	CHECK(deliver(0) == 0 && nsent == 1 && sent[0].code == SI_USER && sent[0].value == 0);
 	no_memory = lwp[0].l_sigpend.sp_ownused = proc.p_sigpend.sp_ownused = false;
 	setmask(0, SIGBIT(RT));
+	proc.p_rlimit[RLIMIT_SIGPENDING].cur = 100;
 	for (i = 0; post(0, RT, 0) == 0; i++)
 		continue;
-	CHECK_NAMED(i == 1 + 8192, "the queue has a limit");
+	CHECK_NAMED(i == 100, "the queue has a limit");
+	mutex_lock(&proc.p_lock);
+	proc.p_sigpend.sp_ownused = true;
+	CHECK_NAMED(sig_post_proc(&proc, SIGTERM, NULL) == 0 && user.ui_sigpend == 101,
+	    "which a standard signal of kill() is not held to");
+	proc.p_sigpend.sp_ownused = false;
+	mutex_unlock(&proc.p_lock);
 	teardown();
-	CHECK(live == 0);
+	CHECK(live == 0 && user.ui_sigpend == 0);
 }
 
 static void

@@ -25,6 +25,9 @@ static struct {
 static int nsent, restarts, exit_sig;
 static jmp_buf exited;
 
+static struct uidinfo user;
+static struct cred cred = { .cr_refs = 1, .cr_ui = &user };
+
 static int taken_id;
 
 void
