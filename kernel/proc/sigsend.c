@@ -51,7 +51,7 @@ lwp_is_prompt(const struct lwp *l)
 static struct lwp *
 sig_choose(struct proc *p, int sig, const struct lwp *except)
 {
-	struct lwp *self = curlwp(), *single = p->p_single, *l, *any = NULL;
+	struct lwp *self = curlwp(), *single = proc_single(p), *l, *any = NULL;
 
 	if (self != except && self->l_proc == p && lwp_takes(self, sig))
 		return self;
@@ -90,7 +90,7 @@ sig_kill(struct proc *p, int sig)
 	KASSERT((p->p_flag & (PK_KILLED | PK_EXITING)) == 0);
 	p->p_flag |= PK_KILLED;
 	p->p_xsig = sig;
-	if (p->p_single != NULL) {
+	if (proc_single(p) != NULL) {
 		lwp_interrupt(p->p_single, LW_PENDSIG);
 		return;
 	}

@@ -13,6 +13,7 @@
 #include <kernel/process.h>
 
 #include <abi/errno.h>
+#include <kernel/failpoint.h>
 #include <kernel/sched.h>
 
 /* Would nobody be left that could continue us? Those who are about to rest, or to die, do not count. */
@@ -158,6 +159,7 @@ lwp_suspend_self(void)
 	single_rest_begin(p);
 	cv_broadcast(&p->p_lwpcv);
 	mutex_unlock(&p->p_lock);
+	fp(rest_not_switched);
 	lwp_lock(l);
 	if (l->l_stat == LS_SUSPENDED)
 		sched_enter_switch(l);

@@ -3,6 +3,7 @@
  * exec in a process of many threads.  B53: a failed exec leaves every thread
  * alive.  B63: exec from a thread that does not lead keeps the pid, also when
  * the lead has already left.  B51: the others are gone before the new image runs.
+ * B64: it is found by its new id.
  *
  * test: timeout=90
  * test: name=b63 flavour=debug smp=2,4 append="fp=exec-commit:1000"
