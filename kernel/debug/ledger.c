@@ -197,6 +197,23 @@ hold_command(const char *arg)
 	return error == -EWOULDBLOCK ? 0 : error;
 }
 
+/* rests LID: is that LWP off its CPU, asleep or stopped? -EAGAIN if not */
+static int
+rests_command(const char *arg)
+{
+	struct lwp *l;
+	uint64_t lid;
+	bool rests;
+
+	if (option_u64(arg, 1, INT32_MAX, &lid) != 0)
+		return -EINVAL;
+	if ((l = lwp_find_locked(NULL, (lwpid_t)lid)) == NULL)
+		return -ESRCH;
+	rests = (l->l_stat == LS_SLEEP || l->l_stat == LS_STOP) && !l->l_running;
+	lwp_unlock(l);
+	return rests ? 0 : -EAGAIN;
+}
+
 int
 debug_command(const char *cmd)
 {
@@ -214,6 +231,8 @@ debug_command(const char *cmd)
 		return type_command(cmd + 5);
 	if (strncmp(cmd, "hold ", 5) == 0)
 		return hold_command(cmd + 5);
+	if (strncmp(cmd, "rests ", 6) == 0)
+		return rests_command(cmd + 6);
 	if (strncmp(cmd, "fp ", 3) == 0)
 		return set_failpoint(cmd + 3);
 	if (strncmp(cmd, "fault ", 6) == 0)

@@ -7,8 +7,9 @@
  * point. The holder owns the process's p_single, as who execs does; it stays in the kernel and in one call.
  *
  * There is one holder at a time, hold_owner under proc_lock; the next sleeps, interruptibly, and holds nothing
- * meanwhile, so two that hold each other's process cannot wait for each other. A process in exec is held when that
- * is over. Exits and kills take p_single from the holder, who then finds that it is not its any more.
+ * meanwhile, so two that hold each other's process cannot wait for each other. A holder that is to stop, to be
+ * suspended, to park or to die ends its hold first: else nobody might be left to continue it. A process in exec is
+ * held when that is over. Exits and kills take p_single from the holder, who then finds that it is not its any more.
  *
  * All sleep on hold_cv with proc_lock, and look at processes again by their PIDs; whoever rests last, leaves, or
  * ends an exec broadcasts it under proc_lock.
@@ -73,23 +74,29 @@ hold_all(void)
 static void
 release(struct proc *p)
 {
-	sigset_t stops = sigacts_stops(p->p_sigacts);
 	struct lwp *l;
 
-	KASSERT(!hold_complete || lwps_awake(p) <= (p == curproc() ? 1u : 0u));
+	KASSERT(!hold_complete || (p->p_flag & PK_KILLED) ||
+	    lwps_awake(p) <= (p == curproc() ? 1u : 0u));
 	p->p_single = NULL;
 	p->p_singlemode = SINGLE_NONE;
 	if (p->p_flag & PK_STOP)
 		return; /* they rest on, or are about to, until it is continued */
 	list_foreach (l, &p->p_lwps, l_sibling) {
 		lwp_lock(l);
-		if (((l->l_sigpend.sp_set | p->p_sigpend.sp_set) & stops) == 0)
-			l->l_flag &= ~(uint32_t)LW_WSTOP;
+		l->l_flag &= ~(uint32_t)LW_WSTOP;
 		if (l->l_stat == LS_STOP)
 			lwp_resume(l);
 		else
 			lwp_unlock(l);
 	}
+	sig_rearm(p);
+}
+
+bool
+hold_is_owner(const struct lwp *l)
+{
+	return atomic_load_relaxed(&hold_owner) == l;
 }
 
 int

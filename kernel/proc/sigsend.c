@@ -46,7 +46,7 @@ lwp_is_prompt(const struct lwp *l)
 
 /*
  * The LWP that is to take a signal of the process, or NULL if all block it: the sender itself if it can,
- * then the LWP that the others wait for at the boundary, then the first that can do it soon.
+ * then the LWP that the others wait for at the boundary, then the first that can do it soon, one that is suspended last.
  */
 static struct lwp *
 sig_choose(struct proc *p, int sig, const struct lwp *except)
@@ -62,7 +62,7 @@ sig_choose(struct proc *p, int sig, const struct lwp *except)
 			continue;
 		if (lwp_is_prompt(l))
 			return l;
-		if (any == NULL)
+		if (any == NULL || lwp_stat(any) == LS_SUSPENDED)
 			any = l;
 	}
 	return any;
@@ -132,8 +132,7 @@ sig_retarget(struct proc *p, struct lwp *except, sigset_t set)
 	}
 }
 
-/* What was left pending while p was stopped is looked at now. => p_lock held */
-static void
+void
 sig_rearm(struct proc *p)
 {
 	struct lwp *l;

@@ -104,6 +104,10 @@ lwps_stop(struct proc *p, const struct lwp *self)
 	list_foreach (l, &p->p_lwps, l_sibling) {
 		if (l == self || (l->l_prflag & LPR_EXITING))
 			continue;
+		if (unlikely(hold_is_owner(l))) {
+			lwp_interrupt(l, LW_WSTOP); /* lets others go before it rests */
+			continue;
+		}
 		lwp_lock(l);
 		switch (l->l_stat) {
 		case LS_SLEEP:

@@ -26,7 +26,7 @@
 extern char **environ;
 
 static struct shared {
-	atomic_int ready, count, parks, got, handled, alive, begun, over;
+	atomic_int ready, count, parks, got, handled, alive, begun, over, lid[4];
 } * sh;
 
 static char stacks[4][LWP_STACK] __attribute__((aligned(64)));
@@ -39,6 +39,7 @@ static void
 spinner(void *arg)
 {
 	(void)arg;
+	atomic_store(&sh->lid[0], _lwp_self());
 	atomic_fetch_add(&sh->ready, 1);
 	for (;;)
 		atomic_fetch_add(&sh->count, 1);
@@ -49,6 +50,7 @@ static void
 parker(void *arg)
 {
 	(void)arg;
+	atomic_store(&sh->lid[1], _lwp_self());
 	atomic_fetch_add(&sh->ready, 1);
 	for (;;) {
 		_lwp_park(CLOCK_MONOTONIC, 0, NULL, 0, NULL, NULL);
@@ -62,6 +64,7 @@ reader(void *arg)
 	char c;
 
 	(void)arg;
+	atomic_store(&sh->lid[2], _lwp_self());
 	atomic_fetch_add(&sh->ready, 1);
 	while (raw3(0, to_child[0], (long)&c, 1) == 1)
 		atomic_fetch_add(&sh->got, 1);
@@ -88,6 +91,7 @@ victim(void *arg)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	lwp_start(stacks[1], parker, NULL, 0);
 	lwp_start(stacks[2], reader, NULL, 0);
+	atomic_store(&sh->lid[3], _lwp_self());
 	atomic_fetch_add(&sh->ready, 1);
 	for (;;)
 		pause();
@@ -131,27 +135,59 @@ holder_end(struct holder *h)
 	return h->result;
 }
 
-/* Does the count stand still for a while before *over? */
+/* As that, of one that would hold for long. */
+#define LONG_MS 100000
 static int
-still(atomic_int *over)
+holder_cut(struct holder *h)
+{
+	while (!atomic_load(&h->over)) {
+		pthread_kill(h->thread, SIGUSR2);
+		sleep_ms(1);
+	}
+	return holder_end(h);
+}
+
+static void
+ignore(int sig)
+{
+	(void)sig;
+}
+
+static void
+until_rests(atomic_int *lid)
+{
+	char cmd[40];
+
+	snprintf(cmd, sizeof(cmd), "rests %d", atomic_load(lid));
+	while (dbg_cmd(cmd) != 0)
+		sleep_ms(1);
+}
+
+/* Is the spinner held, so that its count stands still? */
+static int
+still(void)
 {
 	int before;
 
-	while (!atomic_load(over)) {
-		before = atomic_load(&sh->count);
-		sleep_ms(20);
-		if (atomic_load(&sh->count) == before && !atomic_load(over))
-			return 1;
-	}
-	return 0;
+	until_rests(&sh->lid[0]);
+	before = atomic_load(&sh->count);
+	sleep_ms(20);
+	return atomic_load(&sh->count) == before;
+}
+
+static long long
+limit(void)
+{
+	return now_ns() + LIMIT_MS * 1000000LL;
 }
 
 static int
 more(atomic_int *w)
 {
-	int before = atomic_load(w), i;
+	long long end = limit();
+	int before = atomic_load(w);
 
-	for (i = 0; i < LIMIT_MS && atomic_load(w) == before; i++)
+	while (atomic_load(w) == before && now_ns() < end)
 		sleep_ms(1);
 	return atomic_load(w) != before;
 }
@@ -165,9 +201,9 @@ moves(void)
 static int
 soon(atomic_int *w, int n)
 {
-	int i;
+	long long end = limit();
 
-	for (i = 0; i < LIMIT_MS && atomic_load(w) < n; i++)
+	while (atomic_load(w) < n && now_ns() < end)
 		sleep_ms(1);
 	return atomic_load(w) == n;
 }
@@ -175,25 +211,28 @@ soon(atomic_int *w, int n)
 static pid_t
 victim_start(void)
 {
+	unsigned i;
 	pid_t pid;
 
 	memset(sh, 0, sizeof(*sh));
 	pid = spawn(victim, NULL);
 	lwp_until(&sh->ready, 4);
-	sleep_ms(20); /* asleep, all but the spinner */
+	for (i = 1; i < NELEM(sh->lid); i++) /* asleep, all but the spinner */
+		until_rests(&sh->lid[i]);
 	return pid;
 }
 
 static int
 status_of(pid_t pid, int options)
 {
-	int st, i;
+	long long end = limit();
+	int st;
 
-	for (i = 0; i < LIMIT_MS; i++) {
+	do {
 		if (waitpid(pid, &st, options | WNOHANG) == pid)
 			return st;
 		sleep_ms(1);
-	}
+	} while (now_ns() < end);
 	return -1;
 }
 
@@ -206,14 +245,14 @@ test_allproc(void)
 	struct holder h, h2;
 	int i, bad = 0;
 
-	holder_start(&h, pid, 400);
-	ok(still(&h.over), "ALLPROC, in user mode: stands still");
+	holder_start(&h, pid, LONG_MS);
+	ok(still(), "ALLPROC, in user mode: stands still");
 	ok(write(to_child[1], "x", 1) == 1 && kill(pid, SIGUSR1) == 0,
 	    "it is sent a byte and a signal");
 	sleep_ms(20);
-	ok(atomic_load(&h.over) || (atomic_load(&sh->got) == 0 && atomic_load(&sh->handled) == 0),
+	ok(atomic_load(&sh->got) == 0 && atomic_load(&sh->handled) == 0,
 	    "and takes neither while it is held");
-	is_int(holder_end(&h), 0, "the hold ends");
+	is_int(holder_cut(&h), -EINTR, "the holder is interrupted, and the hold ends");
 	ok(moves(), "then it runs on");
 	ok(soon(&sh->got, 1) && soon(&sh->handled, 1), "and takes both");
 	for (i = 0; i < 30; i++) {
@@ -242,13 +281,13 @@ test_kill(int sig)
 	struct holder h;
 	int st;
 
-	holder_start(&h, pid, 3000);
-	still(&h.over);
+	holder_start(&h, pid, LONG_MS);
+	still();
 	kill(pid, sig);
 	st = status_of(pid, 0);
 	ok(!atomic_load(&h.over), "signal %d does not wait for the end of the hold", sig);
 	is_killed(st, sig, "it has killed");
-	is_int(holder_end(&h), 0, "the holder does not mind");
+	is_int(holder_cut(&h), -EINTR, "the holder does not mind");
 }
 
 static void
@@ -258,19 +297,19 @@ test_stop(void)
 	struct holder h;
 	int st;
 
-	holder_start(&h, pid, 200);
-	still(&h.over);
+	holder_start(&h, pid, LONG_MS);
+	still();
 	kill(pid, SIGSTOP);
-	is_int(holder_end(&h), 0, "held, then sent SIGSTOP");
+	is_int(holder_cut(&h), -EINTR, "held, then sent SIGSTOP");
 	st = status_of(pid, WUNTRACED);
 	ok(st != -1 && WIFSTOPPED(st), "it is stopped after the hold");
-	holder_start(&h, pid, 300);
-	sleep_ms(20);
+	holder_start(&h, pid, LONG_MS);
+	sleep_ms(20); /* held, or not yet */
 	kill(pid, SIGCONT);
 	st = status_of(pid, WCONTINUED);
 	ok(st != -1 && WIFCONTINUED(st), "stopped, held and continued: that is reported at once");
-	ok(still(&h.over) || atomic_load(&h.over), "but it stands still as long as it is held");
-	is_int(holder_end(&h), 0, "the hold ends");
+	ok(still(), "but it stands still as long as it is held");
+	is_int(holder_cut(&h), -EINTR, "the hold ends");
 	ok(moves(), "and it runs");
 	holder_start(&h, pid, 0);
 	kill(pid, SIGSTOP);
@@ -284,6 +323,41 @@ test_stop(void)
 	reap(pid);
 }
 
+/* Has others of its process that can take a stop while one of them holds another process. */
+static int
+holds(void *arg)
+{
+	struct holder h;
+
+	holder_start(&h, *(int *)arg, LONG_MS);
+	atomic_store(&sh->begun, 1);
+	return holder_end(&h);
+}
+
+/* A holder that stops lets go: if it held all, nobody could continue it. */
+static void
+test_stop_holder(void)
+{
+	int *victim_pid = shared_mem(sizeof(int)), st;
+	pid_t pid;
+
+	*victim_pid = victim_start();
+	pid = spawn(holds, victim_pid);
+	lwp_until(&sh->begun, 1);
+	ok(still(), "held by a process of more LWPs");
+	kill(pid, SIGSTOP);
+	st = status_of(pid, WUNTRACED);
+	ok(st != -1 && WIFSTOPPED(st), "which is stopped");
+	ok(moves(), "and then does not hold any more");
+	kill(pid, SIGCONT);
+	ok(still(), "continued it holds again");
+	kill(pid, SIGKILL);
+	is_killed(reap(pid), SIGKILL, "it is killed");
+	ok(moves(), "and holds no more");
+	kill(*victim_pid, SIGKILL);
+	reap(*victim_pid);
+}
+
 /* The other LWPs of the own process. */
 static int
 hold_self(void *arg)
@@ -294,10 +368,10 @@ hold_self(void *arg)
 	lwp_start(stacks[0], spinner, NULL, 0);
 	lwp_start(stacks[1], parker, NULL, 0);
 	lwp_until(&sh->ready, 2);
-	usleep(20000);
-	snprintf(cmd, sizeof(cmd), "hold %d 300", getpid());
+	until_rests(&sh->lid[1]);
+	snprintf(cmd, sizeof(cmd), "hold %d %d", getpid(), LONG_MS);
 	atomic_store(&sh->begun, 1);
-	if (dbg_cmd(cmd) != 0)
+	if (dbg_cmd(cmd) != -EINTR)
 		return 1;
 	atomic_store(&sh->over, 1);
 	return moves() && atomic_load(&sh->parks) == 0 ? 0 : 2;
@@ -311,7 +385,12 @@ test_no_exit(void)
 	memset(sh, 0, sizeof(*sh));
 	pid = spawn(hold_self, NULL);
 	lwp_until(&sh->begun, 1);
-	ok(still(&sh->over), "NO_EXIT: the others stand still, the holder does not");
+	ok(still(), "NO_EXIT: the others stand still");
+	while (!atomic_load(&sh->over)) {
+		kill(pid, SIGUSR2);
+		sleep_ms(1);
+	}
+	ok(1, "the holder does not, and takes a signal");
 	is_exit(reap(pid), 0, "then they run on, and the sleeper has slept on");
 }
 
@@ -430,13 +509,57 @@ test_storm(long n)
 	is_int(bad, 0, "held while it dies");
 }
 
+/* Its LWPs suspend and continue each other: who is continued while it is held is held as the others. */
+static int
+suspends(void *arg)
+{
+	lwpid_t lid = lwp_start(stacks[0], spinner, NULL, 0);
+
+	(void)arg;
+	lwp_start(stacks[1], parker, NULL, 0);
+	for (;;) {
+		_lwp_suspend(lid);
+		_lwp_continue(lid);
+		atomic_fetch_add(&sh->alive, 1);
+	}
+	return 0;
+}
+
+static void
+test_suspend(long n)
+{
+	struct holder h;
+	pid_t pid;
+	long i;
+	int bad = 0;
+
+	memset(sh, 0, sizeof(*sh));
+	pid = spawn(suspends, NULL);
+	lwp_until(&sh->ready, 2);
+	for (i = 0; i < n && bad == 0; i++) {
+		holder_start(&h, pid, 0);
+		if (!soon(&h.over, 1)) {
+			kill(pid, SIGKILL);
+			bad++;
+		}
+		bad += holder_end(&h) != 0;
+		thr_spin((unsigned)(i * 97 % 3000));
+	}
+	is_int(bad, 0, "a process whose LWPs suspend and continue each other is held");
+	ok(more(&sh->alive) && moves(), "they go on");
+	kill(pid, SIGKILL);
+	is_killed(reap(pid), SIGKILL, "and can be killed");
+}
+
 int
 main(int argc, char **argv)
 {
+	struct sigaction sa = { .sa_handler = ignore };
 	struct holder h;
 
 	sh = shared_mem(sizeof(*sh));
 	garbage = data_path("garbage");
+	sigaction(SIGUSR2, &sa, NULL);
 	if (pipe(to_child) != 0)
 		return 1;
 	if (argc > 1 && strcmp(argv[1], "off") == 0) {
@@ -451,7 +574,9 @@ main(int argc, char **argv)
 	test_kill(SIGKILL);
 	test_kill(SIGTERM);
 	test_stop();
+	test_stop_holder();
 	test_no_exit();
+	test_suspend(arg_long(argc, argv, 1, 40) * 4);
 	test_storm(arg_long(argc, argv, 1, 40));
 	return tap_done();
 }

@@ -118,6 +118,7 @@ void lwps_stop(struct proc *p, const struct lwp *self);
 #define HOLD_ALL 0
 int hold_begin(pid_t);
 void hold_end(void);
+bool hold_is_owner(const struct lwp *); /* between the two. => p_lock of its process held */
 /* p has changed so that it can be held now, or need not. => no lock held; sleeps */
 void hold_poke(void);
 /* An LWP of p is about to rest (1) or has left (0). => proc_lock and p_lock held */
