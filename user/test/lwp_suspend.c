@@ -2,7 +2,7 @@
 /*
  * Suspension of LWPs: what it does, its errors, and how it goes together with exit, exec, fork and signals.
  * B9 (runs on in user mode), B32 (suspend of a suspended one, or of itself, hangs), B52 (a sleeper loses its
- * wakeup), B58 (SIGKILL at each place).
+ * wakeup), B58 (SIGKILL at each place). docs/protocol.md 4.3: a suspension.
  *
  * test: host=no timeout=60
  * test: name=b52 args="300" append="fp=sleep-queued-not-switched:100,woken-while-RUNNING:50" smp=2,4 host=no timeout=60
@@ -375,7 +375,8 @@ test_signal(long n)
 		continue;
 	kill(pid, SIGKILL);
 	reap(pid);
-	is_int(atomic_load(&result), 1, "a signal of the process does not wait for a suspended LWP");
+	is_int(
+	    atomic_load(&result), 1, "a signal of the process does not wait for a suspended LWP");
 }
 
 int
