@@ -10,6 +10,7 @@
 #include <kernel/panic.h>
 #include <kernel/process.h>
 #include <kernel/sched.h>
+#include <kernel/sleepq.h>
 #include <kernel/string.h>
 #include <kernel/timers.h>
 #include <kernel/trace.h>
@@ -37,8 +38,10 @@ lwp_is_prompt(const struct lwp *l)
 	case LS_ONPROC:
 		return true;
 	case LS_SLEEP:
-		return (atomic_load_relaxed(&l->l_flag) & LW_SINTR) &&
-		    (atomic_load_relaxed(&l->l_intrmask) & LW_PENDSIG);
+		if (atomic_load_relaxed(&l->l_flag) & LW_SINTR)
+			return (atomic_load_relaxed(&l->l_intrmask) & LW_PENDSIG) != 0;
+		/* Who waits for a kernel lock soon has it: no need to end another's sleep. */
+		return atomic_load_relaxed(&l->l_syncobj) == &syncobj_turnstile;
 	default:
 		return false;
 	}
