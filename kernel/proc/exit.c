@@ -54,7 +54,7 @@ lwp_exit_locked(struct proc *p)
 	TRACE(EXIT, TRX_LWP, p->p_pid, 0);
 	p->p_nzlwps++;
 	l->l_prflag |= LPR_EXITING;
-	stopping = (p->p_flag & PK_STOP) != 0;
+	stopping = (p->p_flag & PK_STOP) != 0 || p->p_singlemode >= SINGLE_NO_EXIT;
 	mutex_unlock(&p->p_lock);
 	if (unlikely(stopping))
 		proc_stop_check(p); /* for us it does not wait (B48) */
@@ -73,7 +73,7 @@ lwp_exit_locked(struct proc *p)
 		list_insert_tail(
 		    l->l_prflag & LPR_DETACHED ? &p->p_deadlwps : &p->p_zlwps, &l->l_free);
 	/* Whoever waits for it, or with it for others (a deadlock?), or for it to be suspended. */
-	if (p->p_single == NULL || p->p_nlive - p->p_nboundary <= 1)
+	if (proc_single(p) == NULL || p->p_nlive - p->p_nboundary <= 1)
 		cv_broadcast(&p->p_lwpcv);
 	mutex_unlock(&p->p_lock);
 	fp(zombie_before_switch);
@@ -336,8 +336,8 @@ proc_exit(int code, int sig)
 
 	for (;;) {
 		mutex_lock(&p->p_lock);
-		if (p->p_single == NULL || p->p_single == l)
-			break;
+		if (proc_single(p) == NULL || p->p_single == l)
+			break; /* a hold gives way */
 		if (p->p_singlemode == SINGLE_EXIT) {
 			if (sig != 0 && (p->p_flag & PK_EXITING) == 0) {
 				p->p_flag |=
@@ -365,6 +365,7 @@ proc_exit(int code, int sig)
 	p->p_xexit = code;
 	p->p_xsig = sig;
 	mutex_unlock(&p->p_lock);
+	hold_poke();
 	TRACE(EXIT, TRX_BEGIN, p->p_pid, sig != 0 ? 128 + sig : code & 0xff);
 	(void)single_begin(SINGLE_EXIT);
 	exit_process(p, l);

@@ -29,6 +29,7 @@
 	X(lwp_exit_begun, "lwp-exit-begun") \
 	X(stop_not_taken, "stop-not-taken") \
 	X(stopped_not_at_rest, "stopped-not-at-rest") \
+	X(rest_not_switched, "rest-not-switched") \
 	X(stack_not_freed, "stack-not-freed") \
 	X(exec_commit, "exec-commit") \
 	X(lend_restart, "lend-restart") \

@@ -42,12 +42,11 @@ enum lwp_state {
 
 /*
  * X(from, to, lock, who does it): the legal changes of state. Under the LWP's lock; `lock` P: under p_lock too.
- * "" = nothing does it yet. lwp_setstat() checks; the picture in docs/lwp.md is made from it (`make docs`).
+ * lwp_setstat() checks; the picture in docs/lwp.md is made from it (`make docs`).
  */
 #define LWP_TRANSITIONS(X) \
 	X(IDL, RUN, P, "lwp_start()") \
 	X(IDL, STOP, P, "lwp_start()") \
-	X(IDL, ZOMB, P, "") \
 	X(RUN, ONPROC, L, "mi_switch() picks it") \
 	X(ONPROC, RUN, L, "mi_switch(): it yields") \
 	X(ONPROC, SLEEP, L, "sleepq_enqueue()") \
@@ -56,7 +55,7 @@ enum lwp_state {
 	X(ONPROC, ZOMB, P, "lwp_exit()") \
 	X(SLEEP, RUN, L, "sleepq_remove()") \
 	X(SLEEP, ONPROC, L, "sleepq_remove():\nstill on its CPU") \
-	X(SLEEP, STOP, P, "stop_others()") \
+	X(SLEEP, STOP, P, "lwps_stop()") \
 	X(STOP, RUN, P, "lwp_resume()") \
 	X(STOP, ONPROC, P, "lwp_resume()") \
 	X(STOP, SLEEP, P, "lwp_resume()") \
