@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A machine to be looked at with gdb through the kernel's own stub, for tests."""
 
-import itertools
 import os
+import random
+import socket
 import subprocess
 import textwrap
 import time
@@ -302,14 +303,24 @@ def leave(end=False):
 """
 
 
+def free_port():
+    """One that no connection is given by itself: those are from 32768 on."""
+    while True:
+        port = random.randrange(20000, 32768)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
+
+
 class Guest:
     """A machine whose kernel listens for gdb."""
 
-    numbers = itertools.count()     # of the sockets
-
     def __init__(self, test, smp, program, append="", build="debug"):
         self.test = test
-        self.place = test.path("gdb%d" % next(Guest.numbers))
+        self.port = free_port()
         self.smp = smp
         self.log = test.path("log")
         if os.path.exists(self.log):
@@ -317,7 +328,7 @@ class Guest:
         self.process = subprocess.Popen(
             [os.path.join(TOP, "tools/run"), "--build", build, "--smp", str(smp),
              "--timeout", str(GUEST_SECONDS), "--log", self.log,
-             "--gdb=kernel:" + self.place, "--append", append, "--", *program],
+             "--gdb=kernel:%d" % self.port, "--append", append, "--", *program],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             start_new_session=True)
         self.said("gdb: listening")
@@ -342,15 +353,15 @@ class Guest:
         """Run a script inside gdb; return what it said."""
         path = self.test.path("script.py")
         with open(path, "w", encoding="utf-8") as file:
-            file.write("PLACE, OVER, PROG = %r, %d, %r\n" % (
-                self.place, self.test.over, self.test.program) + PRELUDE + "\ntry:\n"
+            file.write("PORT, OVER, PROG = %d, %d, %r\n" % (
+                self.port, self.test.over, self.test.program) + PRELUDE + "\ntry:\n"
                        + textwrap.indent(textwrap.dedent(script), "    ")
                        + "\nexcept Exception:\n    import traceback\n"
                          "    traceback.print_exc()\n    sys.stderr.flush()\n    os._exit(3)\n")
         done = subprocess.run(
             ["timeout", "-k", "5", str(GDB_SECONDS), "gdb", "-nx", "-batch", symbols,
              "-x", "tools/gdb/kernelstub.py",
-             "-ex", "target remote " + self.place, "-ex", "python refresh()",
+             "-ex", "target remote 127.0.0.1:%d" % self.port, "-ex", "python refresh()",
              "-x", path],
             cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, check=False)

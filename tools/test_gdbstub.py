@@ -408,12 +408,10 @@ class StubTest(RawPackets, unittest.TestCase):
         for _, guest in self.guests([self.program, "storm"]):
             guest.said("prog: ready")
             for _ in range(10):
-                self.look_in(guest.place)
+                self.look_in(guest.port)
             said = guest.gdb("""
                 for i in range(10):
-                    if i > 0:
-                        run("target remote " + PLACE)
-                        refresh()
+                    if i > 0: run("target remote 127.0.0.1:%d" % PORT)
                     say(len(threads()))
                     leave(end=i == 9)
             """)
@@ -425,10 +423,11 @@ class StubTest(RawPackets, unittest.TestCase):
     def test_packets(self):
         """One LWP alone is stepped; then whatever comes in, the kernel lives, and a good gdb is served."""
         for smp, guest in self.guests([self.program, "sleepers"]):
-            self.lone_step(guest.place, self.getppid)
+            guest.said("init: starting")
+            self.lone_step(guest.port, self.getppid)
             seed = int(os.environ.get("SEED", time.time_ns() % 100000))
             print("SEED=%d" % seed)
-            self.fuzz(guest.place, random.Random(seed), 3000 if LONG else 300)
+            self.fuzz(guest.port, random.Random(seed), 3000 if LONG else 300)
             said = guest.gdb("""
                 settle()
                 say("threads", len(threads()) >= %d)
