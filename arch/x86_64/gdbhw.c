@@ -43,7 +43,7 @@ static struct request {
 
 /* Made from the requests, and used, likewise. */
 static struct hwbreak {
-	unsigned h_size;           /* of this piece, 0 = free */
+	unsigned h_size; /* of this piece, 0 = free */
 	uintptr_t h_addr;
 	const struct request *h_q; /* one of those that it is a piece of */
 } regs[NREGS];

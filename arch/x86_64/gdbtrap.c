@@ -334,9 +334,14 @@ gdb_trap_break(struct trapframe *tf)
 		return true;
 	}
 	if (rip == (uintptr_t)arch_breakpoint) {
-		bool stepped = atomic_load_relaxed(&debug_step_lwp) == l; /* and is to end: debug_step_gone() */
+		bool stepped = atomic_load_relaxed(&debug_step_lwp) ==
+		    l; /* and is to end: debug_step_gone() */
 
-		return debug_enter(tf, panicking ? DEBUG_PANIC : stepped ? DEBUG_STEP : DEBUG_START, 0);
+		return debug_enter(tf,
+		    panicking     ? DEBUG_PANIC
+			: stepped ? DEBUG_STEP
+				  : DEBUG_START,
+		    0);
 	}
 	if (debug_break_at(NULL, rip)) {
 		tf->tf_rip = rip;

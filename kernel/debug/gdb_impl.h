@@ -70,7 +70,7 @@ struct debug_resume {
 	cpuset_t dr_run; /* CPUs to let go; of the others, those that are stopped stay so */
 	bool dr_timed;   /* one step that may need the others: when it takes long, all are let go */
 	struct lwp *dr_step; /* LWP to do one step, or NULL */
-	bool dr_lone;    /* gdb lets nothing else run meanwhile */
+	bool dr_lone;        /* gdb lets nothing else run meanwhile */
 };
 
 /* CPU that runs `l` and is stopped, or NULL. */
