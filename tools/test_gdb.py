@@ -517,11 +517,29 @@ result["seen"] = seen
     def test_editor(self):
         """What .vscode/launch.json asks of gdb works through its machine interface."""
         with open(os.path.join(TOP, ".vscode/launch.json"), encoding="utf-8") as file:
-            config = json.loads(re.sub(r"(?m)^\s*//.*$", "", file.read()))["configurations"][0]
+            configs = json.loads(re.sub(r"(?m)^\s*//.*$", "", file.read()))["configurations"]
+        config = configs[0]
         with open(os.path.join(TOP, ".vscode/tasks.json"), encoding="utf-8") as file:
             tasks = {task["label"]: task for task in json.load(file)["tasks"]}
         with open(os.path.join(TOP, "Makefile"), encoding="utf-8") as file:
-            self.assertIn("debug-server:", file.read())
+            makefile = file.read()
+        with open(os.path.join(TOP, ".gdbinit"), encoding="utf-8") as file:
+            sourced = re.findall(r"(?m)^source (.*)", file.read())
+        self.assertTrue(sourced)
+        for each in configs:
+            self.assertIn(each.get("preLaunchTask", "debug-server"), tasks)
+            self.assertRegex(each["miDebuggerServerAddress"], ":%s$" % re.search(
+                r"(?m)^GDBPORT *\?= *(\d+)", makefile).group(1))
+            self.assertIsNotNone(shutil.which(each["miDebuggerPath"]))
+            sourced += re.findall(r"\$\{workspaceFolder\}/(\S+)", " ".join(
+                [each["program"]] + [step["text"] for step in each["setupCommands"]]))
+        for name in sourced:
+            self.assertTrue(os.path.exists(os.path.join(TOP, name)), name)
+        for task in tasks.values():
+            words = task["command"].split()
+            self.assertEqual(words[0], "make")
+            for goal in [word for word in words[1:] if re.fullmatch(r"[a-z-]{3,}", word)]:
+                self.assertRegex(makefile, r"(?m)^[a-z .-]*\b%s\b[a-z .-]*:" % goal)
         background = tasks[config["preLaunchTask"]]["problemMatcher"]["background"]
         program = config["program"].replace("${workspaceFolder}", TOP)
         port = free_port()
