@@ -15,6 +15,10 @@ import time
 import unittest
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(TOP, "tools"))
+
+import gdbguest  # noqa: E402
+
 USERCC = os.environ.get("USERCC", "musl-gcc")
 LIMIT = 100.0                   # seconds of a machine
 COMMANDS = ("lwps", "procs", "idtab", "idtab all", "runq", "sleepq", "locks", "why 1", "lbt 1",
@@ -194,8 +198,14 @@ class GdbTest(unittest.TestCase):
         cls.stopped = os.path.join(cls.folder, "stopped")
         with open(cls.stopped + ".c", "w", encoding="ascii") as file:
             file.write(STOPPED)
-        for name in (cls.program, cls.stopped):
+        cls.guest = os.path.join(cls.folder, "gdbprog")
+        with open(cls.guest + ".c", "w", encoding="ascii") as file:
+            file.write(gdbguest.PROGRAM)
+        for name in (cls.program, cls.stopped, cls.guest):
             subprocess.run([USERCC, "-static", "-g", "-O1", "-o", name, name + ".c"], check=True)
+        symbols = subprocess.run(["nm", cls.guest], check=True, text=True, stdout=subprocess.PIPE).stdout
+        cls.syscall, cls.over = (int(re.search(r"^(\w+) \w %s$" % name, symbols, re.M).group(1), 16)
+                                 for name in ("the_syscall", "over"))
 
     @classmethod
     def tearDownClass(cls):
@@ -208,7 +218,7 @@ class GdbTest(unittest.TestCase):
         port = free_port()
         base = os.path.join(self.folder, "s%d" % port)
         with open(base + ".py", "w", encoding="utf-8") as file:
-            file.write(PREAMBLE)
+            file.write("port = %d\n" % port + PREAMBLE)
             file.writelines("    %s\n" % line for line in script.strip("\n").splitlines())
             file.write("\ntry:\n    main()\nexcept BaseException:\n"
                        "    result['failed'] = traceback.format_exc()\n"
@@ -458,6 +468,55 @@ result["seen"] = seen
                     self.assertRegex(runq, r"cpu%s: runs lid %d .*spin locks? held" % (cpu, lid))
                     self.assertIn(" 0 violated, ", fsck)
                     self.assertRegex(locks, r"spin .*cpu%s, taken at" % cpu)
+
+    def test_watch_step_and_interrupt(self):
+        """A watchpoint that another CPU hits, ten detaches, a step into a system call and over it, ^C in both modes."""
+        for smp in (1, 4):
+            with self.subTest(smp=smp):
+                result, _, told = self.session(smp, [self.guest, "storm"], """
+go_to("sys_getppid")
+here = gdb.selected_thread().num
+gdb.Breakpoint("idtable.count", gdb.BP_WATCHPOINT, gdb.WP_WRITE)
+run("continue")
+while %d > 1 and gdb.selected_thread().num == here:
+    run("continue")
+result["at"] = gdb.newest_frame().name()
+run("delete")
+for _ in range(10):
+    run("detach")
+    run("target remote 127.0.0.1:%%d" %% port)
+go_to("sys_wait4")                      # in one of those that share `over`
+run("set *(int *)*(long *)%d = 1")
+result["released"] = True
+run("detach")
+""" % (smp, self.over))
+                self.assertRegex(result["at"], "^id")
+                self.assertIn("sum 4", told)
+                result, _, _ = self.session(smp, [self.guest, "tour"], """
+go_to("*%d")
+result["number"] = int(gdb.parse_and_eval("$rax"))
+run("stepi")
+result["into"] = gdb.newest_frame().name()
+go_to("*%d")
+result["pid"] = int(gdb.parse_and_eval("$rax"))
+""" % (self.syscall, self.syscall + 2))
+                self.assertEqual(result, {"number": 39, "into": "syscall_entry", "pid": 1})
+                result, _, _ = self.session(smp, [self.guest, "busy"], """
+import os, signal, threading
+def later(event):
+    threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGINT)).start()
+go_to("sys_getppid")
+gdb.events.cont.connect(later)
+found = set()
+while len(found) < 2:
+    run("continue")
+    for thread in gdb.selected_inferior().threads():
+        thread.switch()
+        if str(gdb.parse_and_eval("((struct cpu *)cpus[%d])->ci_curlwp->l_name" % (thread.num - 1))).find("gdbprog") >= 0:
+            found.add("user" if int(gdb.parse_and_eval("$cs")) & 3 else "kernel")
+result["found"] = sorted(found)
+""")
+                self.assertEqual(result["found"], ["kernel", "user"])
 
     def test_stopped_anywhere(self):
         seed = random.randrange(1 << 30)
