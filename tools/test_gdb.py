@@ -18,119 +18,12 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(TOP, "tools"))
 
 import gdbguest  # noqa: E402
+from gdbprograms import SLEEPERS, STOPPED  # noqa: E402
 
 USERCC = os.environ.get("USERCC", "musl-gcc")
 LIMIT = 100.0                   # seconds of a machine
 COMMANDS = ("lwps", "procs", "idtab", "idtab all", "runq", "sleepq", "locks", "why 1", "lbt 1",
             "lbt all", "vm 1", "fsck")
-
-# Sleepers of each kind; one that makes a rare call when all others sleep; two in a deadlock.
-PROGRAM = r"""
-#define _GNU_SOURCE
-#include <pthread.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-
-int secret = 4711;
-static int word = 5, lock_a, lock_b;
-
-static void *
-waiter(void *arg)
-{
-	syscall(SYS_futex, &word, 0 /* FUTEX_WAIT */, 5, NULL, NULL, 0);
-	return arg;
-}
-
-/* Waits for a lock that another thread owns, by its id in the word. */
-static void *
-deadlock(void *arg)
-{
-	int *mine = arg, *other = mine == &lock_a ? &lock_b : &lock_a, id;
-
-	__atomic_store_n(mine, (int)syscall(SYS_gettid), __ATOMIC_SEQ_CST);
-	while ((id = __atomic_load_n(other, __ATOMIC_SEQ_CST)) == 0)
-		usleep(1000);
-	syscall(SYS_futex, other, 0 /* FUTEX_WAIT */, id, NULL, NULL, 0);
-	return NULL;
-}
-
-int
-main(void)
-{
-	struct timespec wait = { 0, 400000000 };
-	pthread_t t;
-
-	pthread_create(&t, NULL, waiter, NULL);
-	pthread_create(&t, NULL, deadlock, &lock_a);
-	pthread_create(&t, NULL, deadlock, &lock_b);
-	pid_t child = fork();
-	if (child == 0) {
-		nanosleep(&wait, NULL);
-		syscall(SYS_getppid);
-		pause();
-	}
-	waitpid(child, NULL, 0);
-	return secret;
-}
-"""
-
-# A stopped child; a priority-inheriting lock that one thread holds and another one wants.
-STOPPED = r"""
-#include <pthread.h>
-#include <signal.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-static pthread_mutex_t lock;
-static int held;
-
-static void *
-owner(void *arg)
-{
-	pthread_mutex_lock(&lock);
-	__atomic_store_n(&held, 1, __ATOMIC_SEQ_CST);
-	pause();
-	return arg;
-}
-
-static void *
-waiter(void *arg)
-{
-	while (!__atomic_load_n(&held, __ATOMIC_SEQ_CST))
-		usleep(1000);
-	pthread_mutex_lock(&lock);
-	return arg;
-}
-
-int
-main(void)
-{
-	pthread_mutexattr_t attr;
-	pthread_t t;
-	int status;
-
-	pthread_mutexattr_init(&attr);
-	pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_INHERIT);
-	pthread_mutex_init(&lock, &attr);
-	pid_t child = fork();
-	if (child == 0) {
-		setpgid(0, 0);
-		nice(5);
-		raise(SIGSTOP);
-	}
-	waitpid(child, &status, WUNTRACED);
-	pthread_create(&t, NULL, owner, NULL);
-	pthread_create(&t, NULL, waiter, NULL);
-	while (__atomic_load_n((int *)&lock + 1, __ATOMIC_SEQ_CST) >= 0) /* until FUTEX_WAITERS is set */
-		usleep(1000);
-	usleep(20000);
-	for (;;)
-		syscall(SYS_getppid);
-}
-"""
 
 PREAMBLE = r"""
 import gdb, json, random, re, traceback
@@ -194,7 +87,7 @@ class GdbTest(unittest.TestCase):
         cls.folder = tempfile.mkdtemp(prefix="threadbare-gdb-test-")
         cls.program = os.path.join(cls.folder, "sleepers")
         with open(cls.program + ".c", "w", encoding="ascii") as file:
-            file.write(PROGRAM)
+            file.write(SLEEPERS)
         cls.stopped = os.path.join(cls.folder, "stopped")
         with open(cls.stopped + ".c", "w", encoding="ascii") as file:
             file.write(STOPPED)
