@@ -46,6 +46,7 @@ static uint32_t stepper;    /* world_lock: index + 1 of the CPU whose step may n
 static nsec_t next_probe;   /* world_lock: when it is asked */
 static bool step_lone;      /* owner only: of debug_step_lwp */
 static lwpid_t step_lid;    /* owner only: its id */
+static bool input_missed;   /* world_lock: bytes came while there was an owner, maybe too late for it */
 static cpuset_t lost_set;   /* owner only: CPUs that did not stop */
 
 static void
@@ -303,6 +304,7 @@ let_go(struct cpu *self, const struct debug_resume *r)
 	cpuset_t late, watchers = 0;
 	struct cpu *ci;
 	uint32_t left[MAXCPUS] = { 0 };
+	bool missed;
 
 	for (cpuset_t s = others & ~held; s != 0; s &= s - 1) {
 		unsigned i = (unsigned)__builtin_ctzll(s);
@@ -325,6 +327,8 @@ let_go(struct cpu *self, const struct debug_resume *r)
 	    watchers |= CPU_BIT(ci);
 	world_lock();
 	owner = 0;
+	missed = input_missed;
+	input_missed = false;
 	/* Who came since has parked itself for us; he may try again. */
 	late = atomic_swap(&hold_set, held) & ~held;
 	watcher = watchers != 0 ? (uint32_t)__builtin_ctzll(watchers) + 1 : 0;
@@ -338,6 +342,8 @@ let_go(struct cpu *self, const struct debug_resume *r)
 	/* The watcher may be one that halts. */
 	wake((late | (watchers & -watchers)) & ~CPU_BIT(self));
 	world_unlock();
+	if (missed)
+		arch_debug_self_ipi(); /* there is no other interrupt for them; a watcher looks anyway */
 }
 
 /* Ends the step that is under way. Returns who must be told to have stopped: the LWP of a lone step, else `self`. */
@@ -461,7 +467,9 @@ debug_input(struct trapframe *tf)
 		return;
 	(void)enter(ci, dc, tf);
 	world_lock();
-	if (owner == 0 && gdb_poll() != GDB_NOTHING) {
+	if (owner != 0) {
+		input_missed = true; /* he has let this CPU go, but not yet given up */
+	} else if (gdb_poll() != GDB_NOTHING) {
 		owner = ci->ci_index + 1;
 		wanted = true;
 	}
@@ -493,6 +501,7 @@ debug_self_ipi(struct trapframe *tf)
 		if (!taken)
 			page_free(pg);
 	}
+	debug_input(tf);
 }
 
 void __stub_caller
