@@ -397,11 +397,12 @@ result["pid"] = int(gdb.parse_and_eval("$rax"))
                 result, _, _ = self.session(smp, [self.guest, "busy"], """
 import os, signal, threading
 def later(event):
+    gdb.events.cont.disconnect(later)
     threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGINT)).start()
 go_to("sys_getppid")
-gdb.events.cont.connect(later)
 found = set()
 while len(found) < 2:
+    gdb.events.cont.connect(later)
     run("continue")
     for thread in gdb.selected_inferior().threads():
         thread.switch()

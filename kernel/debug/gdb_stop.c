@@ -46,8 +46,9 @@ static uint32_t stepper;    /* world_lock: index + 1 of the CPU whose step may n
 static nsec_t next_probe;   /* world_lock: when it is asked */
 static bool step_lone;      /* owner only: of debug_step_lwp */
 static lwpid_t step_lid;    /* owner only: its id */
-static bool input_missed;   /* world_lock: bytes came while there was an owner, maybe too late for it */
-static cpuset_t lost_set;   /* owner only: CPUs that did not stop */
+static bool
+    input_missed; /* world_lock: bytes came while there was an owner, maybe too late for it */
+static cpuset_t lost_set; /* owner only: CPUs that did not stop */
 
 static void
 world_lock(void)
