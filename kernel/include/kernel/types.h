@@ -50,6 +50,7 @@ typedef uint64_t cpuset_t; /* bit n = CPU with index n */
 #define __aligned(n)       __attribute__((aligned(n)))
 #define __unused           __attribute__((unused))
 #define __noinline         __attribute__((noinline))
+#define __always_inline    inline __attribute__((always_inline))
 #define __must_check       __attribute__((warn_unused_result))
 #define __cold             __attribute__((cold))
 /* Code where no breakpoint may be: see linker.ld. */
