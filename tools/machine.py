@@ -444,6 +444,7 @@ class Pump:
             self._spoke = True
             if self._keep:
                 self._keep.write(data)
+                self._keep.flush()
             self._at_line_start = data.endswith(b"\n")
             self._flush_log()
             view = memoryview(data)

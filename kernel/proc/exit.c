@@ -15,6 +15,7 @@
 #include <kernel/ctty.h>
 #include <kernel/exitmode.h>
 #include <kernel/failpoint.h>
+#include <kernel/gdbstub.h>
 #include <kernel/lockdebug.h>
 #include <kernel/idtable.h>
 #include <kernel/inode.h>
@@ -59,6 +60,8 @@ lwp_exit_locked(struct proc *p)
 	if (unlikely(stopping))
 		proc_stop_check(p); /* for us it does not wait (B48) */
 	fp(lwp_exit_begun);
+	if (unlikely(atomic_load_relaxed(&debug_step_lwp) == l))
+		debug_step_gone();
 	if ((p->p_flag & PK_SYSTEM) == 0)
 		lwp_release_user_state(l);
 
@@ -211,6 +214,8 @@ exit_process(struct proc *p, struct lwp *l)
 
 	KASSERT(l == curlwp() && l->l_proc == p && (p->p_flag & PK_EXITING));
 	KASSERT(p->p_single == l && p->p_singlemode == SINGLE_EXIT && p->p_nlwps == 1);
+	if (unlikely(atomic_load_relaxed(&debug_step_lwp) == l))
+		debug_step_gone();
 	timers_exit(p); /* before proc_lock is taken: see timers.c */
 	if (p == initproc)
 		init_exited(p); /* does not return */
