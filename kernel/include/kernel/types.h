@@ -51,10 +51,10 @@ typedef uint64_t cpuset_t; /* bit n = CPU with index n */
 #define __unused           __attribute__((unused))
 #define __noinline         __attribute__((noinline))
 #ifndef __always_inline /* glibc has it, too: unit tests */
-#define __always_inline    inline __attribute__((always_inline))
+#define __always_inline inline __attribute__((always_inline))
 #endif
-#define __must_check       __attribute__((warn_unused_result))
-#define __cold             __attribute__((cold))
+#define __must_check __attribute__((warn_unused_result))
+#define __cold       __attribute__((cold))
 /* Code where no breakpoint may be: see linker.ld. */
 #define __nobreak __attribute__((noinline, section(".text.nobreak")))
 
