@@ -2,10 +2,11 @@
 """Tells whether a host file is a program that the kernel can run."""
 
 import os
+import shlex
 import struct
 
 ET_EXEC, ET_DYN = 2, 3
-PT_INTERP = 3
+PT_LOAD, PT_INTERP = 1, 3
 EM_NAMES = {3: "32-bit x86", 40: "32-bit ARM", 183: "64-bit ARM", 243: "RISC-V",
             8: "MIPS", 21: "PowerPC", 22: "S/390", 62: "x86-64"}
 
@@ -39,15 +40,23 @@ def refusal(path):
     size, count = struct.unpack_from("<HH", data, 54)
     if size < 56 or offset + size * count > len(data):
         return "%s is cut short" % path
+    loads = 0
     for index in range(count):
-        if struct.unpack_from("<I", data, offset + size * index)[0] == PT_INTERP:
+        segment, _, start, _, _, length = struct.unpack_from("<IIQQQQ", data, offset + size * index)
+        if segment == PT_INTERP:
             return "%s is dynamically linked; build it with\n    %s" % (
                 path, _right_command(path, data))
+        if segment == PT_LOAD:
+            loads += 1
+            if start + length > len(data):
+                return "%s is cut short" % path
+    if loads == 0:
+        return "%s has nothing to load; it is not a program" % path
     return None
 
 
 def _musl(output, source):
-    return "musl-gcc -static -O2 -o %s %s" % (output, source)
+    return "musl-gcc -static -O2 -o %s %s" % (shlex.quote(output), shlex.quote(source))
 
 
 def _right_command(path, data):

@@ -51,6 +51,10 @@ class CannotStart(Exception):
     """The machine could not be started; the text tells why."""
 
 
+class OutputFailed(Exception):
+    """The program's output cannot be written; the text tells why."""
+
+
 class Config:
     """What a machine is to be: see Machine._command for each field's use."""
 
@@ -110,6 +114,16 @@ def _die_with_parent():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def ignored_option(text):
+    """Tell whether a line of the log is the kernel's about an option that it does not know."""
+    return re.match(r"option \S+ is unknown and ignored$", text) is not None
+
+
+def missing_call(text):
+    """Tell whether a line of the log is about a system call that the kernel does not have."""
+    return re.match(r"syscall: pid \d+ \(.*\): number \d+ is not implemented$", text) is not None
+
+
 class Log:
     """The kernel's log: collects lines and finds the result in them."""
 
@@ -117,6 +131,7 @@ class Log:
         self.status = None      # of "exit: status=N"
         self.panic = None       # number of the line that opens the report
         self.lines = []
+        self.refusal = None     # why the kernel did not start the program
         self.ready = False      # the kernel can take console input
         self.monitor = False    # somebody talks with the kernel's monitor
         self.rebooted = False   # ... and has ended the machine there
@@ -145,6 +160,9 @@ class Log:
             self.panic = len(self.lines) - 1
         elif text.startswith("init:"):
             self.ready = True
+            found = re.match(r"init: (.*: cannot be run): error (\d+)$", text)
+            if found:
+                self.refusal = "%s: %s" % (found[1], os.strerror(int(found[2])))
         elif text.startswith("monitor: "):
             self.ready = True
             self.monitor = text not in ("monitor: continue", "monitor: reboot")
@@ -276,6 +294,9 @@ class Machine:
         def say(*lines):
             print(*lines, sep="\n", file=sys.stderr, flush=True)
 
+        for text in log.lines:
+            if ignored_option(text) or (log.status and missing_call(text)):
+                say("tools/run: " + text)
         if log.panic is not None:
             say(*log.lines[log.panic:], "repeat: " + repeat)
             return PANICKED
@@ -284,6 +305,8 @@ class Machine:
                 say("tools/run: ended after %g seconds" % timeout)
             return how
         if log.status is not None:
+            if log.status in (126, 127) and log.refusal is not None:
+                say("tools/run: " + log.refusal)
             return log.status
         if log.rebooted:
             return BY_USER
@@ -331,6 +354,9 @@ class Pump:
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             return BROKEN_PIPE
+        except OutputFailed as error:
+            print("tools/run: standard output: %s" % error, file=sys.stderr)
+            return NOT_STARTED
         finally:
             if saved:
                 termios.tcsetattr(0, termios.TCSADRAIN, saved)
@@ -418,11 +444,17 @@ class Pump:
             self._spoke = True
             if self._keep:
                 self._keep.write(data)
+                self._keep.flush()
             self._at_line_start = data.endswith(b"\n")
             self._flush_log()
             view = memoryview(data)
             while view:
-                view = view[os.write(1, view):]
+                try:
+                    view = view[os.write(1, view):]
+                except BrokenPipeError:
+                    raise
+                except OSError as error:
+                    raise OutputFailed(error.strerror) from error
         return bool(data)
 
     def _flush_log(self, final=False):

@@ -69,6 +69,14 @@ class Searches(unittest.TestCase):
                 self.assertEqual(done.returncode, 0, "%s, seeds %s:\n%s%s" % (
                     scenario, seeds, done.stdout, done.stderr))
 
+    def test_tells_owner_of_lock(self):
+        done = explore("--strategy", "random", "--seeds", "1", "--smp", "2", "--no-shrink",
+                       "--", "ktest", "lockdebug-stuck")
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn("deadlock: nobody can proceed", done.stdout)
+        self.assertRegex(done.stdout, r"lid \d+ waits for mutex m-low 0x\w+, held by lid \d+ since "
+                         r"0x\w+ stuck_holder\S* \(kernel/test/ktest_lockdebug.c:\d+\)")
+
     def test_seeded_bug(self):
         made = subprocess.run(["make", "--no-print-directory", "BUG=last_two", "iso"], cwd=TOP,
                               capture_output=True, text=True, check=False)

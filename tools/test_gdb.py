@@ -15,118 +15,15 @@ import time
 import unittest
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(TOP, "tools"))
+
+import gdbguest  # noqa: E402
+from gdbprograms import SLEEPERS, STOPPED  # noqa: E402
+
 USERCC = os.environ.get("USERCC", "musl-gcc")
 LIMIT = 100.0                   # seconds of a machine
 COMMANDS = ("lwps", "procs", "idtab", "idtab all", "runq", "sleepq", "locks", "why 1", "lbt 1",
             "lbt all", "vm 1", "fsck")
-
-# Sleepers of each kind; one that makes a rare call when all others sleep; two in a deadlock.
-PROGRAM = r"""
-#define _GNU_SOURCE
-#include <pthread.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-
-int secret = 4711;
-static int word = 5, lock_a, lock_b;
-
-static void *
-waiter(void *arg)
-{
-	syscall(SYS_futex, &word, 0 /* FUTEX_WAIT */, 5, NULL, NULL, 0);
-	return arg;
-}
-
-/* Waits for a lock that another thread owns, by its id in the word. */
-static void *
-deadlock(void *arg)
-{
-	int *mine = arg, *other = mine == &lock_a ? &lock_b : &lock_a, id;
-
-	__atomic_store_n(mine, (int)syscall(SYS_gettid), __ATOMIC_SEQ_CST);
-	while ((id = __atomic_load_n(other, __ATOMIC_SEQ_CST)) == 0)
-		usleep(1000);
-	syscall(SYS_futex, other, 0 /* FUTEX_WAIT */, id, NULL, NULL, 0);
-	return NULL;
-}
-
-int
-main(void)
-{
-	struct timespec wait = { 0, 400000000 };
-	pthread_t t;
-
-	pthread_create(&t, NULL, waiter, NULL);
-	pthread_create(&t, NULL, deadlock, &lock_a);
-	pthread_create(&t, NULL, deadlock, &lock_b);
-	pid_t child = fork();
-	if (child == 0) {
-		nanosleep(&wait, NULL);
-		syscall(SYS_getppid);
-		pause();
-	}
-	waitpid(child, NULL, 0);
-	return secret;
-}
-"""
-
-# A stopped child; a priority-inheriting lock that one thread holds and another one wants.
-STOPPED = r"""
-#include <pthread.h>
-#include <signal.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-static pthread_mutex_t lock;
-static int held;
-
-static void *
-owner(void *arg)
-{
-	pthread_mutex_lock(&lock);
-	__atomic_store_n(&held, 1, __ATOMIC_SEQ_CST);
-	pause();
-	return arg;
-}
-
-static void *
-waiter(void *arg)
-{
-	while (!__atomic_load_n(&held, __ATOMIC_SEQ_CST))
-		usleep(1000);
-	pthread_mutex_lock(&lock);
-	return arg;
-}
-
-int
-main(void)
-{
-	pthread_mutexattr_t attr;
-	pthread_t t;
-	int status;
-
-	pthread_mutexattr_init(&attr);
-	pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_INHERIT);
-	pthread_mutex_init(&lock, &attr);
-	pid_t child = fork();
-	if (child == 0) {
-		setpgid(0, 0);
-		nice(5);
-		raise(SIGSTOP);
-	}
-	waitpid(child, &status, WUNTRACED);
-	pthread_create(&t, NULL, owner, NULL);
-	pthread_create(&t, NULL, waiter, NULL);
-	while (__atomic_load_n((int *)&lock + 1, __ATOMIC_SEQ_CST) >= 0) /* until FUTEX_WAITERS is set */
-		usleep(1000);
-	usleep(20000);
-	for (;;)
-		syscall(SYS_getppid);
-}
-"""
 
 PREAMBLE = r"""
 import gdb, json, random, re, traceback
@@ -190,12 +87,18 @@ class GdbTest(unittest.TestCase):
         cls.folder = tempfile.mkdtemp(prefix="threadbare-gdb-test-")
         cls.program = os.path.join(cls.folder, "sleepers")
         with open(cls.program + ".c", "w", encoding="ascii") as file:
-            file.write(PROGRAM)
+            file.write(SLEEPERS)
         cls.stopped = os.path.join(cls.folder, "stopped")
         with open(cls.stopped + ".c", "w", encoding="ascii") as file:
             file.write(STOPPED)
-        for name in (cls.program, cls.stopped):
+        cls.guest = os.path.join(cls.folder, "gdbprog")
+        with open(cls.guest + ".c", "w", encoding="ascii") as file:
+            file.write(gdbguest.PROGRAM)
+        for name in (cls.program, cls.stopped, cls.guest):
             subprocess.run([USERCC, "-static", "-g", "-O1", "-o", name, name + ".c"], check=True)
+        symbols = subprocess.run(["nm", cls.guest], check=True, text=True, stdout=subprocess.PIPE).stdout
+        cls.syscall, cls.over = (int(re.search(r"^(\w+) \w %s$" % name, symbols, re.M).group(1), 16)
+                                 for name in ("the_syscall", "over"))
 
     @classmethod
     def tearDownClass(cls):
@@ -208,7 +111,7 @@ class GdbTest(unittest.TestCase):
         port = free_port()
         base = os.path.join(self.folder, "s%d" % port)
         with open(base + ".py", "w", encoding="utf-8") as file:
-            file.write(PREAMBLE)
+            file.write("port = %d\n" % port + PREAMBLE)
             file.writelines("    %s\n" % line for line in script.strip("\n").splitlines())
             file.write("\ntry:\n    main()\nexcept BaseException:\n"
                        "    result['failed'] = traceback.format_exc()\n"
@@ -459,6 +362,56 @@ result["seen"] = seen
                     self.assertIn(" 0 violated, ", fsck)
                     self.assertRegex(locks, r"spin .*cpu%s, taken at" % cpu)
 
+    def test_watch_step_and_interrupt(self):
+        """A watchpoint that another CPU hits, ten detaches, a step into a system call and over it, ^C in both modes."""
+        for smp in (1, 4):
+            with self.subTest(smp=smp):
+                result, _, told = self.session(smp, [self.guest, "storm"], """
+go_to("sys_getppid")
+here = gdb.selected_thread().num
+gdb.Breakpoint("idtable.count", gdb.BP_WATCHPOINT, gdb.WP_WRITE)
+run("continue")
+while %d > 1 and gdb.selected_thread().num == here:
+    run("continue")
+result["at"] = gdb.newest_frame().name()
+run("delete")
+for _ in range(10):
+    run("detach")
+    run("target remote 127.0.0.1:%%d" %% port)
+go_to("sys_wait4")                      # in one of those that share `over`
+run("set *(int *)*(long *)%d = 1")
+result["released"] = True
+run("detach")
+""" % (smp, self.over))
+                self.assertRegex(result["at"], "^id")
+                self.assertIn("sum 4", told)
+                result, _, _ = self.session(smp, [self.guest, "tour"], """
+go_to("*%d")
+result["number"] = int(gdb.parse_and_eval("$rax"))
+run("stepi")
+result["into"] = gdb.newest_frame().name()
+go_to("*%d")
+result["pid"] = int(gdb.parse_and_eval("$rax"))
+""" % (self.syscall, self.syscall + 2))
+                self.assertEqual(result, {"number": 39, "into": "syscall_entry", "pid": 1})
+                result, _, _ = self.session(smp, [self.guest, "busy"], """
+import os, signal, threading
+def later(event):
+    gdb.events.cont.disconnect(later)
+    threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGINT)).start()
+go_to("sys_getppid")
+found = set()
+while len(found) < 2:
+    gdb.events.cont.connect(later)
+    run("continue")
+    for thread in gdb.selected_inferior().threads():
+        thread.switch()
+        if str(gdb.parse_and_eval("((struct cpu *)cpus[%d])->ci_curlwp->l_name" % (thread.num - 1))).find("gdbprog") >= 0:
+            found.add("user" if int(gdb.parse_and_eval("$cs")) & 3 else "kernel")
+result["found"] = sorted(found)
+""")
+                self.assertEqual(result["found"], ["kernel", "user"])
+
     def test_stopped_anywhere(self):
         seed = random.randrange(1 << 30)
         print("seed %d" % seed, file=sys.stderr)
@@ -517,11 +470,29 @@ result["seen"] = seen
     def test_editor(self):
         """What .vscode/launch.json asks of gdb works through its machine interface."""
         with open(os.path.join(TOP, ".vscode/launch.json"), encoding="utf-8") as file:
-            config = json.loads(re.sub(r"(?m)^\s*//.*$", "", file.read()))["configurations"][0]
+            configs = json.loads(re.sub(r"(?m)^\s*//.*$", "", file.read()))["configurations"]
+        config = configs[0]
         with open(os.path.join(TOP, ".vscode/tasks.json"), encoding="utf-8") as file:
             tasks = {task["label"]: task for task in json.load(file)["tasks"]}
         with open(os.path.join(TOP, "Makefile"), encoding="utf-8") as file:
-            self.assertIn("debug-server:", file.read())
+            makefile = file.read()
+        with open(os.path.join(TOP, ".gdbinit"), encoding="utf-8") as file:
+            sourced = re.findall(r"(?m)^source (.*)", file.read())
+        self.assertTrue(sourced)
+        for each in configs:
+            self.assertIn(each.get("preLaunchTask", "debug-server"), tasks)
+            self.assertRegex(each["miDebuggerServerAddress"], ":%s$" % re.search(
+                r"(?m)^GDBPORT *\?= *(\d+)", makefile).group(1))
+            self.assertIsNotNone(shutil.which(each["miDebuggerPath"]))
+            sourced += re.findall(r"\$\{workspaceFolder\}/(\S+)", " ".join(
+                [each["program"]] + [step["text"] for step in each["setupCommands"]]))
+        for name in sourced:
+            self.assertTrue(os.path.exists(os.path.join(TOP, name)), name)
+        for task in tasks.values():
+            words = task["command"].split()
+            self.assertEqual(words[0], "make")
+            for goal in [word for word in words[1:] if re.fullmatch(r"[a-z-]{3,}", word)]:
+                self.assertRegex(makefile, r"(?m)^[a-z .-]*\b%s\b[a-z .-]*:" % goal)
         background = tasks[config["preLaunchTask"]]["problemMatcher"]["background"]
         program = config["program"].replace("${workspaceFolder}", TOP)
         port = free_port()

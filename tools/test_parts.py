@@ -185,7 +185,8 @@ class ProtocolTest(unittest.TestCase):
 
     SPEC = ("## 1. Ids\n\nSee 1.1 (1.1).\n\n### 1.1 Entry\n\n**Table.** T1 a size.\n\n"
             "| bug | | cause | guard |\n|---|---|---|---|\n"
-            "| B%d | C | lost | `one`, `two-fp`; asserted in `f()` |\n| B%d | R | - | planned |\n"
+            "| B%d | C | lost | `one`, `two-fp`; asserted in `f()` |\n| B%d | R | - | none: no such part |\n\n"
+            "| situation | at the boundary | test |\n|---|---|---|\n| stop | STOP | `one` |\n\n"
             % (1, 2))
     CITE = "docs/protocol" ".md "
 
@@ -212,10 +213,47 @@ class ProtocolTest(unittest.TestCase):
         self.assertEqual(len(spec.check_itself()), 2)
 
     def test_guards(self):
-        tests = {"one": "/* b%d */" % 1, "two-fp": "B%d" % 1}
+        tests = {"one": "/* b%d */" % 1, "two-fp": 'ok(1, "B%d: good");' % 1}
         self.assertEqual(self.spec.check_guards(tests.get), [])
+        for shown in ("test: name=b%d smp", "/* ---- B%d: a race", "# two-fp is B%d"):
+            self.assertEqual(self.spec.check_guards({**tests, "two-fp": shown % 1}.get), [])
+        self.assertIn("no test has a result", self.spec.check_guards({**tests, "two-fp": "B%d" % 1}.get)[0])
+        for guard in ("planned", "none: "):
+            spec = lint_protocol.Spec(self.SPEC.replace("none: no such part", guard))
+            self.assertIn("neither a test nor", spec.check_guards(tests.get)[0])
         self.assertIn("does not name it", self.spec.check_guards({**tests, "one": "B11"}.get)[0])
-        self.assertIn("no test `two-fp`", self.spec.check_guards({"one": "B%d" % 1}.get)[0])
+        self.assertIn("no test `two-fp`", self.spec.check_guards({"one": '"B%d"' % 1}.get)[0])
+
+    def test_bugs_of_tests(self):
+        files = {"one": ["one.c"], "two-fp": ["k.c", "l.c"]}
+        for path, bug, wrong in (("one.c", 1, 0), ("l.c", 1, 0), ("m.c", 1, 1), ("one.c", 2, 1), ("one.c", 9, 0)):
+            self.assertEqual(len(self.spec.check_test(path, "/* B%d */" % bug, files.get)), wrong)
+
+    def test_table(self):
+        self.assertEqual(self.spec.check_table({"one": self.CITE + "1.1, 4.3"}.get), [])
+        self.assertIn("does not cite it", self.spec.check_table({"one": self.CITE + "1.1"}.get)[0])
+        spec = lint_protocol.Spec(self.SPEC.replace("| `one` |", "| |"))
+        self.assertIn("no test", spec.check_table({}.get)[0])
+
+
+class BugsTest(unittest.TestCase):
+
+    @staticmethod
+    def run_it(*args):
+        return subprocess.run([os.path.join(TOOLS, "bugs"), *args], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True)
+
+    def test_all(self):
+        run = self.run_it()
+        self.assertEqual((run.returncode, run.stderr), (0, ""))
+        head = [line for line in run.stdout.split("\n") if line.startswith("B")]
+        self.assertEqual([line.split("\t")[0] for line in head], ["B%d" % i for i in range(1, 67)])
+
+    def test_one(self):
+        self.assertRegex(self.run_it("b37").stdout,
+                         r"^B37\n\twait +cpus 1,2,4, fp .*wait-scan-to-sleep.*\n\trace_wait ")
+        self.assertIn("none: ", self.run_it("B39").stdout)
+        self.assertEqual(self.run_it("B%d" % 67).returncode, 1)
 
 
 class PicturesTest(unittest.TestCase):

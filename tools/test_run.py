@@ -13,6 +13,7 @@ USERCC = os.environ.get("USERCC", "musl-gcc")
 
 PROGRAM = r"""
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,6 +52,12 @@ main(int argc, char **argv)
 		write(1, "go\n", 3); /* input comes from here on */
 		sleep(2);
 		copy(0);
+	} else if (strcmp(mode, "poll") == 0) {
+		struct pollfd p = { 0, POLLIN, 0 };
+
+		write(1, "go\n", 3);
+		if (poll(&p, 1, 20000) == 1 && p.revents == POLLIN)
+			copy(0);
 	} else if (strcmp(mode, "file") == 0)
 		copy(open(argv[2], O_RDONLY));
 	else if (strcmp(mode, "flood") == 0)
@@ -146,13 +153,13 @@ class RunTest(unittest.TestCase):
         self.check(self.run_program("env", "X", options=("--env", "X=1 2")), 0, b"1 2\n")
 
     def test_arguments_fit(self):
-        """The kernel has 128 KiB for arguments and environment; more is a panic that says so."""
+        """The kernel has 128 KiB for arguments and environment; more is refused."""
         self.check(self.run_program("exit", "3", "x" * 120000), 3, b"")
         room = 128 * 1024 - len("/run/prog") - 2
         for words in (["x" * (room - 8)], ["x" * (room - 30)], ["x" * 70000] * 2):
             done = self.run_program(*words)
-            self.check(done, 125)
-            self.assertIn("do not fit", done.stderr.decode())
+            self.check(done, 126, b"")
+            self.assertIn("larger than", done.stderr.decode())
 
     def test_output_is_whole(self):
         want = b"".join(b"%07d 0123456789abcdefg\n" % i for i in range(8000))
@@ -176,6 +183,7 @@ class RunTest(unittest.TestCase):
 
     def test_stdin_pipe(self):
         self.check(self.run_program("stdin", stdin=b"one\ntwo"), 0, b"one\ntwo")
+        self.check(self.run_program("poll", stdin=b"one\ntwo"), 0, b"go\none\ntwo")
 
     def test_add(self):
         one = self.write("one", b"first\n")
@@ -223,13 +231,23 @@ class RunTest(unittest.TestCase):
         self.refused(self.write("arm", header(2, 183)), "64-bit ARM", "musl-gcc -static")
         self.refused(self.write("i386", header(1, 3)), "not a 64-bit x86", "musl-gcc")
         self.refused(self.write("short", b"\x7fELF\2\1\1"), "cut short")
+        with open(self.program, "rb") as file:
+            self.refused(self.write("half", file.read(10000)), "cut short")
+        self.refused(self.write("empty", b""), "not an ELF program")
         self.refused(self.write("script", b"#!/bin/sh\n"), "script")
         self.refused(self.path("prog.c"), "musl-gcc -static -O2 -o")
         self.refused(self.folder, "not a regular file")
 
     def test_usage(self):
-        self.assertEqual(self.run_tool("--smp", "0").returncode, 2)
-        self.assertEqual(self.run_tool("--no-such-option").returncode, 2)
+        for options in (("--smp", "0"), ("--mem", "16", "--smp", "64"), ("--no-such-option",),
+                        ("--timeout", "-1"), ("--env", "NAME"), ("--append", "x" * 1000)):
+            done = self.run_tool(*options)
+            self.check(done, 126, b"")
+            self.assertIn(b"usage: tools/run", done.stderr)
+        done = self.run_program("exit", "3", options=("--append", "no-such=1"))
+        self.check(done, 3, b"")
+        self.assertEqual(done.stderr, b"tools/run: option no-such is unknown and ignored\n")
+        self.check(self.run_program(options=("--log", self.path("absent/l"))), 126)
         self.check(self.run_program(options=("--trace", self.path("absent/t"))), 126)
         self.check(self.run_program(options=("--add", self.path("absent"))), 126)
         self.check(self.run_program(options=("--stdin", self.path("absent"))), 126)

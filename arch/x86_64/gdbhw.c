@@ -15,6 +15,7 @@
 #include "gdbarch.h"
 
 #define NREGS      4
+#define NREQUESTS  64
 #define DR7_FIXED  0x400ul
 #define DR7_G(n)   (2ul << 2 * (n))
 #define DR7_RW(n)  (16 + 4 * (n))
@@ -29,14 +30,22 @@ extern char __stub_data_start[], __stub_data_end[], __stub_bss_start[], __stub_b
 /* In place of an address space that has ended: matches none. */
 #define VM_GONE ((const struct vmspace *)1)
 
-/* Owner of the stopped world; read by CPUs that run. */
+/*
+ * What gdb has asked for: once for each process that it knows, so several may want the same address. Those share
+ * debug registers. Owner of the stopped world; read by CPUs that run.
+ */
+static struct request {
+	unsigned q_type; /* Z packet, 0 = free */
+	uintptr_t q_addr;
+	uint64_t q_len;
+	const struct vmspace *q_vm; /* (a) NULL = any; VM_GONE = to be forgotten */
+} requests[NREQUESTS];
+
+/* Made from the requests, and used, likewise. */
 static struct hwbreak {
-	unsigned h_type; /* Z packet, 0 = free */
-	unsigned h_size; /* of this piece */
+	unsigned h_size; /* of this piece, 0 = free */
 	uintptr_t h_addr;
-	uintptr_t h_start; /* of the request that it is a piece of */
-	uint64_t h_len;
-	const struct vmspace *h_vm; /* (a) NULL = any; VM_GONE = the register can be used anew */
+	const struct request *h_q; /* one of those that it is a piece of */
 } regs[NREGS];
 static uint64_t dr7 = DR7_FIXED;
 
@@ -54,19 +63,6 @@ gdb_load_debug_registers(void)
 	__asm volatile("movq %0, %%db2" : : "r"(regs[2].h_addr));
 	__asm volatile("movq %0, %%db3" : : "r"(regs[3].h_addr));
 	__asm volatile("movq %0, %%db7" : : "r"(dr7));
-}
-
-static void
-update(void)
-{
-	static const uint8_t rw[] = { [Z_EXEC] = 0, [Z_WRITE] = 1, [Z_READ] = 3, [Z_ACCESS] = 3 };
-	static const uint8_t len[] = { [1] = 0, [2] = 1, [4] = 3, [8] = 2 };
-
-	dr7 = DR7_FIXED;
-	for (unsigned i = 0; i < NREGS; i++)
-		if (regs[i].h_type != 0)
-			dr7 |= DR7_G(i) | (uint64_t)rw[regs[i].h_type] << DR7_RW(i) |
-			    (uint64_t)len[regs[i].h_size] << DR7_LEN(i);
 }
 
 static bool
@@ -106,28 +102,6 @@ forbidden(unsigned type, uintptr_t addr, uint64_t len)
 	    overlap(addr, len, (uintptr_t)__stub_bss_start, (uintptr_t)__stub_bss_end);
 }
 
-static bool
-same(const struct hwbreak *h, unsigned type, uintptr_t addr, uint64_t len, const struct vmspace *vm)
-{
-	return h->h_type == type && h->h_start == addr && h->h_len == len && h->h_vm == vm;
-}
-
-static void
-release(struct hwbreak *h)
-{
-	if (h->h_vm != NULL)
-		atomic_sub(&debug_nubreaks, 1);
-	*h = (struct hwbreak){ 0 };
-}
-
-static void
-release_gone(void)
-{
-	for (unsigned i = 0; i < NREGS; i++)
-		if (regs[i].h_vm == VM_GONE)
-			release(&regs[i]);
-}
-
 /* Largest piece at the start of a range that one register can watch. */
 static unsigned
 piece(uintptr_t addr, uint64_t len)
@@ -139,53 +113,109 @@ piece(uintptr_t addr, uint64_t len)
 	return size;
 }
 
+static bool
+alike(const struct request *a, const struct request *b)
+{
+	return a->q_type == b->q_type && a->q_addr == b->q_addr && a->q_len == b->q_len;
+}
+
+/* Is one before it in the table that has registers for both? */
+static bool
+served(const struct request *q)
+{
+	for (const struct request *other = requests; other < q; other++)
+		if (alike(other, q))
+			return true;
+	return false;
+}
+
+/* Distributes the registers. False: they are too few. */
+static bool
+assign(void)
+{
+	static const uint8_t rw[] = { [Z_EXEC] = 0, [Z_WRITE] = 1, [Z_READ] = 3, [Z_ACCESS] = 3 };
+	static const uint8_t len[] = { [1] = 0, [2] = 1, [4] = 3, [8] = 2 };
+	struct hwbreak new[NREGS] = { { 0 } };
+	unsigned n = 0;
+
+	for (const struct request *q = requests; q < requests + NREQUESTS; q++) {
+		if (q->q_type == 0 || served(q))
+			continue;
+		for (uint64_t done = 0; done < q->q_len; done += new[n++].h_size) {
+			uintptr_t at = q->q_addr + done;
+
+			if (n == NREGS)
+				return false;
+			new[n] = (struct hwbreak){ piece(at, q->q_len - done), at, q };
+		}
+	}
+	dr7 = DR7_FIXED;
+	for (unsigned i = 0; i < NREGS; i++) {
+		regs[i] = new[i];
+		if (i < n)
+			dr7 |= DR7_G(i) | (uint64_t)rw[new[i].h_q->q_type] << DR7_RW(i) |
+			    (uint64_t)len[new[i].h_size] << DR7_LEN(i);
+	}
+	return true;
+}
+
+static void
+release(struct request *q)
+{
+	if (q->q_vm != NULL)
+		atomic_sub(&debug_nubreaks, 1);
+	*q = (struct request){ 0 };
+}
+
+static void
+release_gone(void)
+{
+	for (unsigned i = 0; i < NREQUESTS; i++)
+		if (requests[i].q_vm == VM_GONE)
+			release(&requests[i]);
+	(void)assign(); /* fewer, or the same */
+}
+
 int
 arch_debug_hw_insert(unsigned type, uintptr_t addr, uint64_t len, const struct vmspace *vm)
 {
-	unsigned need = 0, have = 0;
+	struct request *q, *place = NULL;
+	struct request new = { type, addr, type == Z_EXEC ? 1 : len, addr < USER_END ? vm : NULL };
 
-	if (addr >= USER_END)
-		vm = NULL;
-	if (type == Z_EXEC)
-		len = 1;
-	if (len == 0 || len > NREGS * 8 || !canonical(addr) || !canonical(addr + len - 1) ||
-	    forbidden(type, addr, len))
+	if (new.q_len == 0 || new.q_len > NREGS * 8 || !canonical(addr) ||
+	    !canonical(addr + new.q_len - 1) || forbidden(type, addr, new.q_len))
 		return -EINVAL;
 	release_gone();
-	for (unsigned i = 0; i < NREGS; i++) {
-		if (same(&regs[i], type, addr, len, vm))
-			return 0; /* gdb says it once for each process that it knows */
-		have += regs[i].h_type == 0;
+	for (q = requests; q < requests + NREQUESTS; q++) {
+		if (alike(q, &new) && q->q_vm == new.q_vm)
+			return 0; /* kernel memory: gdb says it for each process, too */
+		if (q->q_type == 0 && place == NULL)
+			place = q;
 	}
-	for (uint64_t at = 0; at < len; at += piece(addr + at, len - at))
-		need++;
-	if (need > have)
+	if (place == NULL)
 		return -ENOSPC;
-	for (uint64_t at = 0, i = 0; at < len; i++) {
-		if (regs[i].h_type != 0)
-			continue;
-		regs[i] =
-		    (struct hwbreak){ type, piece(addr + at, len - at), addr + at, addr, len, vm };
-		if (vm != NULL)
+	*place = new;
+	if (assign()) {
+		if (new.q_vm != NULL)
 			atomic_add(&debug_nubreaks, 1);
-		at += regs[i].h_size;
+		return 0;
 	}
-	update();
-	return 0;
+	*place = (struct request){ 0 };
+	(void)assign(); /* as it was */
+	return -ENOSPC;
 }
 
 int
 arch_debug_hw_remove(unsigned type, uintptr_t addr, uint64_t len, const struct vmspace *vm)
 {
+	const struct request old = { type, addr, type == Z_EXEC ? 1 : len, NULL };
+
 	if (addr >= USER_END)
 		vm = NULL;
-	if (type == Z_EXEC)
-		len = 1;
-	for (unsigned i = 0; i < NREGS; i++)
-		if (same(&regs[i], type, addr, len, vm))
-			release(&regs[i]);
+	for (struct request *q = requests; q < requests + NREQUESTS; q++)
+		if (alike(q, &old) && q->q_vm == vm)
+			release(q);
 	release_gone();
-	update();
 	return 0;
 }
 
@@ -198,18 +228,18 @@ arch_debug_pass(struct trapframe *tf)
 void
 arch_debug_clear(void)
 {
-	for (unsigned i = 0; i < NREGS; i++)
-		release(&regs[i]);
-	update();
+	for (unsigned i = 0; i < NREQUESTS; i++)
+		release(&requests[i]);
+	(void)assign();
 }
 
 void
 arch_debug_hw_gone(const struct vmspace *vm)
 {
-	for (unsigned i = 0; i < NREGS; i++) {
+	for (unsigned i = 0; i < NREQUESTS; i++) {
 		const struct vmspace *old = vm;
 
-		(void)atomic_cas(&regs[i].h_vm, &old, VM_GONE);
+		(void)atomic_cas(&requests[i].q_vm, &old, VM_GONE);
 	}
 }
 
@@ -223,20 +253,25 @@ unsigned
 arch_debug_watch_type(uintptr_t addr)
 {
 	for (unsigned i = 0; i < NREGS; i++)
-		if (regs[i].h_type > Z_EXEC && regs[i].h_start == addr)
-			return regs[i].h_type;
+		if (regs[i].h_size != 0 && regs[i].h_q->q_type != Z_EXEC &&
+		    regs[i].h_q->q_addr == addr)
+			return regs[i].h_q->q_type;
 	return 0;
 }
 
 bool
 gdb_hw_hit(unsigned n, bool *exec, bool *mine, uintptr_t *addr)
 {
-	const struct hwbreak *h = &regs[n];
+	const struct vmspace *vm = arch_curlwp()->l_proc->p_vmspace, *of;
 
-	if (h->h_type == 0)
+	if (regs[n].h_size == 0)
 		return false;
-	*exec = h->h_type == Z_EXEC;
-	*mine = h->h_vm == NULL || h->h_vm == arch_curlwp()->l_proc->p_vmspace;
-	*addr = h->h_start;
+	*exec = regs[n].h_q->q_type == Z_EXEC;
+	*addr = regs[n].h_q->q_addr;
+	*mine = false;
+	for (const struct request *q = requests; q < requests + NREQUESTS; q++) {
+		of = atomic_load_relaxed(&q->q_vm);
+		*mine |= alike(q, regs[n].h_q) && (of == NULL || of == vm);
+	}
 	return true;
 }

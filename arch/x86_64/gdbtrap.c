@@ -3,8 +3,8 @@
  * Traps that are gdb's, and single steps.
  *
  * A step is the trap flag in the frame through which the LWP goes on. What must not happen:
- *  - an interrupt in place of the step, when all other CPUs are held: kernel code is stepped with interrupts off
- *    then, unless the instruction itself is about the flag, or may fault on user memory, which needs them;
+ *  - an interrupt in place of the step, when all other CPUs are held: it is done with interrupts off then, unless the
+ *    instruction itself is about the flag, or is one of the kernel that may fault on user memory, which needs them;
  *  - the flag ends up where it is looked at: SYSCALL saves it in R11, so fork and signal frames would copy it.
  *    user_ast() and arch_lwp_fork() take it out; the step over a system call ends at SYSRET, which traps behind
  *    itself, or in user_ast();
@@ -26,7 +26,9 @@
 
 #define NTHUNKS 8
 
-enum insn { INSN_OTHER, INSN_PUSHF, INSN_FLAGS, INSN_SYSCALL, INSN_SYSRET };
+enum insn { INSN_OTHER, INSN_PUSHF, INSN_FLAGS, INSN_SYSCALL, INSN_SYSRET, INSN_UNKNOWN };
+
+#define INSN_MAX 15 /* bytes */
 
 /* The owner of the stopped world, or the LWP that is stepped. */
 static struct {
@@ -100,21 +102,40 @@ fetch(const struct lwp *l, uintptr_t va, bool user, uint8_t *byte)
 	return true;
 }
 
+static bool
+is_prefix(uint8_t b)
+{
+	switch (b) {
+	case 0x26: /* segments */
+	case 0x2e:
+	case 0x36:
+	case 0x3e:
+	case 0x64:
+	case 0x65:
+	case 0x66: /* sizes */
+	case 0x67:
+	case 0xf0: /* LOCK REPNE REP */
+	case 0xf2:
+	case 0xf3:
+		return true;
+	default:
+		return (b & 0xf0) == 0x40; /* REX */
+	}
+}
+
 static enum insn
 decode(const struct lwp *l, const struct trapframe *tf)
 {
+	uintptr_t at = tf->tf_rip;
 	bool user = tf_user(tf);
-	uint8_t b[3] = { 0 };
+	uint8_t b;
 
-	for (unsigned i = 0; i < sizeof(b); i++)
-		if (!fetch(l, tf->tf_rip + i, user, &b[i]))
-			break;
-	step.st_next = tf->tf_rip + 1;
-	if ((b[0] == 0x66 || (b[0] & 0xf0) == 0x40) && b[1] == 0x9c) {
-		step.st_next++;
-		return INSN_PUSHF;
-	}
-	switch (b[0]) {
+	do {
+		if (at - tf->tf_rip >= INSN_MAX || !fetch(l, at++, user, &b))
+			return INSN_UNKNOWN;
+	} while (is_prefix(b));
+	step.st_next = at;
+	switch (b) {
 	case 0x9c:
 		return INSN_PUSHF;
 	case 0x9d: /* POPF IRET HLT CLI STI */
@@ -124,11 +145,9 @@ decode(const struct lwp *l, const struct trapframe *tf)
 	case 0xfb:
 		return INSN_FLAGS;
 	case 0x0f:
-		return b[1] == 0x05 ? INSN_SYSCALL : INSN_OTHER;
-	case 0x48:
-		if (b[1] == 0x0f && b[2] == 0x07)
-			return INSN_SYSRET;
-		return b[1] == 0xcf ? INSN_FLAGS : INSN_OTHER;
+		if (!fetch(l, at, user, &b))
+			return INSN_UNKNOWN;
+		return b == 0x05 ? INSN_SYSCALL : b == 0x07 ? INSN_SYSRET : INSN_OTHER;
 	default:
 		return INSN_OTHER;
 	}
@@ -151,7 +170,7 @@ arch_debug_step_begin(struct lwp *l, const struct cpu *ci, bool alone)
 	step.st_user = tf_user(tf);
 	step.st_hadtf = (tf->tf_rflags & RFLAGS_TF) != 0;
 	step.st_insn = decode(l, tf);
-	plain = !step.st_user && step.st_insn <= INSN_PUSHF && !trap_may_fault(tf->tf_rip);
+	plain = step.st_insn <= INSN_PUSHF && (step.st_user || !trap_may_fault(tf->tf_rip));
 	step.st_masked = alone && plain && (tf->tf_rflags & RFLAGS_IF) != 0;
 	if (step.st_masked)
 		tf->tf_rflags &= ~RFLAGS_IF;
@@ -159,7 +178,7 @@ arch_debug_step_begin(struct lwp *l, const struct cpu *ci, bool alone)
 		tf->tf_r11 |= RFLAGS_TF;
 	else
 		tf->tf_rflags |= RFLAGS_TF;
-	return !plain;
+	return step.st_user || !plain; /* user memory may have to be fetched */
 }
 
 static void
@@ -180,17 +199,21 @@ end_in_kernel(struct trapframe *tf)
 		tf->tf_rflags |= RFLAGS_IF;
 }
 
-/* The flags that the program has pushed: it did not set this one. */
+/* The flags that the program has pushed: it neither set the one nor cleared the other. */
 static void
 clean_pushed(const struct lwp *l, const struct trapframe *tf)
 {
 	uintptr_t at = tf->tf_rsp + 1; /* of bits 8 to 15 */
+	uint8_t *byte;
 	paddr_t pa;
 	int prot;
 
 	if (l->l_proc->p_vmspace != NULL &&
-	    arch_debug_upage(l->l_proc->p_vmspace->vm_pmap, at, &pa, &prot) && (prot & PROT_W) != 0)
-		((uint8_t *)arch_phys_to_virt(pa))[at & PAGE_MASK] &= (uint8_t) ~(RFLAGS_TF >> 8);
+	    arch_debug_upage(l->l_proc->p_vmspace->vm_pmap, at, &pa, &prot) &&
+	    (prot & PROT_W) != 0) {
+		byte = (uint8_t *)arch_phys_to_virt(pa) + (at & PAGE_MASK);
+		*byte = (uint8_t)((*byte & ~(RFLAGS_TF >> 8)) | RFLAGS_IF >> 8);
+	}
 }
 
 void
@@ -207,6 +230,8 @@ arch_debug_step_end(struct lwp *l, const struct cpu *ci)
 		if (tf == NULL || !tf_user(tf))
 			tf = arch_user_frame(
 			    l); /* it is in the kernel: this is where it will go on */
+		if (step.st_masked && l->l_kstack != NULL && l->l_md.md_hasuser)
+			tf->tf_rflags |= RFLAGS_IF;
 		if (!step.st_hadtf && l->l_kstack != NULL && l->l_md.md_hasuser) {
 			tf->tf_rflags &= ~RFLAGS_TF;
 			if (step.st_insn == INSN_SYSCALL)
@@ -308,8 +333,16 @@ gdb_trap_break(struct trapframe *tf)
 			(void)debug_enter(tf, DEBUG_STEP, 0);
 		return true;
 	}
-	if (rip == (uintptr_t)arch_breakpoint)
-		return debug_enter(tf, panicking ? DEBUG_PANIC : DEBUG_START, 0);
+	if (rip == (uintptr_t)arch_breakpoint) {
+		bool stepped = atomic_load_relaxed(&debug_step_lwp) ==
+		    l; /* and is to end: debug_step_gone() */
+
+		return debug_enter(tf,
+		    panicking     ? DEBUG_PANIC
+			: stepped ? DEBUG_STEP
+				  : DEBUG_START,
+		    0);
+	}
 	if (debug_break_at(NULL, rip)) {
 		tf->tf_rip = rip;
 		if (!debug_enter(tf, DEBUG_SWBREAK, rip))

@@ -378,7 +378,7 @@ user_ast(struct trapframe *tf)
 		user_return(tf);
 		return;
 	}
-	tf->tf_rflags &= ~RFLAGS_TF;
+	tf->tf_rflags = (tf->tf_rflags & ~RFLAGS_TF) | RFLAGS_IF;
 	user_return(tf);
 	arch_intr_disable();
 	debug_fresh(arch_curcpu()->ci_index);

@@ -49,6 +49,9 @@ static struct call_request stop_request;            /* stopper only */
 static struct call_node stop_nodes[MAXCPUS];        /* stopper only */
 static const struct trapframe *stop_frame[MAXCPUS]; /* (a) what the NMI interrupted on each CPU */
 bool cpu_stopped_hard;
+#ifdef DEBUG
+uint32_t cpu_calls;
+#endif
 
 static uint32_t
 count(cpuset_t set)
@@ -109,6 +112,7 @@ cpu_call(cpuset_t set, void (*fn)(void *), void *arg)
 		KASSERTMSG(atomic_load_relaxed(&stopper) != self,
 		    "cpu%u: cpu_call to CPUs that it parked", self->ci_index);
 		request.cr_left = count(others);
+		DEBUG_ONLY(atomic_add(&cpu_calls, 1);)
 	}
 	for (; others != 0; others &= others - 1) {
 		unsigned i = (unsigned)__builtin_ctzll(others);

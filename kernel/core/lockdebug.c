@@ -4,7 +4,7 @@
  *
  * Locks of one name and rank are a class. When a lock is taken while others are held, there is an edge from the class
  * of each of those to its class; an edge that closes a circle is a panic that names both places, even if nobody has
- * deadlocked yet. The ranks, which are asserted besides, see only the newest lock that is held: behind a try-lock, which
+ * deadlocked yet. A rwlock is held alike for reading and writing: a reader waits behind a writer that waits. The ranks, which are asserted besides, see only the newest lock that is held: behind a try-lock, which
  * needs no order, they can be got round.
  *
  * Edges are only ever added, under a raw lock, and looked up without: an edge that is seen is complete. A full table
@@ -21,6 +21,7 @@
 #include <kernel/options.h>
 #include <kernel/panic.h>
 #include <kernel/printf.h>
+#include <kernel/rwlock.h>
 #include <kernel/san.h>
 #include <kernel/spinlock.h>
 #include <kernel/string.h>
@@ -139,6 +140,18 @@ class_of_mutex(struct mutex *m)
 	return c;
 }
 
+static uint8_t
+class_of_rw(struct rwlock *rw)
+{
+	uint8_t c = atomic_load_relaxed(&rw->rw_class);
+
+	if (unlikely(c == 0)) {
+		c = class_of(rw->rw_name, rw->rw_rank);
+		atomic_store_relaxed(&rw->rw_class, c);
+	}
+	return c;
+}
+
 /* The edge, or the free entry where it would be; NULL: neither. */
 static struct edge *
 edge_find(uint8_t from, uint8_t to)
@@ -224,17 +237,35 @@ lockdebug_spin(struct spinlock *m, uintptr_t pc)
 		edge_note(class_of_spin(held), c, held->sl_pc, pc);
 }
 
+/* Edges from all that curlwp holds. */
+static void
+adaptive_edges(const struct lwp *l, uint8_t c, uintptr_t pc)
+{
+	struct mutex *held = l->l_locks;
+
+	for (unsigned n = 0; held != NULL && n < HELD; held = held->mtx_next, n++)
+		edge_note(class_of_mutex(held), c, held->mtx_pc, pc);
+	for (const struct rwhold *h = l->l_rwholds; h < l->l_rwholds + RWHOLDS; h++)
+		if (h->rwh_lock != NULL)
+			edge_note(class_of_rw(h->rwh_lock), c, h->rwh_pc, pc);
+}
+
 void
 lockdebug_mutex(struct mutex *m, uintptr_t pc)
 {
-	struct mutex *held = arch_curlwp()->l_locks;
-	uint8_t c;
+	const struct lwp *l = arch_curlwp();
 
-	if (held == NULL || !lockdebug_learning || atomic_load_relaxed(&panicking))
-		return;
-	c = class_of_mutex(m);
-	for (unsigned n = 0; held != NULL && n < HELD; held = held->mtx_next, n++)
-		edge_note(class_of_mutex(held), c, held->mtx_pc, pc);
+	if (l->l_nlocks != 0 && lockdebug_learning && !atomic_load_relaxed(&panicking))
+		adaptive_edges(l, class_of_mutex(m), pc);
+}
+
+void
+lockdebug_rw(struct rwlock *rw, uintptr_t pc)
+{
+	const struct lwp *l = arch_curlwp();
+
+	if (l->l_nlocks != 0 && lockdebug_learning && !atomic_load_relaxed(&panicking))
+		adaptive_edges(l, class_of_rw(rw), pc);
 }
 
 /* ---- who waits for whom ---- */
@@ -303,44 +334,97 @@ lockdebug_spinning(const struct spinlock *m)
 	    self->ci_index, m->sl_name, (const void *)m);
 }
 
+/* Who keeps l from going on: the owner of the mutex, or the writer of the rwlock, for which it waits; or NULL. */
+static inline __attribute__((always_inline)) const struct lwp *
+blocker(const struct lwp *l)
+{
+	const struct mutex *m = atomic_load_acquire(&l->l_lockwait);
+	const struct rwlock *rw = atomic_load_acquire(&l->l_rwwait);
+	uintptr_t word;
+
+	if (m != NULL)
+		return (const struct lwp *)(atomic_load_relaxed(&m->mtx_word) & ~MTX_WAITERS);
+	if (rw == NULL)
+		return NULL;
+	word = atomic_load_relaxed(&rw->rw_word);
+	return word & RW_WRITER ? (const struct lwp *)(word & ~RW_FLAGS) : NULL;
+}
+
 /*
- * Who closes the circle sees all of it: each has stored what it waits for, and then changed the mutex's word, before it
- * looks. The lending of priority sees a circle too, but stops at an owner that is urgent already. The mutex that another
- * LWP waited for a moment ago may be free memory by now; the second walk tells.
+ * Who closes the circle sees all of it: each has stored what it waits for, and then changed the lock's word, before it
+ * looks. The lending of priority sees a circle too, but may stop before its end. The lock that another LWP waited for a
+ * moment ago may be free memory by now; the second walk tells.
  */
 void NO_KASAN
-lockdebug_waiting(struct mutex *m)
+lockdebug_waiting(const void *lock)
 {
-	const struct lwp *self = arch_curlwp(), *l = mutex_owner(m);
+	const struct lwp *self = arch_curlwp(), *l;
 
-	for (unsigned round = 0; round < 2; round++, l = mutex_owner(m)) {
+	for (unsigned round = 0; round < 2; round++) {
+		l = blocker(self);
 		for (unsigned n = 0; l != self; n++) {
-			const struct mutex *next;
-
-			if (l == NULL || n > CLASSES ||
-			    (next = atomic_load_acquire(&l->l_lockwait)) == NULL)
+			if (l == NULL || n > CLASSES)
 				return;
-			l = (const struct lwp *)(atomic_load_relaxed(&next->mtx_word) &
-			    ~MTX_WAITERS);
+			l = blocker(l);
 		}
 	}
-	lockdebug_circle(self, m);
+	lockdebug_circle(self, lock);
+}
+
+/* Where `by` took rw, or 0. */
+static uintptr_t
+rw_taken_at(const struct rwlock *rw, const struct lwp *by)
+{
+	for (const struct rwhold *h = by->l_rwholds; h < by->l_rwholds + RWHOLDS; h++)
+		if (h->rwh_lock == rw)
+			return h->rwh_pc;
+	return 0;
+}
+
+static void
+print_holder(const struct lwp *by, uintptr_t pc)
+{
+	kprintf(", held by lid %d since ", by->l_lid);
+	panic_symbol(pc);
+}
+
+/* One line, if l waits. Of a rwlock that is read all readers are told, who are found by going through all LWPs. */
+static void
+print_wait(const struct lwp *l)
+{
+	const struct mutex *m = atomic_load_relaxed(&l->l_lockwait);
+	const struct rwlock *rw = atomic_load_relaxed(&l->l_rwwait);
+
+	if (m != NULL) {
+		kprintf("lid %d waits for mutex %s %p", l->l_lid, m->mtx_name, (const void *)m);
+		if (blocker(l) != NULL)
+			print_holder(blocker(l), m->mtx_pc);
+	} else if (rw != NULL) {
+		kprintf("lid %d waits for rwlock %s %p", l->l_lid, rw->rw_name, (const void *)rw);
+		for (const struct lwp *by = atomic_load_acquire(&lwp_all); by != NULL;
+		     by = by->l_allnext)
+			if (rw_taken_at(rw, by) != 0)
+				print_holder(by, rw_taken_at(rw, by));
+	} else
+		return;
+	kprintf("\n");
+}
+
+void
+lockdebug_print_waits(void)
+{
+	for (const struct lwp *l = atomic_load_acquire(&lwp_all); l != NULL; l = l->l_allnext)
+		print_wait(l);
 }
 
 static void
 print_lwps(void)
 {
 	const struct lwp *l = circle_lwp;
-	const struct mutex *m;
 
-	for (unsigned n = 0; n < 64 && l != NULL && (m = l->l_lockwait) != NULL; n++) {
-		const struct lwp *by = mutex_owner(m);
-
-		kprintf("lid %d waits for mutex %s %p, held by lid %d since ", l->l_lid,
-		    m->mtx_name, (const void *)m, by != NULL ? by->l_lid : -1);
-		panic_symbol(m->mtx_pc);
-		kprintf("\n");
-		l = by;
+	for (unsigned n = 0; n < 64 && l != NULL; n++) {
+		print_wait(l);
+		l = blocker(l);
 		if (l == circle_lwp)
 			break;
 	}
@@ -363,7 +447,7 @@ lockdebug_none(const char *where)
 	const struct spinlock *s;
 
 	/* Who holds a spin lock has interrupts off. */
-	if (likely(l->l_locks == NULL && l->l_nopreempt == 0 && arch_intr_enabled()) ||
+	if (likely(l->l_nlocks == 0 && l->l_nopreempt == 0 && arch_intr_enabled()) ||
 	    atomic_load_relaxed(&panicking))
 		return;
 	if (!arch_intr_enabled()) {
@@ -376,6 +460,11 @@ lockdebug_none(const char *where)
 	if (l->l_locks != NULL)
 		panic("lockdebug: lid %d: mutex %s (%p), taken at %p, is held at %s", l->l_lid,
 		    l->l_locks->mtx_name, (void *)l->l_locks, (void *)l->l_locks->mtx_pc, where);
+	for (const struct rwhold *h = l->l_rwholds; h < l->l_rwholds + RWHOLDS; h++)
+		if (h->rwh_lock != NULL)
+			panic("lockdebug: lid %d: rwlock %s (%p), taken at %p, is held at %s",
+			    l->l_lid, h->rwh_lock->rw_name, (const void *)h->rwh_lock,
+			    (void *)h->rwh_pc, where);
 	if (l->l_nopreempt != 0)
 		panic("lockdebug: lid %d: preemption is off %u times at %s", l->l_lid,
 		    l->l_nopreempt, where);
@@ -385,15 +474,20 @@ void
 lockdebug_freed(const void *p, size_t n)
 {
 	uintptr_t from = (uintptr_t)p;
-	const struct mutex *m = arch_curlwp()->l_locks;
+	const struct lwp *l = arch_curlwp();
+	const struct mutex *m = l->l_locks;
 	const struct spinlock *s = arch_intr_enabled() ? NULL : arch_curcpu()->ci_spinlocks;
 
-	if (likely(m == NULL && s == NULL) || atomic_load_relaxed(&panicking))
+	if (likely(l->l_nlocks == 0 && s == NULL) || atomic_load_relaxed(&panicking))
 		return;
 	for (; m != NULL; m = m->mtx_next)
 		if ((uintptr_t)m - from < n)
 			panic("lockdebug: mutex %s (%p) is freed while it is held since %p",
 			    m->mtx_name, (const void *)m, (void *)m->mtx_pc);
+	for (const struct rwhold *h = l->l_rwholds; h < l->l_rwholds + RWHOLDS; h++)
+		if ((uintptr_t)h->rwh_lock - from < n)
+			panic("lockdebug: rwlock %s (%p) is freed while it is held since %p",
+			    h->rwh_lock->rw_name, (const void *)h->rwh_lock, (void *)h->rwh_pc);
 	for (; s != NULL; s = s->sl_next)
 		if ((uintptr_t)s - from < n)
 			panic("lockdebug: spin lock %s (%p) is freed while it is held since %p",

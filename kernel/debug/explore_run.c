@@ -17,6 +17,7 @@
 #include <arch/arch_if.h>
 #include <kernel/atomic.h>
 #include <kernel/cpu.h>
+#include <kernel/lockdebug.h>
 #include <kernel/lwp.h>
 #include <kernel/monitor.h>
 #include <kernel/options.h>
@@ -361,6 +362,8 @@ failed_final(enum xresult why, const char *message)
 	explore_on = false;
 	if (why != XR_DEADLOCK && why != XR_LIMIT)
 		arch_poweroff(1);
+	if (why == XR_DEADLOCK)
+		panic_detail = lockdebug_print_waits;
 	panic("explore: %s", message);
 }
 

@@ -109,7 +109,7 @@ check_sorted(const struct lwp *l)
 	const struct list *e = l->l_sleepchain.next;
 	const struct lwp *next = list_entry(e, struct lwp, l_sleepchain);
 
-	if (e != l->l_sleepq && l->l_syncobj->so_sorted)
+	if (e != l->l_sleepq)
 		CHECK(lwp_sleeppri(l) >= lwp_sleeppri(next),
 		    "S1: lid %d sleeps at priority %d before lid %d at %d", l->l_lid,
 		    lwp_sleeppri(l), next->l_lid, lwp_sleeppri(next));
@@ -312,7 +312,7 @@ check_stop(const struct proc *p)
 			l->l_stat == LS_SUSPENDED || l->l_stat == LS_ZOMB ||
 			(l->l_prflag & LPR_EXITING),
 		    "P6: pid %d is STOP, lid %d %s", p->p_pid, l->l_lid, st(l));
-		CHECK(l->l_stat != LS_STOP || (p->p_flag & PK_STOP),
+		CHECK(l->l_stat != LS_STOP || (p->p_flag & PK_STOP) || proc_holds(p, l),
 		    "P6: lid %d is STOP, pid %d is not", l->l_lid, p->p_pid);
 	}
 }
@@ -344,8 +344,10 @@ check_proc_lwps(const struct proc *p)
 	check_lwp_waits(p, dead);
 	CHECK(n >= 1 || p->p_stat == PS_IDL, "P4: pid %d has no LWP", p->p_pid);
 	if (p->p_single != NULL && p->p_stat < PS_DEAD)
-		CHECK(on_list(&p->p_lwps, &p->p_single->l_sibling) &&
-			p->p_single->l_stat != LS_ZOMB && p->p_singlemode != SINGLE_NONE,
+		CHECK((on_list(&p->p_lwps, &p->p_single->l_sibling) !=
+			  (p->p_singlemode == SINGLE_ALLPROC)) &&
+			p->p_single->l_stat != LS_ZOMB && p->p_single->l_stat != LS_IDL &&
+			p->p_singlemode != SINGLE_NONE,
 		    "P12: pid %d: lwp %p owns its single-threading and is not of it, or dead",
 		    p->p_pid, (const void *)p->p_single);
 	check_stop(p);

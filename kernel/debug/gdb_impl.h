@@ -70,6 +70,7 @@ struct debug_resume {
 	cpuset_t dr_run; /* CPUs to let go; of the others, those that are stopped stay so */
 	bool dr_timed;   /* one step that may need the others: when it takes long, all are let go */
 	struct lwp *dr_step; /* LWP to do one step, or NULL */
+	bool dr_lone;        /* gdb lets nothing else run meanwhile */
 };
 
 /* CPU that runs `l` and is stopped, or NULL. */
@@ -123,8 +124,8 @@ void gdb_break_lift(void);
 
 /* ---- gdbstub.c ---- */
 
-/* Serves gdb until something is to run. */
-void gdb_serve(enum debug_cause, uintptr_t arg, struct debug_resume *);
+/* Serves gdb until something is to run; it is told that this LWP stopped. */
+void gdb_serve(enum debug_cause, uintptr_t arg, struct lwp *, struct debug_resume *);
 void gdb_reply_error(int error);
 void gdb_reply_ok(void);
 

@@ -12,6 +12,10 @@
  * parked CPU holds, gets all of it once it has run for long. How long is not told by the clock, for the host may
  * not run the stepping CPU at all: that CPU is asked by NMI every PROBE_PERIOD, and must answer STEP_PROBES times.
  *
+ * A lone step is one for which gdb holds all other LWPs. It then takes a stop of any other LWP for an error of its
+ * own. But the stepped one may sleep, and others run on its CPU; or it needed all CPUs. What such another LWP meets
+ * ends the step early, told as the end of the step; that LWP waits, and tells its own when gdb lets it go on.
+ *
  * Locking: world_lock covers hold_set, owner and the port's state. It is taken with interrupts off by CPUs that
  * are marked busy, which no NMI parks, not even that of a hard stop (a panic, the monitor): so nobody waits for a
  * holder who is parked. A busy CPU looks for itself, before it leaves, whether it should be parked.
@@ -40,7 +44,11 @@ static uint32_t owner;      /* world_lock to change: the owner's index + 1, 0 = 
 static uint32_t watcher;    /* world_lock to change: index + 1 */
 static uint32_t stepper;    /* world_lock: index + 1 of the CPU whose step may need all; 0 = none */
 static nsec_t next_probe;   /* world_lock: when it is asked */
-static cpuset_t lost_set;   /* owner only: CPUs that did not stop */
+static bool step_lone;      /* owner only: of debug_step_lwp */
+static lwpid_t step_lid;    /* owner only: its id */
+static bool
+    input_missed; /* world_lock: bytes came while there was an owner, maybe too late for it */
+static cpuset_t lost_set; /* owner only: CPUs that did not stop */
 
 static void
 world_lock(void)
@@ -55,7 +63,7 @@ world_unlock(void)
 	atomic_store_release(&world_word, 0);
 }
 
-static void serve_world(struct cpu *, enum debug_cause, uintptr_t arg);
+static bool serve_world(struct cpu *, enum debug_cause, uintptr_t arg);
 
 /* ---- parked ---- */
 
@@ -118,7 +126,7 @@ wait_parked(struct cpu *ci, struct debug_cpu *dc)
 	while ((atomic_load_acquire(&hold_set) & CPU_BIT(ci)) != 0) {
 		if (atomic_load_relaxed(&watcher) == ci->ci_index + 1) {
 			if (watch(ci))
-				serve_world(ci, DEBUG_INTR, 0);
+				(void)serve_world(ci, DEBUG_INTR, 0);
 			else
 				gdb_port_rest();
 		} else if (dc->dc_nohalt) {
@@ -297,6 +305,7 @@ let_go(struct cpu *self, const struct debug_resume *r)
 	cpuset_t late, watchers = 0;
 	struct cpu *ci;
 	uint32_t left[MAXCPUS] = { 0 };
+	bool missed;
 
 	for (cpuset_t s = others & ~held; s != 0; s &= s - 1) {
 		unsigned i = (unsigned)__builtin_ctzll(s);
@@ -319,6 +328,8 @@ let_go(struct cpu *self, const struct debug_resume *r)
 	    watchers |= CPU_BIT(ci);
 	world_lock();
 	owner = 0;
+	missed = input_missed;
+	input_missed = false;
 	/* Who came since has parked itself for us; he may try again. */
 	late = atomic_swap(&hold_set, held) & ~held;
 	watcher = watchers != 0 ? (uint32_t)__builtin_ctzll(watchers) + 1 : 0;
@@ -332,26 +343,47 @@ let_go(struct cpu *self, const struct debug_resume *r)
 	/* The watcher may be one that halts. */
 	wake((late | (watchers & -watchers)) & ~CPU_BIT(self));
 	world_unlock();
+	if (missed)
+		arch_debug_self_ipi(); /* there is no other interrupt for them; a watcher looks anyway */
 }
 
-/* => owner; on return the CPU is not the owner and may be one that shall be parked */
-static void
+/* Ends the step that is under way. Returns who must be told to have stopped: the LWP of a lone step, else `self`. */
+static struct lwp *
+end_step(struct lwp *self)
+{
+	struct gdb_id id = { GDB_ID_ANY, step_lid };
+	struct lwp *l = debug_step_lwp;
+
+	if (l == NULL)
+		return self;
+	atomic_store_relaxed(&debug_step_lwp, NULL);
+	if (gdb_find_lwp(&id) != l)
+		return self; /* it has come to its end by such steps */
+	arch_debug_step_end(l, debug_cpu_of(l));
+	return step_lone ? l : self;
+}
+
+/*
+ * => owner; on return the CPU is not the owner and may be one that shall be parked. False: gdb was told of the end of
+ * a lone step instead.
+ */
+static bool
 serve_world(struct cpu *ci, enum debug_cause cause, uintptr_t arg)
 {
 	struct debug_resume r = { .dr_run = ~(cpuset_t)0 };
+	struct lwp *l;
 	uintptr_t skip = 0;
+	bool told;
 
 	stop_others(ci);
 	gdb_break_lift();
-	if (debug_step_lwp != NULL) {
-		arch_debug_step_end(debug_step_lwp, debug_cpu_of(debug_step_lwp));
-		atomic_store_relaxed(&debug_step_lwp, NULL);
-	}
-	gdb_serve(cause, arg, &r);
-	if (cause == DEBUG_HWBREAK)
+	l = end_step(arch_curlwp());
+	told = l == arch_curlwp() || cause == DEBUG_INTR;
+	gdb_serve(told ? cause : DEBUG_STEP, arg, l, &r);
+	if (told && cause == DEBUG_HWBREAK)
 		arch_debug_pass(debug_frame(ci));
-	if (cause == DEBUG_PANIC)
-		return; /* the others stay where they are, the world remains ours */
+	if (told && cause == DEBUG_PANIC)
+		return true; /* the others stay where they are, the world remains ours */
 	if (r.dr_step != NULL && r.dr_run != ~(cpuset_t)0) {
 		const struct cpu *on = debug_cpu_of(r.dr_step);
 
@@ -362,6 +394,8 @@ serve_world(struct cpu *ci, enum debug_cause cause, uintptr_t arg)
 		skip = on != NULL ? arch_frame_pc(debug_frame(on)) : 0;
 	}
 	if (r.dr_step != NULL) {
+		step_lone = r.dr_lone;
+		step_lid = gdb_tid(r.dr_step);
 		atomic_store_relaxed(&debug_step_lwp, r.dr_step);
 		r.dr_timed = arch_debug_step_begin(
 		    r.dr_step, debug_cpu_of(r.dr_step), r.dr_run != ~(cpuset_t)0);
@@ -370,6 +404,7 @@ serve_world(struct cpu *ci, enum debug_cause cause, uintptr_t arg)
 	if (gdb_memory_wants())
 		arch_debug_self_ipi();
 	let_go(ci, &r);
+	return told;
 }
 
 /* What a CPU came for may have been settled while it waited. */
@@ -396,6 +431,7 @@ debug_enter(struct trapframe *tf, enum debug_cause cause, uintptr_t arg)
 {
 	struct cpu *ci = arch_curcpu();
 	struct debug_cpu *dc = &debug_cpus[ci->ci_index];
+	bool told;
 
 	if (!debug_on || atomic_load_relaxed(&dc->dc_busy) != 0)
 		return false;
@@ -405,10 +441,12 @@ debug_enter(struct trapframe *tf, enum debug_cause cause, uintptr_t arg)
 		if (owner == 0) {
 			owner = ci->ci_index + 1;
 			world_unlock();
-			serve_world(ci, cause, arg);
-			if (cause != DEBUG_PANIC)
+			told = serve_world(ci, cause, arg);
+			if (!told || cause != DEBUG_PANIC)
 				park(ci); /* if it is to be held */
-			break;
+			if (told)
+				break;
+			continue;
 		}
 		(void)atomic_or(&hold_set, CPU_BIT(ci));
 		world_unlock();
@@ -430,13 +468,15 @@ debug_input(struct trapframe *tf)
 		return;
 	(void)enter(ci, dc, tf);
 	world_lock();
-	if (owner == 0 && gdb_poll() != GDB_NOTHING) {
+	if (owner != 0) {
+		input_missed = true; /* he has let this CPU go, but not yet given up */
+	} else if (gdb_poll() != GDB_NOTHING) {
 		owner = ci->ci_index + 1;
 		wanted = true;
 	}
 	world_unlock();
 	if (wanted) {
-		serve_world(ci, DEBUG_INTR, 0);
+		(void)serve_world(ci, DEBUG_INTR, 0);
 		park(ci);
 	}
 	leave(ci, dc);
@@ -462,6 +502,7 @@ debug_self_ipi(struct trapframe *tf)
 		if (!taken)
 			page_free(pg);
 	}
+	debug_input(tf);
 }
 
 void __stub_caller
@@ -469,6 +510,16 @@ debug_panic(void)
 {
 	if (debug_on && (debug_attached || gdb_session.ss_wait))
 		arch_breakpoint();
+}
+
+void __stub_caller
+debug_step_gone(void)
+{
+	bool on = arch_intr_disable();
+
+	if (debug_step_lwp == arch_curlwp())
+		arch_breakpoint();
+	arch_intr_restore(on);
 }
 
 /* Started while the world is stopped, a CPU waits here: nobody could stop it. */

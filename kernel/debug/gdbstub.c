@@ -249,9 +249,9 @@ breakpoint(const char *p)
 		gdb_tx_clear(&gdb_tx); /* not supported */
 		return;
 	}
-	/* The process is gone, and its breakpoints with it. */
+	/* gdb may not know yet that the process is gone, and its breakpoints with it. */
 	if (proc == NULL && addr < USER_END)
-		error = insert ? ESRCH : 0;
+		error = 0;
 	else if (type == 0)
 		error = insert ? gdb_break_insert(proc, addr) : gdb_break_remove(proc, addr);
 	else if (insert)
@@ -327,7 +327,7 @@ static enum outcome
 vcont(const char *p, struct debug_resume *r)
 {
 	struct lwp *step = NULL, *only = NULL;
-	bool all = false, none = true;
+	bool all = false, none = true, others = false;
 
 	while (gdb_get_char(&p, ';')) {
 		struct gdb_id id = { GDB_ID_ALL, GDB_ID_ALL };
@@ -349,11 +349,13 @@ vcont(const char *p, struct debug_resume *r)
 		if (action == 's' || action == 'S') {
 			if (l == NULL)
 				l = gdb_session.ss_lwp;
+			others |= step != NULL && step != l;
 			if (step == NULL)
 				step = l;
 			only = l;
 		} else if (l != NULL) {
 			only = l;
+			others = true;
 		} else {
 			all = true;
 		}
@@ -361,6 +363,7 @@ vcont(const char *p, struct debug_resume *r)
 	if (*p != '\0' || none)
 		goto bad;
 	r->dr_step = step;
+	r->dr_lone = step != NULL && !all && !others;
 	if (!all && only != NULL)
 		resume_alone(r, only);
 	gdb_session.ss_running = true;
@@ -499,10 +502,8 @@ open_session(void)
 }
 
 void
-gdb_serve(enum debug_cause cause, uintptr_t arg, struct debug_resume *r)
+gdb_serve(enum debug_cause cause, uintptr_t arg, struct lwp *l, struct debug_resume *r)
 {
-	struct lwp *l = arch_curlwp();
-
 	if (cause == DEBUG_INTR && !gdb_have_packet() && !debug_attached)
 		return; /* a ^C from nobody */
 	gdb_session.ss_cause = cause;

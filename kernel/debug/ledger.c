@@ -5,7 +5,9 @@
 #include <kernel/debug.h>
 
 #include <abi/errno.h>
+#include <abi/time.h>
 #include <arch/arch_if.h>
+#include <kernel/cv.h>
 #include <kernel/exitmode.h>
 #include <kernel/failpoint.h>
 #include <kernel/fault.h>
@@ -173,6 +175,45 @@ type_command(const char *arg)
 	return 0;
 }
 
+/* hold PID MS: that process rests for so long, or all others (PID 0); of the caller's own, its other LWPs */
+static int
+hold_command(const char *arg)
+{
+	const char *space = strchr(arg, ' ');
+	char number[12];
+	uint64_t pid, ms;
+	int error;
+
+	if (space == NULL || (size_t)(space - arg) >= sizeof(number))
+		return -EINVAL;
+	strlcpy(number, arg, (size_t)(space - arg) + 1);
+	if (option_u64(number, 0, INT32_MAX, &pid) != 0 ||
+	    option_u64(space + 1, 0, 1000000, &ms) != 0)
+		return -EINVAL;
+	if ((error = hold_begin((pid_t)pid)) != 0)
+		return error;
+	error = kpause("hold", true, time_now() + ms * (NSEC_PER_SEC / 1000));
+	hold_end();
+	return error == -EWOULDBLOCK ? 0 : error;
+}
+
+/* rests LID: is that LWP off its CPU, asleep or stopped? -EAGAIN if not */
+static int
+rests_command(const char *arg)
+{
+	struct lwp *l;
+	uint64_t lid;
+	bool rests;
+
+	if (option_u64(arg, 1, INT32_MAX, &lid) != 0)
+		return -EINVAL;
+	if ((l = lwp_find_locked(NULL, (lwpid_t)lid)) == NULL)
+		return -ESRCH;
+	rests = (l->l_stat == LS_SLEEP || l->l_stat == LS_STOP) && !l->l_running;
+	lwp_unlock(l);
+	return rests ? 0 : -EAGAIN;
+}
+
 int
 debug_command(const char *cmd)
 {
@@ -188,6 +229,10 @@ debug_command(const char *cmd)
 		return trace_command(cmd + 6);
 	if (strncmp(cmd, "type ", 5) == 0)
 		return type_command(cmd + 5);
+	if (strncmp(cmd, "hold ", 5) == 0)
+		return hold_command(cmd + 5);
+	if (strncmp(cmd, "rests ", 6) == 0)
+		return rests_command(cmd + 6);
 	if (strncmp(cmd, "fp ", 3) == 0)
 		return set_failpoint(cmd + 3);
 	if (strncmp(cmd, "fault ", 6) == 0)

@@ -351,7 +351,7 @@ cmd_proc(struct monitor_out *out, char *args)
 	put_kin(out, p);
 	if (p->p_singlemode != SINGLE_NONE)
 		mo_printf(out, "  single-threading for %s by lid %d, %u parked\n",
-		    p->p_singlemode == SINGLE_EXIT ? "EXIT" : "BOUNDARY",
+		    single_mode_name[p->p_singlemode],
 		    p->p_single != NULL ? p->p_single->l_lid : -1, p->p_nboundary);
 	put_flags(out, "  p_flag", p->p_flag, pk_flags);
 	mo_printf(out, "\n  exit code %d, by signal %d; pending %#llx\n", p->p_xexit, p->p_xsig,

@@ -22,6 +22,7 @@
 #include <kernel/file.h>
 #include <kernel/kmem.h>
 #include <kernel/options.h>
+#include <kernel/poll.h>
 #include <kernel/printf.h>
 #include <kernel/process.h>
 #include <kernel/sched.h>
@@ -49,6 +50,7 @@ static struct mutex con_output = MUTEX_INIT("console output", RANK_INODE);
 static struct mutex con_reading = MUTEX_INIT("console input", RANK_INODE);
 static struct tty tty;                           /* under sleepq_lock_of(&tty) */
 static struct list readers = LIST_INIT(readers); /* under sleepq_lock_of(&tty) */
+static struct pollhead pollers = POLLHEAD_INIT(pollers);
 static sigset_t tty_signals;                     /* under sleepq_lock_of(&tty): to be sent */
 static struct list senders = LIST_INIT(senders); /* under sleepq_lock_of(&tty): the thread */
 
@@ -157,6 +159,8 @@ console_input(char c)
 		sleepq_wake(&senders, &tty_signals, 1);
 	}
 	spin_unlock(lock);
+	if (wake)
+		poll_notify(&pollers);
 	arch_console_write(echo, n);
 }
 
@@ -343,6 +347,7 @@ set_modes(uintptr_t arg, bool flush)
 	if (tty.t_tail != tty.t_line)
 		sleepq_wake(&readers, &tty, ~0u);
 	spin_unlock(lock);
+	poll_notify(&pollers);
 	if (restart)
 		arch_console_resume();
 	return 0;
@@ -412,6 +417,22 @@ console_ioctl(struct file *f __unused, uint32_t cmd, uintptr_t arg)
 	}
 }
 
+static uint32_t
+console_poll(struct file *f __unused, struct pollhead **head)
+{
+	struct spinlock *lock = sleepq_lock_of(&tty);
+	bool readable = true; /* the end of the file, if nothing else */
+
+	*head = NULL;
+	if (source == SOURCE_TTY || source == SOURCE_SERIAL) {
+		*head = &pollers;
+		spin_lock(lock);
+		readable = tty.t_tail != tty.t_line;
+		spin_unlock(lock);
+	}
+	return POLL_WRITABLE | (readable ? POLL_READABLE : 0);
+}
+
 /* /dev/tty is there only for whoever has a controlling terminal. */
 static int
 tty_open(struct file *f __unused)
@@ -424,6 +445,7 @@ const struct file_ops console_ops = {
 	.fo_read = console_read,
 	.fo_write = console_write,
 	.fo_ioctl = console_ioctl,
+	.fo_poll = console_poll,
 };
 
 const struct file_ops tty_ops = {
@@ -432,4 +454,5 @@ const struct file_ops tty_ops = {
 	.fo_read = console_read,
 	.fo_write = console_write,
 	.fo_ioctl = console_ioctl,
+	.fo_poll = console_poll,
 };

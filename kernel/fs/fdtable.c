@@ -339,11 +339,11 @@ fd_get_vmobj(int fd, int *accmode, struct vmobj **obj)
 		return -EBADF;
 	if (r.fr_file->f_ops == &path_ops)
 		error = -EBADF;
-	else if (r.fr_file->f_ops != &regular_ops)
+	else if (r.fr_file->f_ops != &regular_ops && r.fr_file->f_ops != &zero_ops)
 		error = -ENODEV;
 	else {
 		*accmode = (int)(r.fr_file->f_flags & O_ACCMODE);
-		*obj = inode_vmobj(r.fr_file->f_inode);
+		*obj = r.fr_file->f_ops == &zero_ops ? NULL : inode_vmobj(r.fr_file->f_inode);
 	}
 	fd_put(r);
 	return error;

@@ -20,16 +20,18 @@
 #include <kernel/file.h>
 #include <kernel/kmem.h>
 #include <kernel/pmem.h>
+#include <kernel/poll.h>
 #include <kernel/sched.h>
 #include <kernel/signal.h>
 #include <kernel/string.h>
 #include <kernel/uio.h>
 
-/* struct pipe, field locks: (i) pi_lock (c) constant */
+/* struct pipe, field locks: (i) pi_lock (c) constant (s) its own */
 struct pipe {
 	struct mutex pi_lock;
 	struct condvar pi_rcv;            /* readers wait for bytes */
 	struct condvar pi_wcv;            /* writers wait for room */
+	struct pollhead pi_poll;          /* (s) who polls either end */
 	uint32_t pi_read, pi_write;       /* (i) */
 	bool pi_reader, pi_writer;        /* (i) that end is open */
 	struct page *pi_page[PIPE_PAGES]; /* (i) */
@@ -61,6 +63,7 @@ pipe_create(uint32_t flags, struct file **reader, struct file **writer)
 	mutex_init(&pi->pi_lock, "pipe", RANK_INODE);
 	cv_init(&pi->pi_rcv, "pipe_rd");
 	cv_init(&pi->pi_wcv, "pipe_wr");
+	pollhead_init(&pi->pi_poll);
 	pi->pi_reader = pi->pi_writer = true;
 	pi->pi_ino = inode_new_number();
 	(*reader)->f_pipe = (*writer)->f_pipe = pi;
@@ -103,6 +106,7 @@ pipe_close(struct file *f)
 	gone = !pi->pi_reader && !pi->pi_writer;
 	cv_broadcast(&pi->pi_rcv);
 	cv_broadcast(&pi->pi_wcv);
+	poll_notify(&pi->pi_poll);
 	mutex_unlock(&pi->pi_lock);
 	if (!gone)
 		return;
@@ -114,11 +118,12 @@ pipe_close(struct file *f)
 }
 
 /* Drops the lock and wakes the next who has something to do. */
-static void
+static __always_inline void
 pass_on(struct pipe *pi)
 {
 	bool bytes = pipe_used(pi) > 0, room = pipe_used(pi) < PIPE_SIZE;
 
+	poll_notify(&pi->pi_poll);
 	mutex_unlock(&pi->pi_lock);
 	/* Our file keeps the pipe. */
 	if (bytes)
@@ -262,6 +267,13 @@ write_some(struct pipe *pi, const struct file *f, struct uio *u, bool whole)
 	return (int64_t)got;
 }
 
+static void __noinline
+tell_readers(struct pipe *pi)
+{
+	cv_signal(&pi->pi_rcv);
+	poll_notify(&pi->pi_poll);
+}
+
 static int64_t
 pipe_write(struct file *f, struct uio *u, uint64_t *off __unused)
 {
@@ -279,7 +291,7 @@ pipe_write(struct file *f, struct uio *u, uint64_t *off __unused)
 		done += n;
 		if (u->u_resid == 0)
 			break;
-		cv_signal(&pi->pi_rcv); /* before we wait for room */
+		tell_readers(pi); /* before we wait for room */
 	}
 	pass_on(pi);
 	if (unlikely(n == -EPIPE)) {
@@ -304,6 +316,26 @@ pipe_ioctl(struct file *f, uint32_t cmd, uintptr_t arg)
 	return arch_ustore_32(arg, used);
 }
 
+/* As on Linux: a write of PIPE_BUF bytes has room, or would find that nobody reads. */
+static uint32_t
+pipe_poll(struct file *f, struct pollhead **head)
+{
+	struct pipe *pi = f->f_pipe;
+	uint32_t events = 0;
+
+	*head = &pi->pi_poll;
+	mutex_lock(&pi->pi_lock);
+	if (f->f_ops == &pipe_read_ops) {
+		events |= pipe_used(pi) > 0 ? POLL_READABLE : 0;
+		events |= pi->pi_writer ? 0 : POLLHUP;
+	} else {
+		events |= PIPE_SIZE - pipe_used(pi) >= PIPE_BUF ? POLL_WRITABLE : 0;
+		events |= pi->pi_reader ? 0 : POLLERR;
+	}
+	mutex_unlock(&pi->pi_lock);
+	return events;
+}
+
 static void
 pipe_stat(struct file *f, struct abi_stat *st)
 {
@@ -325,6 +357,7 @@ const struct file_ops pipe_read_ops = {
 	.fo_seek = SEEKS_NOT,
 	.fo_read = pipe_read,
 	.fo_ioctl = pipe_ioctl,
+	.fo_poll = pipe_poll,
 	.fo_stat = pipe_stat,
 	.fo_close = pipe_close,
 };
@@ -333,6 +366,7 @@ const struct file_ops pipe_write_ops = {
 	.fo_seek = SEEKS_NOT,
 	.fo_write = pipe_write,
 	.fo_ioctl = pipe_ioctl,
+	.fo_poll = pipe_poll,
 	.fo_stat = pipe_stat,
 	.fo_close = pipe_close,
 };

@@ -123,12 +123,10 @@ init_start(void *arg __unused)
 	explore_begin();
 	error = do_execve(init_path, &args);
 	kmem_free(args.buf, args.size);
-	if (error == -ENOENT || error == -ENOTDIR || error == -EACCES || error == -ENOEXEC) {
+	if (error != 0) {
 		kprintf("init: %s: cannot be run: error %d\n", init_path, -error);
 		arch_poweroff(error == -ENOENT || error == -ENOTDIR ? 127 : 126);
 	}
-	if (error != 0)
-		panic("init: %s: error %d", init_path, error);
 	fault_boot();
 }
 
@@ -238,8 +236,9 @@ parse_all_options(struct bootinfo *bi)
 	ssize_t size = arch_fwcfg_size("opt/threadbare/options");
 
 	options_parse(bi->bi_cmdline);
-	if (size > 0 && (size_t)size < sizeof(words) &&
-	    arch_fwcfg_read("opt/threadbare/options", words, (size_t)size) == 0)
+	if (size >= (ssize_t)sizeof(words))
+		panic("options: %zd bytes; at most %zu", size, sizeof(words) - 1);
+	if (size > 0 && arch_fwcfg_read("opt/threadbare/options", words, (size_t)size) == 0)
 		options_parse(words);
 }
 

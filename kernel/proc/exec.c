@@ -236,6 +236,7 @@ commit(const char *path, struct vmspace *vm, struct cred *cr, struct filedesc *f
 	if (p->p_flag & PK_KILLED)
 		l->l_ast = AST_WORK;
 	mutex_unlock(&p->p_lock);
+	hold_poke();
 }
 
 /* The file at a path, if it may be executed; with a reference. -EACCES, and those of inode_lookup() */

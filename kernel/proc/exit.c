@@ -15,6 +15,7 @@
 #include <kernel/ctty.h>
 #include <kernel/exitmode.h>
 #include <kernel/failpoint.h>
+#include <kernel/gdbstub.h>
 #include <kernel/lockdebug.h>
 #include <kernel/idtable.h>
 #include <kernel/inode.h>
@@ -54,11 +55,13 @@ lwp_exit_locked(struct proc *p)
 	TRACE(EXIT, TRX_LWP, p->p_pid, 0);
 	p->p_nzlwps++;
 	l->l_prflag |= LPR_EXITING;
-	stopping = (p->p_flag & PK_STOP) != 0;
+	stopping = (p->p_flag & PK_STOP) != 0 || p->p_singlemode >= SINGLE_NO_EXIT;
 	mutex_unlock(&p->p_lock);
 	if (unlikely(stopping))
 		proc_stop_check(p); /* for us it does not wait (B48) */
 	fp(lwp_exit_begun);
+	if (unlikely(atomic_load_relaxed(&debug_step_lwp) == l))
+		debug_step_gone();
 	if ((p->p_flag & PK_SYSTEM) == 0)
 		lwp_release_user_state(l);
 
@@ -73,7 +76,7 @@ lwp_exit_locked(struct proc *p)
 		list_insert_tail(
 		    l->l_prflag & LPR_DETACHED ? &p->p_deadlwps : &p->p_zlwps, &l->l_free);
 	/* Whoever waits for it, or with it for others (a deadlock?), or for it to be suspended. */
-	if (p->p_single == NULL || p->p_nlive - p->p_nboundary <= 1)
+	if (proc_single(p) == NULL || p->p_nlive - p->p_nboundary <= 1)
 		cv_broadcast(&p->p_lwpcv);
 	mutex_unlock(&p->p_lock);
 	fp(zombie_before_switch);
@@ -211,6 +214,8 @@ exit_process(struct proc *p, struct lwp *l)
 
 	KASSERT(l == curlwp() && l->l_proc == p && (p->p_flag & PK_EXITING));
 	KASSERT(p->p_single == l && p->p_singlemode == SINGLE_EXIT && p->p_nlwps == 1);
+	if (unlikely(atomic_load_relaxed(&debug_step_lwp) == l))
+		debug_step_gone();
 	timers_exit(p); /* before proc_lock is taken: see timers.c */
 	if (p == initproc)
 		init_exited(p); /* does not return */
@@ -335,8 +340,8 @@ proc_exit(int code, int sig)
 
 	for (;;) {
 		mutex_lock(&p->p_lock);
-		if (p->p_single == NULL || p->p_single == l)
-			break;
+		if (proc_single(p) == NULL || p->p_single == l)
+			break; /* a hold gives way */
 		if (p->p_singlemode == SINGLE_EXIT) {
 			if (sig != 0 && (p->p_flag & PK_EXITING) == 0) {
 				p->p_flag |=
@@ -366,6 +371,7 @@ proc_exit(int code, int sig)
 	TRACE(EXIT, TRX_BEGIN, p->p_pid,
 	    (uint64_t)(p->p_nlwps > 1) << 32 | (uint64_t)(sig != 0 ? 128 + sig : code & 0xff));
 	mutex_unlock(&p->p_lock);
+	hold_poke();
 	(void)single_begin(SINGLE_EXIT);
 	exit_process(p, l);
 }

@@ -42,12 +42,6 @@ futex_init(void)
 	}
 }
 
-static inline bool
-key_matches(const struct lwp *l, const struct futex_key *k)
-{
-	return l->l_futex_obj == k->fk_obj && l->l_futex_off == k->fk_off;
-}
-
 int
 futex_wait(uintptr_t addr, bool shared, uint32_t val, uint32_t bits, nsec_t deadline)
 {
@@ -80,6 +74,7 @@ again:
 	l->l_futex_obj = k.fk_obj;
 	l->l_futex_off = k.fk_off;
 	l->l_futex_bits = bits;
+	l->l_futex_seq = fb->fb_arrivals++;
 	sleepq_enter(&fb->fb_lock);
 	sleepq_enqueue(&fb->fb_queue, (const void *)addr, "futex", &syncobj_futex, true);
 	error = sleepq_block(deadline, true);
@@ -92,9 +87,14 @@ again:
 	return error == -EWOULDBLOCK ? -ETIMEDOUT : error;
 }
 
-/* Those that are stopped come last, as in sleepq_wake(). => fb_lock held */
-static unsigned
-wake_locked(struct futex_bucket *fb, const struct futex_key *k, unsigned n, uint32_t bits)
+/*
+ * Wakes up to n, if `later` only who came before `arrivals`; those that are stopped come last, as in sleepq_wake().
+ * Returns how many, or -EINVAL, perhaps after some: one is there that waits to be moved to a lock.
+ * => fb_lock held
+ */
+static inline __attribute__((always_inline)) int
+wake_locked(struct futex_bucket *fb, const struct futex_key *k, unsigned n, uint32_t bits,
+    bool later, uint32_t arrivals)
 {
 	bool all = false, passed_over;
 	unsigned woken = 0;
@@ -107,7 +107,14 @@ wake_locked(struct futex_bucket *fb, const struct futex_key *k, unsigned n, uint
 			struct lwp *l = list_entry(e, struct lwp, l_sleepchain);
 
 			e = e->next;
-			if (!key_matches(l, k) || (l->l_futex_bits & bits) == 0)
+			if (!futex_key_matches(l, k))
+				continue;
+			if (unlikely((l->l_futex_bits & bits) == 0)) {
+				if (l->l_futex_pi != NULL)
+					return -EINVAL;
+				continue;
+			}
+			if (later && !futex_came_before(l, arrivals))
 				continue;
 			if (unlikely(l->l_stat == LS_STOP) && !all) {
 				passed_over = true;
@@ -120,31 +127,64 @@ wake_locked(struct futex_bucket *fb, const struct futex_key *k, unsigned n, uint
 		}
 		all = true;
 	} while (unlikely(passed_over) && woken < n);
-	return woken;
+	return (int)woken;
+}
+
+static int __noinline
+wake_first(struct futex_bucket *fb, const struct futex_key *k, unsigned n, uint32_t bits)
+{
+	return wake_locked(fb, k, n, bits, false, 0);
+}
+
+static int __noinline
+wake_earlier(struct futex_bucket *fb, const struct futex_key *k, unsigned n, uint32_t bits,
+    uint32_t arrivals)
+{
+	return wake_locked(fb, k, n, bits, true, arrivals);
+}
+
+/* The holds after the first one, in which WAKE_BATCH were woken. */
+static int __noinline
+wake_rest(struct futex_bucket *fb, const struct futex_key *k, unsigned n, uint32_t bits,
+    uint32_t arrivals)
+{
+	unsigned total = WAKE_BATCH, batch;
+	int got;
+
+	do {
+		batch = min(n - total, WAKE_BATCH);
+		spin_lock(&fb->fb_lock);
+		got = wake_earlier(fb, k, batch, bits, arrivals);
+		spin_unlock(&fb->fb_lock);
+		if (got < 0)
+			return got;
+		total += (unsigned)got;
+	} while (total < n && (unsigned)got == batch);
+	return (int)total;
 }
 
 /*
- * In batches, so that interrupts are never off for long. The queue is in order of arrival, and no more are woken than
- * waited at the beginning, so this ends even if those that were woken come back at once.
+ * In batches, so that interrupts are never off for long. Only those are woken that waited at the beginning, so this ends
+ * even if they come back at once.
  */
-static int
+static inline __attribute__((always_inline)) int
 wake_key(const struct futex_key *k, unsigned n, uint32_t bits)
 {
 	struct futex_bucket *fb = futex_bucket_of(k->fk_obj, k->fk_off);
-	unsigned total = 0, batch, got;
+	uint32_t arrivals;
+	int got;
 
 	atomic_fence_full();
 	n = min(n, atomic_load_relaxed(&fb->fb_waiters));
-	while (total < n) {
-		batch = min(n - total, WAKE_BATCH);
-		spin_lock(&fb->fb_lock);
-		got = wake_locked(fb, k, batch, bits);
-		spin_unlock(&fb->fb_lock);
-		total += got;
-		if (got < batch)
-			break;
-	}
-	return (int)total;
+	if (n == 0)
+		return 0;
+	spin_lock(&fb->fb_lock);
+	got = wake_first(fb, k, min(n, WAKE_BATCH), bits);
+	arrivals = fb->fb_arrivals;
+	spin_unlock(&fb->fb_lock);
+	if (likely(got != (int)WAKE_BATCH || n == WAKE_BATCH))
+		return got;
+	return wake_rest(fb, k, n, bits, arrivals);
 }
 
 int
@@ -175,9 +215,10 @@ move_locked(
 {
 	KASSERT(lwp_locked(l, &from->fb_lock) && l->l_sleepq == &from->fb_queue);
 	list_remove(&l->l_sleepchain);
-	list_insert_tail(&to->fb_queue, &l->l_sleepchain);
+	sleepq_insert(&to->fb_queue, l);
 	l->l_futex_obj = k->fk_obj;
 	l->l_futex_off = k->fk_off;
+	l->l_futex_seq = to->fb_arrivals++;
 	if (from != to) {
 		atomic_sub(&from->fb_waiters, 1);
 		atomic_add(&to->fb_waiters, 1);
@@ -186,39 +227,53 @@ move_locked(
 	}
 }
 
+struct requeue {
+	struct futex_bucket *rq_from, *rq_to;
+	struct futex_key rq_key, rq_key2;
+	unsigned rq_nwake, rq_nmove; /* that are left to do */
+	unsigned rq_total;           /* done */
+	uint32_t rq_arrivals;
+};
+
 /*
- * One hold's share of a requeue, at most WAKE_BATCH of its *nwake and *nmove waiters: they and *total are
- * brought up to date. Returns true if another hold is needed.
+ * One hold's share of a requeue, at most WAKE_BATCH waiters. 1 if another hold is needed, 0 at the end, -EINVAL.
  * => both locks held
  */
-static bool
-requeue_batch(struct futex_bucket *from, struct futex_bucket *to, const struct futex_key *k,
-    const struct futex_key *k2, unsigned *nwake, unsigned *nmove, unsigned *total)
+static int
+requeue_batch(struct requeue *rq)
 {
+	struct futex_bucket *from = rq->rq_from, *to = rq->rq_to;
+	const struct futex_key *k = &rq->rq_key, *k2 = &rq->rq_key2;
 	bool same = k->fk_obj == k2->fk_obj && k->fk_off == k2->fk_off;
-	unsigned woken = wake_locked(from, k, min(*nwake, WAKE_BATCH), FUTEX_BITSET_ANY), moved = 0;
-	unsigned room =
-	    same ? *nmove : min(*nmove, WAKE_BATCH - woken); /* to be counted costs little */
+	int got =
+	    wake_earlier(from, k, min(rq->rq_nwake, WAKE_BATCH), FUTEX_BITSET_ANY, rq->rq_arrivals);
+	unsigned woken = (unsigned)got, moved = 0, room;
 	struct list *e = from->fb_queue.next;
 
-	*nwake -= woken;
-	*total += woken;
+	if (got < 0)
+		return got;
+	rq->rq_nwake -= woken;
+	rq->rq_total += woken;
 	if (woken == WAKE_BATCH)
-		return true;
-	/* Inside one bucket, who is moved comes to stand at the end, with another key. */
+		return 1;
+	/* To be counted costs little. */
+	room = same ? rq->rq_nmove : min(rq->rq_nmove, WAKE_BATCH - woken);
+	/* Inside one bucket, who is moved gets another key. */
 	while (e != &from->fb_queue && moved < room) {
 		struct lwp *l = list_entry(e, struct lwp, l_sleepchain);
 
 		e = e->next;
-		if (!key_matches(l, k))
+		if (!futex_key_matches(l, k) || !futex_came_before(l, rq->rq_arrivals))
 			continue;
+		if (l->l_futex_pi != NULL)
+			return -EINVAL;
 		if (!same)
 			move_locked(l, from, to, k2);
 		moved++;
 	}
-	*nmove -= moved;
-	*total += moved;
-	return !same && *nmove != 0 && moved == room;
+	rq->rq_nmove -= moved;
+	rq->rq_total += moved;
+	return !same && rq->rq_nmove != 0 && moved == room;
 }
 
 /* In batches like a wake, and like that it ends. The word is compared in the first hold: then the call takes effect. */
@@ -226,25 +281,24 @@ int
 futex_requeue(uintptr_t addr, uintptr_t addr2, bool shared, unsigned nwake, unsigned nmove,
     const uint32_t *cmp)
 {
-	struct futex_bucket *from, *to;
-	struct futex_key k, k2;
-	unsigned total = 0, waiters;
+	struct requeue rq = { .rq_total = 0 };
+	unsigned waiters;
 	uint32_t now;
 	int error;
 
 again:
-	error = futex_get_key(addr, shared, &k);
+	error = futex_get_key(addr, shared, &rq.rq_key);
 	if (error == 0)
-		error = futex_get_key(addr2, shared, &k2);
+		error = futex_get_key(addr2, shared, &rq.rq_key2);
 	if (error != 0)
 		return error;
-	from = futex_bucket_of(k.fk_obj, k.fk_off);
-	to = futex_bucket_of(k2.fk_obj, k2.fk_off);
-	spin_lock_pair(&from->fb_lock, &to->fb_lock);
+	rq.rq_from = futex_bucket_of(rq.rq_key.fk_obj, rq.rq_key.fk_off);
+	rq.rq_to = futex_bucket_of(rq.rq_key2.fk_obj, rq.rq_key2.fk_off);
+	spin_lock_pair(&rq.rq_from->fb_lock, &rq.rq_to->fb_lock);
 	if (cmp != NULL) {
 		error = futex_fetch_locked(addr, &now);
 		if (error != 0 || now != *cmp) {
-			spin_unlock_pair(&from->fb_lock, &to->fb_lock);
+			spin_unlock_pair(&rq.rq_from->fb_lock, &rq.rq_to->fb_lock);
 			if (error == 0)
 				return -EAGAIN;
 			error = arch_ufetch_32(addr, &now);
@@ -253,13 +307,14 @@ again:
 			goto again;
 		}
 	}
-	waiters = atomic_load_relaxed(&from->fb_waiters);
-	nwake = min(nwake, waiters);
-	nmove = min(nmove, waiters);
-	while (requeue_batch(from, to, &k, &k2, &nwake, &nmove, &total)) {
-		spin_unlock_pair(&from->fb_lock, &to->fb_lock);
-		spin_lock_pair(&from->fb_lock, &to->fb_lock);
+	waiters = atomic_load_relaxed(&rq.rq_from->fb_waiters);
+	rq.rq_nwake = min(nwake, waiters);
+	rq.rq_nmove = min(nmove, waiters);
+	rq.rq_arrivals = rq.rq_from->fb_arrivals;
+	while ((error = requeue_batch(&rq)) > 0) {
+		spin_unlock_pair(&rq.rq_from->fb_lock, &rq.rq_to->fb_lock);
+		spin_lock_pair(&rq.rq_from->fb_lock, &rq.rq_to->fb_lock);
 	}
-	spin_unlock_pair(&from->fb_lock, &to->fb_lock);
-	return (int)total;
+	spin_unlock_pair(&rq.rq_from->fb_lock, &rq.rq_to->fb_lock);
+	return error < 0 ? error : (int)rq.rq_total;
 }

@@ -19,7 +19,9 @@
 struct futex_bucket {
 	struct spinlock fb_lock;
 	uint32_t fb_waiters;  /* (a) */
-	struct list fb_queue; /* (b) l_sleepchain, oldest first */
+	uint32_t fb_arrivals; /* (b) counts those that were queued, wraps */
+	struct list
+	    fb_queue; /* (b) l_sleepchain: real time by priority, then the others, oldest first */
 	struct list fb_pi; /* (b) struct pifutex: locks of user programs that somebody waits for */
 } __cacheline_aligned;
 
@@ -27,6 +29,24 @@ struct futex_key {
 	const void *fk_obj;
 	uint64_t fk_off;
 };
+
+/* What FUTEX_WAIT_REQUEUE_PI needs, on the waiter's stack, field locks: (b) the bucket's lock (l) the waiter's */
+struct pirequeue {
+	struct futex_key pr_key2; /* (b) the lock to which it may be moved */
+	struct pifutex
+	    *pr_pf;   /* (b) it was, with a reference; NULL: not, or it was given the lock */
+	int pr_error; /* (l) -EDEADLK: it must come back */
+};
+
+/*
+ * What one call wakes or moves in more than one hold of the lock was there when it began: who comes back in between,
+ * perhaps in front of the others by its priority, is not another. => fb_lock held
+ */
+static inline bool
+futex_came_before(const struct lwp *l, uint32_t arrivals)
+{
+	return (int32_t)(l->l_futex_seq - arrivals) < 0;
+}
 
 #define FUTEX_BUCKET_BITS 9
 extern struct futex_bucket futex_buckets[1u << FUTEX_BUCKET_BITS];
@@ -37,6 +57,12 @@ futex_bucket_of(const void *obj, uint64_t off)
 	uintptr_t h = ((uintptr_t)obj + off) * 0x9e3779b97f4a7c15ul;
 
 	return &futex_buckets[h >> (64 - FUTEX_BUCKET_BITS)];
+}
+
+static inline bool
+futex_key_matches(const struct lwp *l, const struct futex_key *k)
+{
+	return l->l_futex_obj == k->fk_obj && l->l_futex_off == k->fk_off;
 }
 
 /* 0; -EINVAL misaligned; -EFAULT. => no lock held; may sleep */

@@ -126,11 +126,36 @@ do_lock_pi(const uint64_t *a, bool shared, bool wall)
 	return error;
 }
 
+static int64_t
+do_wait_requeue_pi(const uint64_t *a, bool shared, bool wall)
+{
+	struct callout *timeout = &curlwp()->l_timeout;
+	nsec_t deadline;
+	int error = fetch_deadline(a[3], false, &deadline);
+
+	if (error != 0)
+		return error;
+	timeout->co_wall = wall;
+	error = futex_wait_requeue_pi(a[0], a[4], shared, (uint32_t)a[2], deadline);
+	timeout->co_wall = false;
+	return error;
+}
+
+static int64_t
+do_requeue_pi(const uint64_t *a, bool shared)
+{
+	int nwake = (int)a[2], nmove = (int)a[3];
+
+	if (nwake != 1 || nmove < 0)
+		return -EINVAL;
+	return futex_requeue_pi(a[0], a[4], shared, (unsigned)nmove, (uint32_t)a[5]);
+}
+
 /* Out of the way of wait and wake, which are called far more often. */
 static int64_t __noinline
 other_op(const uint64_t *a, int cmd, bool shared, bool wall)
 {
-	if (wall && cmd != FUTEX_LOCK_PI2)
+	if (wall && cmd != FUTEX_LOCK_PI2 && cmd != FUTEX_WAIT_REQUEUE_PI)
 		return -ENOSYS;
 	switch (cmd) {
 	case FUTEX_WAKE_OP:
@@ -143,15 +168,16 @@ other_op(const uint64_t *a, int cmd, bool shared, bool wall)
 		return futex_lock_pi(a[0], shared, NSEC_FOREVER, true);
 	case FUTEX_UNLOCK_PI:
 		return futex_unlock_pi(a[0], shared);
+	case FUTEX_WAIT_REQUEUE_PI:
+		return do_wait_requeue_pi(a, shared, wall);
+	case FUTEX_CMP_REQUEUE_PI:
+		return do_requeue_pi(a, shared);
 	default:
 		return -ENOSYS;
 	}
 }
 
-/*
- * (uint32_t *addr, op, val, timeout or val2, uint32_t *addr2, val3)
- * FUTEX_WAIT_REQUEUE_PI and FUTEX_CMP_REQUEUE_PI are not there: -ENOSYS.
- */
+/* (uint32_t *addr, op, val, timeout or val2, uint32_t *addr2, val3) */
 int64_t
 sys_futex(const uint64_t *a)
 {

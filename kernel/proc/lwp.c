@@ -212,7 +212,8 @@ lwp_start(struct lwp *l)
 	KASSERT(l->l_restart_deadline == 0 && l->l_sysrestart == 0 && l->l_lid != 0);
 	fp(id_published_not_started);
 	lwp_lock(l);
-	if (unlikely(l->l_proc->p_flag & PK_STOP) && (l->l_flag & LW_WEXIT) == 0) {
+	if (unlikely((l->l_proc->p_flag & PK_STOP) || proc_holds(l->l_proc, l)) &&
+	    (l->l_flag & LW_WEXIT) == 0) {
 		/* With the others; its creator is about to join them. While one execs it parks first. */
 		if ((l->l_flag & LW_WBOUNDARY) == 0) {
 			lwp_setstat(l, LS_STOP);

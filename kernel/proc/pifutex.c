@@ -24,32 +24,15 @@
  *
  * Waits end by a signal or time limit, too. Who was handed the lock before that has it.
  */
-#include "futex_internal.h"
+#include "pifutex_impl.h"
 
 #include <kernel/explore.h>
 #include <kernel/failpoint.h>
 #include <kernel/kmem.h>
 #include <kernel/panic.h>
 #include <kernel/process.h>
-#include <kernel/sleepq.h>
 #include <kernel/trace.h>
 #include <kernel/turnstile.h>
-
-/*
- * struct pifutex, field locks: (b) the bucket's lock (t) the turnstile's chain lock
- *   (w) the owner lock of pf_owner (a) atomic (c) constant
- */
-struct pifutex {
-	struct list pf_link;     /* (b) fb_pi */
-	struct futex_key pf_key; /* (c) */
-	struct lwp *pf_owner;    /* (b)+(t); NULL: only those are left that have given up */
-	struct list pf_owned;    /* (w) its l_pifutexes */
-	uint32_t pf_refs;        /* (a) from 1 to 0 under (b) only */
-	bool pf_died;            /* (b) the owner before ended, the word is not yet this one's */
-};
-
-/* How an attempt to lock ends that does not succeed or fail. */
-enum { PI_WAIT = 1, PI_AGAIN, PI_ABSENT, PI_NEEDMEM };
 
 #define OWNER_LOCKS 32
 
@@ -65,7 +48,7 @@ owner_of(const void *wchan)
 	return ((const struct pifutex *)wchan)->pf_owner;
 }
 
-static const struct syncobj syncobj_pifutex = { SOBJ_PIFUTEX, true, owner_of, true };
+const struct syncobj syncobj_pifutex = { SOBJ_PIFUTEX, owner_of, true };
 
 void
 pifutex_init(void)
@@ -182,6 +165,22 @@ destroy(struct pifutex *pf)
 		kmem_cache_free(pifutex_cache, pf);
 }
 
+int
+pifutex_spare(struct pifutex **spare)
+{
+	*spare = kmem_cache_alloc(pifutex_cache);
+	if (*spare == NULL)
+		return -ENOMEM;
+	**spare = (struct pifutex){ 0 };
+	return 0;
+}
+
+void
+pifutex_spare_free(struct pifutex *spare)
+{
+	destroy(spare);
+}
+
 /* The owner's end of it: hands over to `to`, a waiter, or to nobody. => bucket and chain locked; curlwp owns it */
 static void
 pass_on(struct pifutex *pf, struct turnstile *ts, struct lwp *to)
@@ -216,15 +215,10 @@ set_word(uintptr_t addr, uint32_t old, uint32_t new)
 	return seen == old ? 0 : PI_AGAIN;
 }
 
-/*
- * One attempt to lock: 0 taken, PI_WAIT with a reference in *pfp, another PI_*, or an error.
- * => bucket locked; *spare is memory for a pifutex or NULL
- */
-static int
-attempt(struct futex_bucket *fb, const struct futex_key *k, uintptr_t addr, bool try,
-    struct pifutex **spare, struct pifutex **pfp)
+int
+pifutex_attempt(struct lwp *self, struct futex_bucket *fb, const struct futex_key *k,
+    uintptr_t addr, bool try, struct pifutex **spare, struct pifutex **pfp)
 {
-	struct lwp *self = curlwp();
 	struct pifutex *pf = find(fb, k);
 	bool owned = pf != NULL && pf->pf_owner != NULL;
 	uint32_t word, tid, now;
@@ -272,9 +266,8 @@ attempt(struct futex_bucket *fb, const struct futex_key *k, uintptr_t addr, bool
 	return PI_WAIT;
 }
 
-/* Makes the page of the word present and writable. => no lock held */
-static int
-bring_in(uintptr_t addr)
+int
+pifutex_bring_in(uintptr_t addr)
 {
 	uint32_t word, seen;
 
@@ -308,7 +301,7 @@ settle(struct futex_bucket *fb, struct pifutex *pf, uintptr_t addr)
 		if (error == PI_AGAIN)
 			continue;
 		spin_unlock(&fb->fb_lock);
-		error = bring_in(addr);
+		error = pifutex_bring_in(addr);
 		spin_lock(&fb->fb_lock);
 		if (error != 0)
 			break;
@@ -332,6 +325,15 @@ wait_for(struct futex_bucket *fb, struct pifutex *pf, uintptr_t addr, nsec_t dea
 	TRACE(LOCK_SLEEP, 0, pf->pf_owner->l_lid, (uintptr_t)pf);
 	error = turnstile_block_user(
 	    turnstile_find(pf), chain, pf, "pi-futex", &syncobj_pifutex, deadline);
+	error = pifutex_waited(pf, addr, error);
+	return error == -ERESTART ? -ERESTARTNOINTR : error;
+}
+
+int
+pifutex_waited(struct pifutex *pf, uintptr_t addr, int error)
+{
+	struct futex_bucket *fb = futex_bucket_of(pf->pf_key.fk_obj, pf->pf_key.fk_off);
+
 	fp(pi_woken);
 	/* Nobody can make us the owner any more: we are off the queue. */
 	if (pf->pf_owner == curlwp())
@@ -348,9 +350,7 @@ wait_for(struct futex_bucket *fb, struct pifutex *pf, uintptr_t addr, nsec_t dea
 	pf = unref(pf);
 	spin_unlock(&fb->fb_lock);
 	destroy(pf);
-	if (error == -EWOULDBLOCK)
-		return -ETIMEDOUT;
-	return error == -ERESTART ? -ERESTARTNOINTR : error;
+	return error == -EWOULDBLOCK ? -ETIMEDOUT : error;
 }
 
 int
@@ -367,18 +367,17 @@ futex_lock_pi(uintptr_t addr, bool shared, nsec_t deadline, bool try)
 			break;
 		fb = futex_bucket_of(k.fk_obj, k.fk_off);
 		spin_lock(&fb->fb_lock);
-		error = attempt(fb, &k, addr, try, &spare, &pf);
+		error = pifutex_attempt(curlwp(), fb, &k, addr, try, &spare, &pf);
 		if (error == PI_WAIT)
 			error = wait_for(fb, pf, addr, deadline);
 		else
 			spin_unlock(&fb->fb_lock);
-		if (error == PI_ABSENT && (error = bring_in(addr)) == 0)
+		if (error == PI_ABSENT && (error = pifutex_bring_in(addr)) == 0)
 			error = PI_AGAIN;
 		if (error == PI_NEEDMEM) {
-			spare = kmem_cache_alloc(pifutex_cache);
-			error = spare != NULL ? PI_AGAIN : -ENOMEM;
-			if (spare != NULL)
-				*spare = (struct pifutex){ 0 };
+			error = pifutex_spare(&spare);
+			if (error == 0)
+				error = PI_AGAIN;
 		}
 		/* The word can be changed under us as often as somebody likes. */
 		if (error > 0 && lwp_interrupted(curlwp()))
@@ -444,7 +443,7 @@ futex_unlock_pi(uintptr_t addr, bool shared)
 		spin_lock(&fb->fb_lock);
 		error = unlock(fb, &k, addr);
 		spin_unlock(&fb->fb_lock);
-		if (error == PI_ABSENT && (error = bring_in(addr)) == 0)
+		if (error == PI_ABSENT && (error = pifutex_bring_in(addr)) == 0)
 			error = PI_AGAIN;
 		if (error > 0 && lwp_interrupted(curlwp()))
 			error = -ERESTARTNOINTR;

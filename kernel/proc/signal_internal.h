@@ -77,5 +77,7 @@ void sig_discard_timer(struct proc *, int32_t id); /* what this timer has pendin
 int sig_post_timer(struct proc *, struct lwp *l, int sig, const siginfo_t *);
 void sig_retarget(
     struct proc *, struct lwp *except, sigset_t); /* finds other takers for process signals */
+/* What was left pending while p was stopped or held is looked at now. */
+void sig_rearm(struct proc *);
 
 #endif

@@ -10,6 +10,7 @@
 #include <kernel/panic.h>
 #include <kernel/process.h>
 #include <kernel/sched.h>
+#include <kernel/sleepq.h>
 #include <kernel/string.h>
 #include <kernel/timers.h>
 #include <kernel/trace.h>
@@ -37,8 +38,10 @@ lwp_is_prompt(const struct lwp *l)
 	case LS_ONPROC:
 		return true;
 	case LS_SLEEP:
-		return (atomic_load_relaxed(&l->l_flag) & LW_SINTR) &&
-		    (atomic_load_relaxed(&l->l_intrmask) & LW_PENDSIG);
+		if (atomic_load_relaxed(&l->l_flag) & LW_SINTR)
+			return (atomic_load_relaxed(&l->l_intrmask) & LW_PENDSIG) != 0;
+		/* Who waits for a kernel lock soon has it: no need to end another's sleep. */
+		return atomic_load_relaxed(&l->l_syncobj) == &syncobj_turnstile;
 	default:
 		return false;
 	}
@@ -46,12 +49,12 @@ lwp_is_prompt(const struct lwp *l)
 
 /*
  * The LWP that is to take a signal of the process, or NULL if all block it: the sender itself if it can,
- * then the LWP that the others wait for at the boundary, then the first that can do it soon.
+ * then the LWP that the others wait for at the boundary, then the first that can do it soon, one that is suspended last.
  */
 static struct lwp *
 sig_choose(struct proc *p, int sig, const struct lwp *except)
 {
-	struct lwp *self = curlwp(), *single = p->p_single, *l, *any = NULL;
+	struct lwp *self = curlwp(), *single = proc_single(p), *l, *any = NULL;
 
 	if (self != except && self->l_proc == p && lwp_takes(self, sig))
 		return self;
@@ -62,7 +65,7 @@ sig_choose(struct proc *p, int sig, const struct lwp *except)
 			continue;
 		if (lwp_is_prompt(l))
 			return l;
-		if (any == NULL)
+		if (any == NULL || lwp_stat(any) == LS_SUSPENDED)
 			any = l;
 	}
 	return any;
@@ -90,7 +93,7 @@ sig_kill(struct proc *p, int sig)
 	KASSERT((p->p_flag & (PK_KILLED | PK_EXITING)) == 0);
 	p->p_flag |= PK_KILLED;
 	p->p_xsig = sig;
-	if (p->p_single != NULL) {
+	if (proc_single(p) != NULL) {
 		lwp_interrupt(p->p_single, LW_PENDSIG);
 		return;
 	}
@@ -132,8 +135,7 @@ sig_retarget(struct proc *p, struct lwp *except, sigset_t set)
 	}
 }
 
-/* What was left pending while p was stopped is looked at now. => p_lock held */
-static void
+void
 sig_rearm(struct proc *p)
 {
 	struct lwp *l;

@@ -173,6 +173,28 @@ sys_rt_sigreturn(const uint64_t *a __unused)
 	return -EJUSTRETURN;
 }
 
+void
+sig_mask_enter(sigset_t mask)
+{
+	struct lwp *l = curlwp();
+
+	KASSERT((l->l_pflag & LP_SIGRESTORE) == 0);
+	l->l_sigoldmask = l->l_sigmask;
+	l->l_pflag |= LP_SIGRESTORE;
+	set_own_mask(l, mask);
+}
+
+void
+sig_mask_leave(bool interrupted)
+{
+	struct lwp *l = curlwp();
+
+	if (interrupted)
+		return;
+	l->l_pflag &= ~(uint32_t)LP_SIGRESTORE;
+	set_own_mask(l, l->l_sigoldmask);
+}
+
 /* Sleeps until a signal is there to be taken. */
 static int64_t
 wait_for_signal(void)
@@ -192,17 +214,13 @@ sys_pause(const uint64_t *a __unused)
 int64_t
 sys_rt_sigsuspend(const uint64_t *a)
 {
-	struct lwp *l = curlwp();
 	sigset_t mask;
 
 	if (a[1] != sizeof(sigset_t))
 		return -EINVAL;
 	if (arch_ufetch_64(a[0], &mask) != 0)
 		return -EFAULT;
-	l->l_sigoldmask = l->l_sigmask;
-	l->l_pflag |=
-	    LP_SIGRESTORE; /* sig_deliver() puts the old mask back, or into the handler's frame */
-	set_own_mask(l, mask);
+	sig_mask_enter(mask);
 	return wait_for_signal();
 }
 

@@ -5,7 +5,8 @@
  * The first LWP that asks becomes the owner. Any other that asks is told to unwind to the user boundary,
  * where it parks (BOUNDARY) or dies (EXIT); it never waits in place, so two LWPs that exec or exit at once
  * cannot wait for each other (B31). The owner sleeps until all others are parked or dead: those who park or
- * die look at the counts and wake it; nothing polls.
+ * die look at the counts and wake it; nothing polls. The other two modes, in which LWPs rest where they are, begin
+ * and end in hold.c; to one that begins here they are like another's.
  */
 #include <kernel/process.h>
 
@@ -114,6 +115,7 @@ single_end(void)
 	}
 	cv_broadcast(&p->p_boundarycv);
 	mutex_unlock(&p->p_lock);
+	hold_poke();
 }
 
 void

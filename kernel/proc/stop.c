@@ -18,6 +18,9 @@
  * seen before the rest. Continue undoes all of it in one hold: a sleeper sleeps on, unless what ends its sleep
  * has come meanwhile.
  *
+ * A hold (hold.c) rests LWPs in the same way and at the same places, but is no stop: nobody is told. An LWP goes on
+ * when neither keeps it.
+ *
  * What wait may report is p_report of the child, counted in the parent's p_nstopchild, under proc_lock.
  */
 #include <kernel/process.h>
@@ -31,9 +34,8 @@
 
 #include "signal_internal.h"
 
-/* LWPs that a stop waits for: those in exit rest soon enough. => p_lock held */
-static uint32_t
-awake(const struct proc *p)
+uint32_t
+lwps_awake(const struct proc *p)
 {
 	uint32_t zombies = p->p_nlwps - p->p_nlive;
 
@@ -94,14 +96,18 @@ tell_parent(struct proc *p, int code)
 
 /* ---- stop ---- */
 
-static void
-stop_others(struct proc *p, const struct lwp *self)
+void
+lwps_stop(struct proc *p, const struct lwp *self)
 {
 	struct lwp *l;
 
 	list_foreach (l, &p->p_lwps, l_sibling) {
 		if (l == self || (l->l_prflag & LPR_EXITING))
 			continue;
+		if (unlikely(hold_is_owner(l))) {
+			lwp_interrupt(l, LW_WSTOP); /* lets others go before it rests */
+			continue;
+		}
 		lwp_lock(l);
 		switch (l->l_stat) {
 		case LS_SLEEP:
@@ -144,7 +150,7 @@ stop_begin(struct proc *p, struct lwp *l)
 		TRACE(DELIVER, sig, 0, SIG_DFL);
 		p->p_flag |= PK_STOP;
 		p->p_stopsig = sig;
-		stop_others(p, l);
+		lwps_stop(p, l);
 		return;
 	}
 }
@@ -168,8 +174,9 @@ proc_stop_check(struct proc *p)
 	mutex_lock(&proc_lock);
 	mutex_lock(&p->p_lock);
 	if ((p->p_flag & (PK_STOP | PK_KILLED | PK_EXITING)) == PK_STOP && p->p_stat == PS_ACTIVE &&
-	    awake(p) == 0)
+	    lwps_awake(p) == 0)
 		stopped(p);
+	hold_rested(p, 0);
 	mutex_unlock(&p->p_lock);
 	mutex_unlock(&proc_lock);
 }
@@ -182,7 +189,7 @@ proc_stop_check(struct proc *p)
 static bool
 exec_waits(const struct proc *p, const struct lwp *l)
 {
-	return p->p_single != NULL && p->p_single != l && l->l_vforkchild == NULL;
+	return proc_single(p) != NULL && p->p_single != l && l->l_vforkchild == NULL;
 }
 
 void
@@ -203,9 +210,11 @@ lwp_stop_point(void)
 	}
 	if ((p->p_flag & PK_STOP) == 0 && !must_die(p, l))
 		stop_begin(p, l);
-	if ((p->p_flag & PK_STOP) && !must_die(p, l) && awake(p) == 1)
+	if ((p->p_flag & PK_STOP) && !must_die(p, l) && lwps_awake(p) == 1)
 		stopped(p);
-	rest = (p->p_flag & PK_STOP) && !must_die(p, l);
+	rest = ((p->p_flag & PK_STOP) || proc_holds(p, l)) && !must_die(p, l);
+	if (rest)
+		hold_rested(p, 1);
 	/* As in lwp_suspend_self(): we are STOP for a while before we leave the CPU. */
 	preempt_disable();
 	lwp_lock(l);
@@ -218,6 +227,7 @@ lwp_stop_point(void)
 	mutex_unlock(&p->p_lock);
 	mutex_unlock(&proc_lock);
 	if (rest) {
+		fp(rest_not_switched);
 		lwp_lock(l);
 		if (l->l_stat == LS_STOP)
 			sched_enter_switch(l);
@@ -254,10 +264,13 @@ proc_continue(struct proc *p)
 	}
 	list_foreach (l, &p->p_lwps, l_sibling) {
 		lwp_lock(l);
-		l->l_flag &= ~(uint32_t)LW_WSTOP;
-		if (l->l_stat == LS_STOP)
-			lwp_resume(l);
-		else
-			lwp_unlock(l);
+		if (!proc_holds(p, l)) {
+			l->l_flag &= ~(uint32_t)LW_WSTOP;
+			if (l->l_stat == LS_STOP) {
+				lwp_resume(l);
+				continue;
+			}
+		}
+		lwp_unlock(l);
 	}
 }

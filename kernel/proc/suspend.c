@@ -13,7 +13,10 @@
 #include <kernel/process.h>
 
 #include <abi/errno.h>
+#include <kernel/failpoint.h>
 #include <kernel/sched.h>
+
+#include "signal_internal.h"
 
 /* Would nobody be left that could continue us? Those who are about to rest, or to die, do not count. */
 static bool
@@ -118,7 +121,8 @@ lwp_continue(lwpid_t lid)
 	lwp_lock(t);
 	t->l_flag &= ~(uint32_t)LW_WSUSPEND;
 	if (lwp_stat(t) == LS_SUSPENDED) {
-		if (p->p_flag & PK_STOP) { /* the stop took it for one that rests */
+		/* The stop, or the hold, took it for one that rests. */
+		if ((p->p_flag & PK_STOP) || proc_holds(p, t)) {
 			t->l_flag |= LW_WSTOP;
 			lwp_need_userret(t);
 		}
@@ -140,6 +144,9 @@ lwp_suspend_self(void)
 
 	mutex_lock(&p->p_lock);
 	KASSERT(p->p_single != l && (l->l_prflag & LPR_EXITING) == 0);
+	/* What it was to take of the process's others can take now. */
+	if (unlikely(p->p_sigpend.sp_set & ~l->l_sigmask))
+		sig_retarget(p, l, p->p_sigpend.sp_set & ~l->l_sigmask);
 	/* p_lock may not be released under our lock, so we are SUSPENDED for a while before we leave the CPU. */
 	preempt_disable();
 	lwp_lock(l);
@@ -158,6 +165,7 @@ lwp_suspend_self(void)
 	single_rest_begin(p);
 	cv_broadcast(&p->p_lwpcv);
 	mutex_unlock(&p->p_lock);
+	fp(rest_not_switched);
 	lwp_lock(l);
 	if (l->l_stat == LS_SUSPENDED)
 		sched_enter_switch(l);

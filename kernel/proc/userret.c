@@ -35,14 +35,14 @@ user_return(struct trapframe *tf)
 			sig_deliver(tf);
 		return;
 	}
-	if (unlikely(p->p_flag & PK_KILLED) && (p->p_single == NULL || p->p_single == l))
+	if (unlikely(p->p_flag & PK_KILLED) && (proc_single(p) == NULL || p->p_single == l))
 		proc_exit(0, p->p_xsig);
 	if (flags & LW_WEXIT)
 		lwp_exit(0);
 	if (unlikely(flags & LW_WBOUNDARY)) {
 		single_boundary();
 		mutex_lock(&p->p_lock);
-		if (p->p_single == NULL || p->p_single == l) {
+		if (proc_single(p) == NULL || p->p_single == l) {
 			lwp_lock(l);
 			l->l_flag &= ~(uint32_t)LW_WBOUNDARY;
 			lwp_unlock(l);

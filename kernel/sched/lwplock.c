@@ -100,6 +100,8 @@ static const uint8_t lwp_legal[LS_COUNT][LS_COUNT] = {
 #undef X
 };
 
+uint32_t lwp_changes[LS_COUNT][LS_COUNT];
+
 void
 lwp_setstat(struct lwp *l, enum lwp_state new)
 {
@@ -110,6 +112,7 @@ lwp_setstat(struct lwp *l, enum lwp_state new)
 	KASSERTMSG(lwp_legal[l->l_stat][new] != P || mutex_owned(&l->l_proc->p_lock),
 	    "lid %d: %s -> %s", l->l_lid, lwp_state_name[l->l_stat], lwp_state_name[new]);
 	TRACE(STATE, new, l->l_lid, l->l_stat);
+	atomic_add(&lwp_changes[l->l_stat][new], 1);
 	l->l_stat = (uint8_t) new;
 	EXPLORE_POINT(STATE, (uintptr_t)l->l_lid << 8 | new);
 }

@@ -203,7 +203,8 @@ sched_setclass(struct lwp *l, const struct sched_class *sc)
 		l->l_priority = (int16_t)est_pri(l);
 	}
 	pri_changed(l, old, l->l_priority < base);
-	if (l->l_wchan != NULL && lwp_eprio(l) != old)
+	/* Not lwp_eprio(): the boost may hide from it what a waiter lends. */
+	if (l->l_wchan != NULL && l->l_priority != base)
 		turnstile_changepri(l);
 	lwp_unlock(l);
 }

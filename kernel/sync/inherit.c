@@ -9,11 +9,10 @@
  * While we hold the chain lock of an object with waiters, its owner cannot release it (the release path
  * needs the chain lock), so the owner is stable; its LWP lock is of the same or a lower rank than what
  * we hold, so it is only tried, and on failure all is let go and the walk begins again. A walk ends at an owner
- * who is urgent enough, for his own chain is, too; but not where the walk before had come by and made him so.
+ * for whom nothing changes where he waits; but not where the walk before had come by and changed it.
  *
- * What an owner inherits is the maximum over the first waiters of its lenders: exact among real-time ones; those of
- * time sharing stand in order of arrival, and the first one's counts. These are read without their
- * chain locks: a waiter that is coming or leaving makes it a hint, which that waiter's own walk corrects.
+ * What an owner inherits is the maximum over ts_pri of its lenders, whatever its own priority is: that may sink, and the
+ * boost of the kernel end. ts_pri is read without its chain lock: who changes it comes for the owner's lock afterwards.
  *
  * Kernel locks never form a cycle (lock order); the locks of user programs can, if only for the moment
  * before those who closed it notice. So such a walk goes on to the end of the chain, or a limit.
@@ -37,13 +36,6 @@
 
 #define MAX_LINKS 1024 /* of a chain in which a user's lock is; Linux has the same */
 
-/* The priority that counts on the queue of `so`, of someone who is or would be lifted by it. */
-static inline int
-pri_under(const struct lwp *l, const struct syncobj *so)
-{
-	return so->so_user ? lwp_uprio(l) : lwp_eprio(l);
-}
-
 static inline struct lwp *
 owner_of(const struct lwp *l)
 {
@@ -52,24 +44,50 @@ owner_of(const struct lwp *l)
 	    : NULL;
 }
 
+/* What l lends in turn, if it waits. => l locked */
+static inline int
+lends(const struct lwp *l)
+{
+	return waits_on_turnstile(l) ? sleepq_pri(l) : -1;
+}
+
+/* l lends to the owner of what it waits for. False: that one has nothing to pass on. => both locked */
+static bool
+lend(struct lwp *l, struct lwp *owner)
+{
+	struct turnstile *ts = l->l_ts;
+	int before = lends(owner), pri;
+
+	KASSERT(ts->ts_inheritor == NULL || ts->ts_inheritor == owner);
+	/* Even if the owner is urgent enough: when it releases another object, it must count what waits here. */
+	if (ts->ts_inheritor == NULL) {
+		ts->ts_inheritor = owner;
+		list_insert_tail(&owner->l_pi_lenders, &ts->ts_lender);
+		pri = turnstile_maxpri(ts, NULL, PRI_COUNT);
+	} else
+		pri = max(ts->ts_pri, sleepq_pri(l));
+	atomic_store_relaxed(&ts->ts_pri, pri);
+	if (owner->l_inheritedprio < pri)
+		sched_lendpri(owner, pri);
+	return lends(owner) != before;
+}
+
 int
 inherit_lend(struct lwp *self)
 {
+	const void *obj = self->l_wchan;
 	const bool user = self->l_syncobj->so_user;
 	struct lwp *l, *owner;
 	unsigned links = 0,
 		 passed = 0; /* passed: by a walk before; what is urgent there may be so by us */
-	int pri, error;
+	int error;
 
 again:
 	l = self;
 	passed = max(passed, links);
 	links = 0;
 	error = 0;
-	pri = sleepq_pri(self);
 	while ((owner = owner_of(l)) != NULL) {
-		const struct syncobj *so = l->l_syncobj;
-		struct turnstile *ts = l->l_ts;
 		struct spinlock *m;
 		bool same;
 
@@ -89,19 +107,11 @@ again:
 			fp(lend_restart);
 			cpu_relax();
 			lwp_lock(self);
-			if (self->l_wchan == NULL)
+			if (self->l_wchan != obj)
 				return 0;
 			goto again;
 		}
-		/* Even if the owner is urgent enough: when it releases another object, it must count what waits here. */
-		KASSERT(ts->ts_inheritor == NULL || ts->ts_inheritor == owner);
-		if (ts->ts_inheritor == NULL) {
-			ts->ts_inheritor = owner;
-			list_insert_tail(&owner->l_pi_lenders, &ts->ts_lender);
-		}
-		if (pri_under(owner, so) < pri)
-			sched_lendpri(owner, pri);
-		else if (!user && links > passed) {
+		if (!lend(l, owner) && !user && links > passed) {
 			if (!same)
 				lwp_unlock(owner);
 			break;
@@ -122,13 +132,10 @@ inherit_recompute(struct lwp *l)
 	int old = l->l_inheritedprio, pri = -1;
 
 	KASSERT(lwp_locked(l, NULL));
-	list_foreach (ts, &l->l_pi_lenders, ts_lender) {
-		const struct lwp *first = list_first(&ts->ts_sleepq, struct lwp, l_sleepchain);
-
-		if (first != NULL && sleepq_pri(first) > pri)
-			pri = sleepq_pri(first);
-	}
-	sched_lendpri(l, pri);
+	list_foreach (ts, &l->l_pi_lenders, ts_lender)
+		pri = max(pri, atomic_load_relaxed(&ts->ts_pri));
+	if (pri != old)
+		sched_lendpri(l, pri);
 	return pri != old;
 }
 
@@ -139,12 +146,14 @@ inherit_follow(struct lwp *l)
 
 	lwp_lock(l);
 	for (unsigned links = 0; links < MAX_LINKS; links++) {
+		struct turnstile *ts = l->l_ts;
 		struct lwp *next;
 
 		if (!inherit_recompute(l) && !follow)
 			break;
-		if (owner_of(l) == NULL || (next = l->l_ts->ts_inheritor) == NULL)
+		if (!waits_on_turnstile(l) || (next = ts->ts_inheritor) == NULL)
 			break;
+		atomic_store_relaxed(&ts->ts_pri, turnstile_maxpri(ts, NULL, PRI_COUNT));
 		follow = false;
 		if (atomic_load_relaxed(&next->l_mutex) == l->l_mutex) {
 			l = next;

@@ -18,6 +18,7 @@
 
 #include <kernel/explore.h>
 #include <kernel/failpoint.h>
+#include <kernel/lockdebug.h>
 #include <kernel/mutex.h>
 #include <kernel/panic.h>
 #include <kernel/proc.h>
@@ -32,8 +33,8 @@ owner_of(const void *wchan)
 }
 
 static const struct syncobj syncobj_rw[] = {
-	[RW_READ] = { SOBJ_RWLOCK, true, owner_of, false },
-	[RW_WRITE] = { SOBJ_RWLOCK, true, owner_of, false },
+	[RW_READ] = { SOBJ_RWLOCK, owner_of, false },
+	[RW_WRITE] = { SOBJ_RWLOCK, owner_of, false },
 };
 
 void
@@ -108,6 +109,7 @@ rw_enter_slow(struct rwlock *rw, enum rw_mode mode)
 			spin_unlock(chain);
 			continue;
 		}
+		DEBUG_ONLY(lockdebug_waiting(rw));
 		fp(rw_waiters_set);
 		if (spins < SPIN_MAX && writer_running(word)) {
 			spin_unlock(chain);
@@ -274,6 +276,7 @@ void
 rw_enter(struct rwlock *rw, enum rw_mode mode)
 {
 	struct lwp *l = curlwp();
+	uintptr_t pc = (uintptr_t)__builtin_return_address(0);
 
 	assert_may_sleep();
 	if (unlikely(hold_of(rw) != NULL) && !panicking)
@@ -282,12 +285,13 @@ rw_enter(struct rwlock *rw, enum rw_mode mode)
 		panic("lid %d: lock order: rwlock %s (%p) taken while %s is held", l->l_lid,
 		    rw->rw_name, (void *)rw, l->l_locks->mtx_name);
 	rw_order_check(rw->rw_rank, rw->rw_name);
+	lockdebug_rw(rw, pc);
 	if (!rw_enter_fast(rw, mode)) {
-		l->l_rwwait = rw;
+		atomic_store_relaxed(&l->l_rwwait, rw);
 		rw_enter_slow(rw, mode);
-		l->l_rwwait = NULL;
+		atomic_store_relaxed(&l->l_rwwait, NULL);
 	}
-	took(rw, (uintptr_t)__builtin_return_address(0));
+	took(rw, pc);
 }
 
 bool

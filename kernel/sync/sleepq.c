@@ -26,10 +26,10 @@ static struct {
 	struct spinlock lock;
 } __cacheline_aligned sleepq_locks[SLEEPQ_LOCKS];
 
-const struct syncobj syncobj_cv = { SOBJ_CV, true, NULL, false };
-const struct syncobj syncobj_futex = { SOBJ_FUTEX, false, NULL, false };
-const struct syncobj syncobj_pause = { SOBJ_PAUSE, false, NULL, false };
-const struct syncobj syncobj_park = { SOBJ_PARK, false, NULL, false };
+const struct syncobj syncobj_cv = { SOBJ_CV, NULL, false };
+const struct syncobj syncobj_futex = { SOBJ_FUTEX, NULL, false };
+const struct syncobj syncobj_pause = { SOBJ_PAUSE, NULL, false };
+const struct syncobj syncobj_park = { SOBJ_PARK, NULL, false };
 
 void
 sleepq_init(void)
@@ -61,20 +61,33 @@ sleepq_enter(struct spinlock *lock)
 	spin_unlock_inner(own);
 }
 
-/* Inserts by priority, after its equals; at the tail if the object does not care. */
-static void
-queue_insert(struct list *queue, struct lwp *l, bool sorted)
+static void __noinline
+insert_realtime(struct list *queue, struct lwp *l)
 {
-	if (sorted) {
-		int pri = lwp_sleeppri(l);
-		struct list *e;
+	int pri = lwp_sleeppri(l);
+	struct list *e;
 
-		for (e = queue->prev; e != queue; e = e->prev)
-			if (lwp_sleeppri(list_entry(e, struct lwp, l_sleepchain)) >= pri)
-				break;
-		list_insert_after(e, &l->l_sleepchain);
-	} else
+	for (e = queue->prev; e != queue; e = e->prev)
+		if (lwp_sleeppri(list_entry(e, struct lwp, l_sleepchain)) >= pri)
+			break;
+	list_insert_after(e, &l->l_sleepchain);
+}
+
+/* Who is of time sharing belongs at the end: see lwp_sleeppri(). */
+static inline void
+queue_insert(struct list *queue, struct lwp *l)
+{
+	if (unlikely(lwp_uprio(l) >= PRI_USER_RT))
+		insert_realtime(queue, l);
+	else
 		list_insert_tail(queue, &l->l_sleepchain);
+}
+
+void
+sleepq_insert(struct list *queue, struct lwp *l)
+{
+	KASSERT(lwp_locked(l, NULL));
+	queue_insert(queue, l);
 }
 
 /* => curlwp locked by the queue's lock; `queue` NULL: an object without a queue */
@@ -95,7 +108,22 @@ sleepq_enqueue(
 	}
 	lwp_setstat(l, LS_SLEEP);
 	if (queue != NULL)
-		queue_insert(queue, l, so->so_sorted);
+		queue_insert(queue, l);
+}
+
+/* What ends its sleep, a time limit included, still does. */
+void
+sleepq_move(struct lwp *l, struct list *queue, struct spinlock *lock, const void *wchan,
+    const char *wmesg, const struct syncobj *so)
+{
+	KASSERT(lwp_locked(l, NULL) && spin_held(lock) && l->l_sleepq != NULL);
+	list_remove(&l->l_sleepchain);
+	l->l_wchan = wchan;
+	l->l_wmesg = wmesg;
+	l->l_syncobj = so;
+	l->l_sleepq = queue;
+	lwp_setlock(l, lock);
+	queue_insert(queue, l);
 }
 
 static void
@@ -231,14 +259,24 @@ sleepq_wake(struct list *queue, const void *wchan, unsigned n)
 	return woken;
 }
 
+static inline int
+pri_at(const struct list *queue, const struct list *e, int end)
+{
+	return e == queue ? end : lwp_sleeppri(list_entry(e, struct lwp, l_sleepchain));
+}
+
+/* Who is in order keeps its place: among those of time sharing a change of priority is none. */
 void
 sleepq_changepri(struct lwp *l)
 {
+	const struct list *q = l->l_sleepq;
+	int pri = lwp_sleeppri(l);
+
 	KASSERT(lwp_locked(l, NULL));
-	if (l->l_sleepq == NULL || !l->l_syncobj->so_sorted)
+	if (q == NULL ||
+	    (pri_at(q, l->l_sleepchain.prev, PRI_COUNT) >= pri &&
+		pri_at(q, l->l_sleepchain.next, PRI_IDLE) <= pri))
 		return;
-	if (l->l_sleepq->next == l->l_sleepq->prev)
-		return; /* alone: the queue must not be seen empty */
 	list_remove(&l->l_sleepchain);
-	queue_insert(l->l_sleepq, l, true);
+	queue_insert(l->l_sleepq, l);
 }

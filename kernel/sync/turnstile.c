@@ -7,7 +7,9 @@
  * spare, the last one the active turnstile itself. So there is always one per LWP and blocking allocates
  * nothing.
  *
- * Lending: inherit.c. An active turnstile is linked on the list of lenders of the object's owner from the first
+ * Lending: inherit.c. What a turnstile lends is the maximum of its queue, ts_pri. It is brought up to date by whoever
+ * comes, leaves, changes, or hands over, under the chain lock; the queue has the real-time waiters in front, the others
+ * in order of arrival, so only where there are none of the former is it looked through. An active turnstile is linked on the list of lenders of the object's owner from the first
  * blocker's walk until the owner releases the object; after a hand-over to one waiter, those who are left
  * lend to that one.
  *
@@ -40,7 +42,7 @@ mutex_owner_of(const void *obj)
 	return mutex_owner(obj);
 }
 
-const struct syncobj syncobj_turnstile = { SOBJ_TURNSTILE, true, mutex_owner_of, false };
+const struct syncobj syncobj_turnstile = { SOBJ_TURNSTILE, mutex_owner_of, false };
 
 static struct chain *
 chain_of(const void *obj)
@@ -99,24 +101,33 @@ turnstile_find(const void *obj)
 	return NULL;
 }
 
-/* Puts curlwp on the queue. => chain lock held; on return it is curlwp's lock */
-static void
-enqueue(struct turnstile *ts, struct spinlock *chain, const void *obj, const char *wmesg,
-    const struct syncobj *so, bool intr)
+/* l is one of those that wait at `obj`: the turnstile, of which ts is the active one or NULL. => chain lock held */
+static struct turnstile *
+join(struct turnstile *ts, const void *obj, struct lwp *l)
 {
-	struct lwp *l = curlwp();
 	struct turnstile *own = l->l_ts;
 
-	KASSERT(spin_held(chain) && own->ts_obj == NULL && own->ts_waiters == 0);
+	KASSERT(own->ts_obj == NULL && own->ts_waiters == 0);
 	if (ts == NULL) {
 		ts = own;
 		ts->ts_obj = obj;
+		ts->ts_pri = -1;
 		list_insert_head(&chain_of(obj)->active, &ts->ts_chain);
 	} else {
 		list_insert_head(&ts->ts_spares, &own->ts_spares);
 		l->l_ts = ts;
 	}
 	ts->ts_waiters++;
+	return ts;
+}
+
+/* Puts curlwp on the queue. => chain lock held; on return it is curlwp's lock */
+static void
+enqueue(struct turnstile *ts, struct spinlock *chain, const void *obj, const char *wmesg,
+    const struct syncobj *so, bool intr)
+{
+	KASSERT(spin_held(chain));
+	ts = join(ts, obj, curlwp());
 	sleepq_enter(chain);
 	sleepq_enqueue(&ts->ts_sleepq, obj, wmesg, so, intr);
 }
@@ -168,6 +179,21 @@ turnstile_block_user(struct turnstile *ts, struct spinlock *chain, const void *o
 	return sleepq_block(deadline, true);
 }
 
+void
+turnstile_move(struct turnstile *ts, struct spinlock *chain, const void *obj, const char *wmesg,
+    const struct syncobj *so, struct lwp *l)
+{
+	KASSERT(spin_held(chain) && so->so_user && (l->l_flag & LW_SINTR));
+	ts = join(ts, obj, l);
+	sleepq_move(l, &ts->ts_sleepq, chain, obj, wmesg, so);
+}
+
+int
+turnstile_lend(struct lwp *l)
+{
+	return inherit_lend(l);
+}
+
 /* Takes back what `ts` lent to curlwp. => chain lock held; curlwp may be on a sleep queue whose lock it holds */
 static void
 unlend_priority(struct turnstile *ts)
@@ -213,7 +239,8 @@ turnstile_leave(const void *obj)
 		if (ts->ts_obj == NULL) {
 			ts->ts_inheritor = NULL;
 			list_remove(&ts->ts_lender);
-		}
+		} else
+			atomic_store_relaxed(&ts->ts_pri, turnstile_maxpri(ts, NULL, ts->ts_pri));
 		changed = inherit_recompute(owner);
 		if (!same)
 			lwp_unlock(owner);
@@ -221,6 +248,23 @@ turnstile_leave(const void *obj)
 	spin_unlock(chain);
 	if (changed)
 		inherit_follow(owner);
+}
+
+int
+turnstile_maxpri(const struct turnstile *ts, const struct lwp *but, int bound)
+{
+	const struct list *q = &ts->ts_sleepq;
+	int pri = -1;
+
+	for (const struct list *e = q->next; e != q; e = e->next) {
+		const struct lwp *l = list_entry(e, struct lwp, l_sleepchain);
+
+		if (l != but)
+			pri = max(pri, sleepq_pri(l));
+		if (pri >= min(bound, PRI_USER_RT))
+			break;
+	}
+	return pri;
 }
 
 struct lwp *
@@ -246,17 +290,14 @@ turnstile_wakeup(struct turnstile *ts, struct lwp *l)
 void
 turnstile_handover(struct turnstile *ts, struct lwp *to)
 {
-	struct list *e = ts->ts_sleepq.next;
-	struct lwp *rest;
+	int pri = turnstile_maxpri(ts, to, PRI_COUNT);
 
 	KASSERT(ts->ts_inheritor == NULL && to->l_ts == ts);
-	if (e == &to->l_sleepchain)
-		e = e->next;
-	if (e != &ts->ts_sleepq) {
-		rest = list_entry(e, struct lwp, l_sleepchain);
+	atomic_store_relaxed(&ts->ts_pri, pri);
+	if (pri >= 0) {
 		ts->ts_inheritor = to;
 		list_insert_tail(&to->l_pi_lenders, &ts->ts_lender);
-		sched_lendpri(to, max(sleepq_pri(rest), (int)to->l_inheritedprio));
+		sched_lendpri(to, max(pri, (int)to->l_inheritedprio));
 	}
 	turnstile_wakeup(ts, to);
 }

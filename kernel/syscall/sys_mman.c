@@ -30,7 +30,7 @@
 #define ACC_WRONLY 1
 #define ACC_RDWR   2
 
-/* Object behind a file mapping, with a reference; *maxprot is what the descriptor allows. */
+/* Object behind a file mapping, with a reference, or NULL; *maxprot is what the descriptor allows. */
 static int
 mmap_file(int fd, int prot, bool shared, struct vmobj **obj, int *maxprot)
 {
@@ -41,7 +41,8 @@ mmap_file(int fd, int prot, bool shared, struct vmobj **obj, int *maxprot)
 	if (shared && accmode != ACC_RDWR)
 		*maxprot &= ~PROT_W;
 	if (accmode == ACC_WRONLY || (prot & ~*maxprot) != 0) {
-		vmobj_unref(*obj);
+		if (*obj != NULL)
+			vmobj_unref(*obj);
 		return -EACCES;
 	}
 	return 0;
@@ -99,7 +100,8 @@ sys_mmap(const uint64_t *a)
 		error = mmap_file((int)a[4], prot, shared, &obj, &maxprot);
 		if (error != 0)
 			return error;
-	} else if (shared) {
+	}
+	if (obj == NULL && shared) {
 		if (size >> PAGE_SHIFT > pmem_total())
 			return -ENOMEM;
 		off = 0;

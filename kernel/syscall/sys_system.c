@@ -59,6 +59,7 @@ int64_t
 sys_reboot(const uint64_t *a)
 {
 	uint32_t magic2 = (uint32_t)a[1];
+	int error;
 
 	if ((uint32_t)a[0] != REBOOT_MAGIC1 ||
 	    (magic2 != REBOOT_MAGIC2 && magic2 != REBOOT_MAGIC2A && magic2 != REBOOT_MAGIC2B &&
@@ -68,13 +69,20 @@ sys_reboot(const uint64_t *a)
 		return -EPERM;
 	switch ((uint32_t)a[2]) {
 	case REBOOT_RESTART:
-		kprintf("reboot: asked for by pid %d (%s)\n", curproc()->p_pid, curproc()->p_comm);
-		arch_reboot();
 	case REBOOT_HALT:
 	case REBOOT_POWER_OFF:
-		arch_poweroff(0);
+		if ((error = hold_begin(HOLD_ALL)) != 0) /* nobody else runs any more */
+			return error;
+		break;
 	default:
 		return -EINVAL;
+	}
+	switch ((uint32_t)a[2]) {
+	case REBOOT_RESTART:
+		kprintf("reboot: asked for by pid %d (%s)\n", curproc()->p_pid, curproc()->p_comm);
+		arch_reboot();
+	default:
+		arch_poweroff(0);
 	}
 }
 

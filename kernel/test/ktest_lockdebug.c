@@ -10,6 +10,7 @@
 #include <kernel/lockdebug.h>
 #include <kernel/mutex.h>
 #include <kernel/process.h>
+#include <kernel/rwlock.h>
 #include <kernel/sched.h>
 
 #define PATIENCE ((nsec_t)20000000000)
@@ -20,6 +21,7 @@ static struct spinlock s_low = SPINLOCK_INIT("s-low", RANK_SLEEPQ),
 		       s_high = SPINLOCK_INIT("s-high", RANK_SPIN_LEAF);
 static struct mutex m_low = MUTEX_INIT("m-low", RANK_FILE), m_mid = MUTEX_INIT("m-mid", RANK_INODE),
 		    m_high = MUTEX_INIT("m-high", RANK_PROC);
+static struct rwlock r_mid = RWLOCK_INIT("r-mid", RANK_INODE);
 
 static int
 order_spin(void)
@@ -52,6 +54,22 @@ order_mutex(void)
 	return -EIO;
 }
 KTEST(order_mutex, "lockdebug-order-mutex", order_mutex);
+
+static int
+order_rw(void)
+{
+	rw_enter(&r_mid, RW_READ);
+	mutex_lock(&m_high);
+	mutex_unlock(&m_high);
+	rw_exit(&r_mid);
+
+	mutex_lock(&m_high);
+	if (!mutex_trylock(&m_low))
+		return -EBUSY;
+	rw_enter(&r_mid, RW_READ);
+	return -EIO;
+}
+KTEST(order_rw, "lockdebug-order-rw", order_rw);
 
 static uint32_t here; /* (a) */
 
@@ -126,6 +144,61 @@ circle_mutex(void)
 }
 KTEST(circle_mutex, "lockdebug-circle-mutex", circle_mutex);
 
+static void
+rw_mid_high(void *arg __unused)
+{
+	rw_enter(&r_mid, RW_WRITE);
+	(void)atomic_add(&here, 1);
+	while (atomic_load_acquire(&here) < 2)
+		(void)kpause("circle", false, arch_time_ns() + 1000000);
+	mutex_lock(&m_high);
+	panic("no deadlock");
+}
+
+/* Through the writer of a rwlock. */
+static int
+circle_rw(void)
+{
+	int error = kthread_create("circle", PRI_KERNEL_RT, rw_mid_high, NULL, NULL);
+
+	if (error != 0)
+		return error;
+	lockdebug_learning = false;
+	mutex_lock(&m_high);
+	if (!mutex_trylock(&m_low))
+		return -EBUSY;
+	while (atomic_load_acquire(&here) < 1)
+		(void)kpause("circle", false, arch_time_ns() + 1000000);
+	(void)atomic_add(&here, 1);
+	rw_enter(&r_mid, RW_READ);
+	panic("no deadlock");
+}
+KTEST(circle_rw, "lockdebug-circle-rw", circle_rw);
+
+static void
+stuck_holder(void *arg __unused)
+{
+	mutex_lock(&m_low);
+	atomic_store_release(&here, 1);
+	for (;;)
+		(void)kpause("stuck", false, NSEC_FOREVER);
+}
+
+/* No circle, and yet it never ends: what tools/explore tells of it. */
+static int
+stuck(void)
+{
+	int error = kthread_create("stuck", PRI_KERNEL_RT, stuck_holder, NULL, NULL);
+
+	if (error != 0)
+		return error;
+	while (atomic_load_acquire(&here) == 0)
+		(void)kpause("stuck", false, arch_time_ns() + 1000000);
+	mutex_lock(&m_low);
+	return -EIO;
+}
+KTEST(stuck, "lockdebug-stuck", stuck);
+
 static int
 hold(void)
 {
@@ -153,6 +226,14 @@ leak_mutex(void)
 KTEST(leak_mutex, "lockdebug-leak-mutex", leak_mutex);
 
 static int
+leak_rw(void)
+{
+	rw_enter(&r_mid, RW_READ);
+	return 0;
+}
+KTEST(leak_rw, "lockdebug-leak-rw", leak_rw);
+
+static int
 leak_spin(void)
 {
 	spin_lock(&s_high);
@@ -172,6 +253,7 @@ struct thing {
 	char t_other[40];
 	struct mutex t_lock;
 	struct spinlock t_spin;
+	struct rwlock t_rw;
 };
 
 static int
@@ -187,6 +269,20 @@ free_mutex(void)
 	return -EIO;
 }
 KTEST(free_mutex, "lockdebug-free-mutex", free_mutex);
+
+static int
+free_rw(void)
+{
+	struct thing *t = kmem_alloc(sizeof(*t));
+
+	if (t == NULL)
+		return -ENOMEM;
+	rw_init(&t->t_rw, "thing", RANK_FILE);
+	rw_enter(&t->t_rw, RW_WRITE);
+	kmem_free(t, sizeof(*t));
+	return -EIO;
+}
+KTEST(free_rw, "lockdebug-free-rw", free_rw);
 
 static int
 free_spin(void)

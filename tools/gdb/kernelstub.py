@@ -8,6 +8,8 @@ stays for ever. So the stub is asked to tell of new processes only on request,
 and that is done, as is the clearing away, before each prompt.
 """
 
+import os
+
 import gdb
 
 KERNEL_PID = 1000000
@@ -92,6 +94,50 @@ That is done before each prompt; with -batch -ex there is none."""
         refresh()
 
 
+_programs = []
+
+
+def _add_programs():
+    """To the program space that is current, what it lacks."""
+    known = {os.path.realpath(o.filename) for o in gdb.objfiles() if o.filename}
+    for path in _programs:
+        if path not in known:
+            gdb.execute("add-symbol-file " + path, to_string=True)
+
+
+def _objfile_came(event):
+    """gdb has given the kernel's file to a process that it did not know: the programs' belong there, too."""
+    new = event.new_objfile
+    if new.progspace == gdb.current_progspace() and new.filename == new.progspace.filename:
+        _add_programs()
+
+
+class Symbols(gdb.Command):
+    """Load a program's symbols for all processes, those that come included: ksymbols FILE.
+
+gdb keeps the symbols of each process apart. With add-symbol-file the program's are
+known in one of them only, and gdb passes over a breakpoint by name in all others."""
+
+    def __init__(self):
+        super().__init__("ksymbols", gdb.COMMAND_FILES, gdb.COMPLETE_FILENAME)
+
+    def invoke(self, argument, from_tty):
+        path = os.path.realpath(os.path.expanduser(argument.strip()))
+        if not os.path.isfile(path):
+            raise gdb.GdbError("no such file: " + path)
+        _programs.append(path)
+        chosen, inferior = gdb.selected_thread(), gdb.selected_inferior()
+        frame = gdb.selected_frame().level() if chosen and chosen.is_stopped() else 0
+        for each in gdb.inferiors():
+            gdb.execute("inferior %d" % each.num, to_string=True)
+            _add_programs()
+        gdb.execute("inferior %d" % inferior.num, to_string=True)
+        if chosen:
+            chosen.switch()
+            if frame:
+                gdb.execute("frame %d" % frame, to_string=True)
+
+
 def _before_prompt():
     try:
         refresh()
@@ -101,5 +147,7 @@ def _before_prompt():
 
 DetachKernel()
 Refresh()
+Symbols()
+gdb.events.new_objfile.connect(_objfile_came)
 gdb.events.stop.connect(_describe)
 gdb.events.before_prompt.connect(_before_prompt)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The CPU clocks of a process and of a thread never go back, while other
- * threads come and go, sleep and wake on other CPUs.
+ * threads come and go, sleep and wake on other CPUs.  B49: what the threads
+ * have used is what their process has used.
  *
  * test: timeout=60
  * test: name=switch smp=2,4 append="fp=picked-before-clear-resched:300" host=no
@@ -85,6 +86,41 @@ backwards(clockid_t clock)
 	return back;
 }
 
+static long long used[SLEEPERS];
+
+static void *
+use(void *arg)
+{
+	long long end = (2 + (long)arg) * 60000000LL;
+
+	while (cpu_ns(CLOCK_THREAD_CPUTIME_ID) < end)
+		if ((long)arg & 1)
+			sched_yield();
+	used[(long)arg] = cpu_ns(CLOCK_THREAD_CPUTIME_ID);
+	return NULL;
+}
+
+static void
+test_sum(void)
+{
+	long long all = cpu_ns(CLOCK_PROCESS_CPUTIME_ID), sum = -cpu_ns(CLOCK_THREAD_CPUTIME_ID);
+	pthread_t t[SLEEPERS];
+	long i;
+
+	for (i = 0; i < SLEEPERS; i++)
+		pthread_create(&t[i], NULL, use, (void *)i);
+	for (i = 0; i < SLEEPERS; i++) {
+		pthread_join(t[i], NULL);
+		sum += used[i];
+	}
+	sum += cpu_ns(CLOCK_THREAD_CPUTIME_ID);
+	all = cpu_ns(CLOCK_PROCESS_CPUTIME_ID) - all;
+	/* Births, deaths and the reading are of one only. */
+	if (!ok(sum <= all + all / 20 && all <= sum + sum / 20,
+		"B49: the times of the threads add up to that of the process"))
+		diag("why: %lld ns, the process %lld", sum, all);
+}
+
 static int
 burn(void *arg)
 {
@@ -112,6 +148,7 @@ main(void)
 	atomic_store(&stop, 1);
 	for (i = 0; i < SLEEPERS + 1; i++)
 		pthread_join(t[i], NULL);
+	test_sum();
 	pid = spawn(burn, NULL);
 	if (pid > 0 && clock_getcpuclockid(pid, &other) == 0)
 		is_int(backwards(other), 0, "that of another process that yields");

@@ -3,6 +3,7 @@
  * exec in a process of many threads.  B53: a failed exec leaves every thread
  * alive.  B63: exec from a thread that does not lead keeps the pid, also when
  * the lead has already left.  B51: the others are gone before the new image runs.
+ * B64: it is found by its new id.  docs/protocol.md 4.3: the owner, BOUNDARY.
  *
  * test: timeout=90
  * test: name=b63 flavour=debug smp=2,4 append="fp=exec-commit:1000"
@@ -172,7 +173,7 @@ test_ids(child_fn fn, const char *what)
 	is_int(ids[0], pid, "%s: getpid() is the pid from before", what);
 	is_int(ids[1], pid, "%s: gettid() is the pid", what);
 	is_int(ids[2], getpid(), "%s: the parent is the same", what);
-	is_int(kill(pid, 0), 0, "%s: the pid can be signalled", what);
+	is_int(kill(pid, 0), 0, "B64: %s: the pid can be signalled", what);
 	sleep_ms(10);
 	for (i = 0; i < 4; i++)
 		still &= atomic_load(&count[i]) == moved[i];

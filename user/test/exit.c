@@ -2,6 +2,7 @@
 /*
  * Every way a process can end: return, exit_group with 64 live threads, the
  * lead first, all threads singly (B47, B56), and what waits see of it.
+ * docs/protocol.md 4.3: EXIT.
  *
  * test: timeout=90
  * test: name=b47 flavour=debug smp=2,4 append="fp=zombie-before-switch:500"
@@ -226,7 +227,7 @@ main(void)
 	pid = spawn(lead_first, (void *)5);
 	word_wait(ready, 8);
 	lead_gone();
-	is_int(waitpid(pid, &st, WNOHANG), 0, "the lead has left, the process lives");
+	is_int(waitpid(pid, &st, WNOHANG), 0, "B56: the lead has left, the process lives");
 	is_int(kill(pid, 0), 0, "and its pid is valid");
 	word_add(late, 1);
 	is_int(waitpid(pid, &st, 0), pid, "it ends when the last thread leaves");

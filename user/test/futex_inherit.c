@@ -190,6 +190,77 @@ test_order(void)
 	    "waiters get it by priority");
 }
 
+/*
+ * Who waits at a plain futex is woken by priority, too, those of time sharing after the others in order of arrival; who
+ * waits to be moved to a lock is moved in this order, and gets the lock in it.
+ */
+#define WAIT_REQUEUE_PI 11
+#define CMP_REQUEUE_PI  12
+#define UNLOCK_PI       7
+#define NPLAIN          6
+
+static const int plain_pri[NPLAIN] = { 30, 0, 60, -1, 40, 60 };
+static atomic_int cond, plain_order[NPLAIN], nplain;
+static _Atomic uint32_t pi_word;
+static int requeue;
+
+static void *
+plain_waiter(void *arg)
+{
+	long i = (long)arg;
+	uint32_t mine;
+
+	be(plain_pri[i] < 0 ? 0 : plain_pri[i]);
+	word_add(&held, 1);
+	if (requeue)
+		futex(&cond, WAIT_REQUEUE_PI, 0, NULL, &pi_word, 0);
+	else
+		futex(&cond, FUT_WAIT, 0, NULL, NULL, 0);
+	atomic_store(&plain_order[atomic_fetch_add(&nplain, 1)], (int)i);
+	mine = (uint32_t)syscall(SYS_gettid);
+	if (requeue && !atomic_compare_exchange_strong(&pi_word, &mine, 0))
+		futex(&pi_word, UNLOCK_PI, 0, NULL, NULL, 0);
+	return NULL;
+}
+
+static void
+test_plain_order(int how)
+{
+	static const int want[NPLAIN] = { 2, 5, 4, 0, 1, 3 };
+	pthread_t t[NPLAIN];
+	uint32_t mine = (uint32_t)syscall(SYS_gettid);
+	int good = 0, woken = 0;
+
+	requeue = how;
+	atomic_store(&held, 0);
+	atomic_store(&nplain, 0);
+	for (long i = 0; i < NPLAIN; i++) {
+		start(&t[i], plain_waiter, (void *)i);
+		word_wait(&held, (int)i + 1);
+		sleep_ms(20); /* until it sleeps */
+	}
+	sleep_ms(60);
+	atomic_store(&pi_word, mine);
+	if (how) {
+		while (woken < NPLAIN)
+			woken += (int)syscall(SYS_futex, &cond, CMP_REQUEUE_PI, 1, 0l, &pi_word, 0);
+		is_int(woken, NPLAIN, "all are moved to the lock");
+		futex(&pi_word, UNLOCK_PI, 0, NULL, NULL, 0);
+	} else
+		while (woken < NPLAIN) {
+			woken += (int)futex(&cond, FUT_WAKE, 1, NULL, NULL, 0);
+			while (atomic_load(&nplain) < woken)
+				sleep_ms(1);
+		}
+	for (int i = 0; i < NPLAIN; i++)
+		pthread_join(t[i], NULL);
+	for (int i = 0; i < NPLAIN; i++)
+		good += atomic_load(&plain_order[i]) == want[i];
+	is_int(good, NPLAIN,
+	    how ? "they get it by priority, the others as they came"
+		: "a plain futex wakes by priority, the others as they came");
+}
+
 int
 main(void)
 {
@@ -204,6 +275,8 @@ main(void)
 	test_chain(0);
 	test_chain(100);
 	test_order();
+	test_plain_order(0);
+	test_plain_order(1);
 	be(0);
 	return tap_done();
 }

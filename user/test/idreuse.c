@@ -43,7 +43,7 @@ check(pid_t *id, long n, const char *what)
 		wild += id[i] <= 1;
 		dup += i > 0 && id[i] == id[i - 1];
 	}
-	is_int(dup, 0, "%s: no id is given twice", what);
+	is_int(dup, 0, "B38: %s: no id is given twice", what);
 	is_int(wild, 0, "%s: each is above 1", what);
 }
 

@@ -2,6 +2,7 @@
 /*
  * A stop and the LWPs of the native calls: one that is suspended stays so over SIGCONT, park keeps its token and its
  * time, a vfork parent can be stopped (B54), SIGKILL ends all of them wherever they rest (B58); init is not stopped.
+ * docs/protocol.md 4.3: a stop.
  *
  * test: host=no timeout=60
  * test: name=fp host=no timeout=60 smp=2,4 append="fp=vfork-child-started:2000,vfork-release:1000,stop-not-taken:500"

@@ -99,6 +99,9 @@ test_bad_store(long n)
 		good += _lwp_create(&u, 0, hide(8)) == -1 && errno == EFAULT;
 	is_int(good, n, "create: id stored at a bad address: EFAULT (B34)");
 	is_err(_lwp_wait(0, NULL), ESRCH, "and nobody is left to wait for");
+	is_ok(dbg_cmd("fault alloc:1"), "the next allocation fails");
+	is_err(_lwp_create(&u, 0, &a), ENOMEM, "create: no memory");
+	is_err(_lwp_wait(0, NULL), ESRCH, "and nobody is there");
 	a = lwp_start(stacks[0], set_and_go, NULL, 0);
 	_lwp_wait(a, NULL);
 	for (i = 0; i < 20; i++)

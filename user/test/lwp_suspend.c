@@ -2,7 +2,7 @@
 /*
  * Suspension of LWPs: what it does, its errors, and how it goes together with exit, exec, fork and signals.
  * B9 (runs on in user mode), B32 (suspend of a suspended one, or of itself, hangs), B52 (a sleeper loses its
- * wakeup), B58 (SIGKILL at each place).
+ * wakeup), B58 (SIGKILL at each place). docs/protocol.md 4.3: a suspension.
  *
  * test: host=no timeout=60
  * test: name=b52 args="300" append="fp=sleep-queued-not-switched:100,woken-while-RUNNING:50" smp=2,4 host=no timeout=60
@@ -306,6 +306,79 @@ test_ends(long n)
 	is_int(good, 2 * n, "SIGKILL ends a process whose LWPs are suspended (B58)");
 }
 
+/* --- signals of the process ---------------------------------------------------- */
+static atomic_int *sent; /* shared with the sender */
+static atomic_int handled;
+
+static void
+handle(int sig)
+{
+	if (sig == SIGUSR1)
+		atomic_fetch_add(&handled, 1);
+}
+
+/* Sends the next one when the last was taken. */
+static int
+sender(void *arg)
+{
+	(void)arg;
+	for (;;) {
+		word_wait(&sent[1], atomic_load(&sent[0]));
+		if (kill(getppid(), SIGUSR1) != 0)
+			return 1;
+		atomic_fetch_add(&sent[0], 1);
+	}
+	return 0;
+}
+
+static void
+suspender(void *arg)
+{
+	long i, n = (long)arg, lost = 0;
+	int s;
+
+	for (i = 0; i < n && lost == 0; i++) {
+		_lwp_suspend(main_lid);
+		s = atomic_load(&sent[0]);
+		raw0(RAW_YIELD);
+		if (atomic_load(&handled) < s) {
+			/* Main is about to enter its handler. Or is it pending still, and we take it by the way? */
+			_lwp_kill(_lwp_self(), SIGUSR2);
+			lost = atomic_load(&handled) >= s;
+		}
+		_lwp_continue(main_lid);
+		lwp_until(&handled, s);
+		atomic_store(&sent[1], s);
+		futex(&sent[1], FUT_WAKE, 1, NULL, NULL, 0);
+		thr_spin((unsigned)(i * 37 % 500));
+	}
+	atomic_store(&result, lost ? -1 : 1);
+	atomic_store(&stop, 1);
+}
+
+/* One that was to take a signal of the process may be suspended instead: another takes it then. */
+static void
+test_signal(long n)
+{
+	lwpid_t lid;
+	pid_t pid;
+
+	sent = shared_mem(PAGE);
+	atomic_store(&stop, 0);
+	signal(SIGUSR1, handle);
+	signal(SIGUSR2, handle);
+	pid = spawn(sender, NULL);
+	lid = lwp_start(stacks[0], suspender, (void *)n, 0);
+	while (!atomic_load(&stop))
+		continue;
+	while (_lwp_wait(lid, NULL) == -1 && errno == EINTR)
+		continue;
+	kill(pid, SIGKILL);
+	reap(pid);
+	is_int(
+	    atomic_load(&result), 1, "a signal of the process does not wait for a suspended LWP");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -318,6 +391,7 @@ main(int argc, char **argv)
 	test_sleepers(n * 2);
 	test_mutual(n / 4);
 	test_ends(n / 20);
+	test_signal(300);
 	dbg_cmd("fsck");
 	return tap_done();
 }

@@ -3,6 +3,7 @@
  * B51: exec right after threads were made or have left, so that their stacks
  * and the words they clear at their end are unmapped under them; also munmap
  * of a stack in the moment its thread says it is done.  B46 at user level.
+ * docs/protocol.md 4.3: EXIT.
  *
  * test: timeout=60
  * test: name=b51 smp=2,4 append="fp=switch-before-clear-RUNNING:300,zombie-before-switch:300" args="30" host=no

@@ -2,7 +2,7 @@
 /*
  * B53: an exec that fails leaves every other thread alive and running, over
  * and over, and when several threads fail at once.  B55: parallel execs in one
- * process do not wait for each other's memory.
+ * process do not wait for each other's memory.  docs/protocol.md 4.3: BOUNDARY.
  *
  * test: timeout=60
  * test: name=b53 smp=2,4 append="fp=exec-commit:300,lend-restart:50" args="30" host=no

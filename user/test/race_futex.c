@@ -134,7 +134,7 @@ test_conserved(void)
 	is_int(
 	    atomic_load(&zeros), atomic_load(&counted), "B10: as many waits gave 0 as were woken");
 	is_int(atomic_load(&zeros) + atomic_load(&timeouts) + atomic_load(&signals),
-	    WAITERS * rounds, "each wait ended once: woken, timed out or interrupted");
+	    WAITERS * rounds, "B11, B40: each wait ended once: woken, timed out or interrupted");
 	is_int(atomic_load(&odd), 0, "there was no other answer");
 }
 

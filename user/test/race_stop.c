@@ -2,7 +2,7 @@
 /*
  * Stops and continues of a process that meanwhile sleeps and wakes (B41, B52), makes and loses threads (B48), execs,
  * exits, is killed (B58), or forks in a group that is killed (B59). Each stop that is asked for ends in a stop, each
- * continue in its going on, and nothing that was handed over is lost.
+ * continue in its going on, and nothing that was handed over is lost. docs/protocol.md 4.3: a stop.
  *
  * test: timeout=120 host=no
  * test: name=b41 smp=2,4 append="fp=sleep-queued-not-switched:200,woken-while-RUNNING:100,stop-not-taken:300" args="25" host=no timeout=120

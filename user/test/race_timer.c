@@ -144,9 +144,9 @@ test_end(void)
 				     : WIFEXITED(status) && WEXITSTATUS(status) == 7)
 				good[how]++;
 		}
-	is_int(good[0], ROUNDS / 3, "exit while timers expire");
+	is_int(good[0], ROUNDS / 3, "B43: exit while timers expire");
 	is_int(good[1], ROUNDS / 3, "exec while timers expire");
-	is_int(good[2], ROUNDS / 3, "SIGKILL while timers expire");
+	is_int(good[2], ROUNDS / 3, "B43: SIGKILL while timers expire");
 }
 
 int

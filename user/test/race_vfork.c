@@ -3,7 +3,7 @@
  * A vfork child works on its parent's memory while the parent's other threads
  * end the process, or all vfork themselves.  B47 (a vfork child that leaves by
  * exit of its only thread), B54's core (a parent that waits in vfork ends when
- * it must), B50.
+ * it must), B50.  docs/protocol.md 4.3: a sleep that cannot be interrupted.
  *
  * test: timeout=60
  * test: name=release smp=2,4 append="fp=vfork-release:500" args="30" host=no

@@ -194,7 +194,7 @@ main(int argc, char **argv)
 	is_killed(
 	    run_child(lock_and_die, NULL), SIGKILL, "a process is killed with the mutex held");
 	expect_dead("process killed");
-	is_exit(run_child(lock_and_exec, NULL), 0, "a process execs with the mutex held");
+	is_exit(run_child(lock_and_exec, NULL), 0, "B27: a process execs with the mutex held");
 	expect_dead("process exec'ed");
 	test_sleeping_waiter();
 	is_int(pthread_mutex_lock(mtx), 0, "the mutex still works");

@@ -71,6 +71,9 @@ extern cpuset_t cpu_online_set;   /* (a) CPUs that run */
  * cpu_call() to all CPUs that began later returns.
  */
 void cpu_call(cpuset_t set, void (*fn)(void *), void *arg);
+#ifdef DEBUG
+extern uint32_t cpu_calls; /* (a) calls to other CPUs so far */
+#endif
 
 /*
  * cpu_stop_others: park all other CPUs with interrupts off until cpu_resume_others().

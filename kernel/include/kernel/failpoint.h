@@ -29,6 +29,7 @@
 	X(lwp_exit_begun, "lwp-exit-begun") \
 	X(stop_not_taken, "stop-not-taken") \
 	X(stopped_not_at_rest, "stopped-not-at-rest") \
+	X(rest_not_switched, "rest-not-switched") \
 	X(stack_not_freed, "stack-not-freed") \
 	X(exec_commit, "exec-commit") \
 	X(lend_restart, "lend-restart") \
@@ -38,6 +39,7 @@
 	X(pi_waiters_set, "pi-waiters-set") \
 	X(pi_woken, "pi-woken") \
 	X(pi_died, "pi-died") \
+	X(pi_moved, "pi-moved") \
 	X(migrate_between_locks, "migrate-between-locks") \
 	X(timer_fired_not_run, "timer-fired-not-run") \
 	X(timer_found_not_posted, "timer-found-not-posted") \

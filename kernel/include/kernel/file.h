@@ -15,6 +15,7 @@
 struct file;
 struct filedesc;
 struct pipe;
+struct pollhead;
 struct uio;
 struct vmobj;
 
@@ -39,6 +40,11 @@ struct file_ops {
 	int64_t (*fo_ioctl)(struct file *, uint32_t cmd, uintptr_t arg); /* NULL = -ENOTTY */
 	void (*fo_stat)(struct file *, struct abi_stat *);               /* NULL = the inode's */
 	void (*fo_close)(struct file *); /* the last reference is gone */
+	/*
+	 * The POLL* that are the case, and who is to be told of changes. NULL = always readable and writable.
+	 * => no spin lock held
+	 */
+	uint32_t (*fo_poll)(struct file *, struct pollhead **);
 };
 
 #define FREAD  1u
@@ -126,7 +132,7 @@ int fd_get_cloexec(int fd);                  /* 0, 1 or -EBADF */
 int fd_set_cloexec(int fd, bool on);
 /*
  * mmap: the object behind a descriptor, with a reference; *accmode O_RDONLY 0, O_WRONLY 1,
- * O_RDWR 2. -EBADF -ENODEV
+ * O_RDWR 2. NULL: /dev/zero, of which a mapping is an anonymous one. -EBADF -ENODEV
  */
 int fd_get_vmobj(int fd, int *accmode, struct vmobj **);
 

@@ -17,12 +17,13 @@ void pifutex_init(void);
 
 /*
  * All act on the 32-bit word at `addr` in the current address space. `shared`: waiters of other address spaces
- * that map the same memory count too. -EINVAL: misaligned; -EFAULT: not a readable user address.
+ * that map the same memory count too. -EINVAL: misaligned, or one waits there for
+ * futex_requeue_pi() only; -EFAULT: not a readable user address.
  * => no lock held; may fault, may sleep
  *
  * futex_wait: sleeps if the word is `val`. 0 woken by a wake that has one of `bits`; -EAGAIN another value;
  * -ETIMEDOUT (deadline on the monotonic clock, NSEC_FOREVER = none); -ERESTART, -EINTR interrupted.
- * futex_wake: wakes up to n waiters that have one of `bits`, oldest first; returns how many.
+ * futex_wake: wakes up to n waiters that have one of `bits`, real-time ones first, then the oldest; returns how many.
  * futex_requeue: wakes nwake waiters, and moves up to nmove more to addr2; returns the sum. With `cmp`: -EAGAIN if
  * the word is not *cmp.
  * futex_wake_op: changes the word at addr2 by `code` (abi/futex.h), wakes up to n waiters at addr, and n2 at addr2 if
@@ -43,10 +44,20 @@ int futex_wake_op(
  * -EPERM it is a kernel thread; -EINVAL the word contradicts what the kernel knows; -EAGAIN (`try`) taken;
  * -ETIMEDOUT; -ERESTARTNOINTR, -EINTR interrupted; -ENOMEM.
  * futex_unlock_pi: 0; -EPERM it is not ours; -EINVAL, -EAGAIN the word contradicts or changed.
+ *
+ * futex_wait_requeue_pi: sleeps if the word at `addr` is `val`, until somebody's futex_requeue_pi() has moved us to the
+ * lock at addr2 and it is ours: 0. -EAGAIN another value, or interrupted when moved already; -ETIMEDOUT;
+ * -ERESTARTNOINTR, -EINTR interrupted before; -EINVAL the same word.
+ * futex_requeue_pi: gives the lock at addr2 to the first waiter at `addr`, if it is free; it and up to nmove more wait for
+ * the lock otherwise. Returns how many; or an error, perhaps after some: -EAGAIN the word at `addr` is not `cmp`; -EINVAL
+ * one does not wait for this lock; those of futex_lock_pi for a waiter, which goes on waiting.
  * => as above
  */
 int futex_lock_pi(uintptr_t addr, bool shared, nsec_t deadline, bool try);
 int futex_unlock_pi(uintptr_t addr, bool shared);
+int futex_wait_requeue_pi(
+    uintptr_t addr, uintptr_t addr2, bool shared, uint32_t val, nsec_t deadline);
+int futex_requeue_pi(uintptr_t addr, uintptr_t addr2, bool shared, unsigned nmove, uint32_t cmp);
 /*
  * The current LWP leaves: the locks that it holds and others wait for go to the first of these each, and no more
  * come. => robust lists done; no lock held

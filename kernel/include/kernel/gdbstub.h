@@ -83,6 +83,12 @@ void debug_break_drop(vaddr_t);
  */
 void debug_text_change(bool begin);
 
+/*
+ * An exit, before the LWP's id is gone: gdb hears of a step of this LWP now or never.
+ * => called only if it is debug_step_lwp
+ */
+void debug_step_gone(void);
+
 /* ---- called by the memory code, only while debug_nubreaks != 0 ---- */
 
 /* Takes breakpoints out of a child's copy. 0 or -ENOMEM. => nobody else knows `child` */

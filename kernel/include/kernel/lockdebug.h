@@ -10,21 +10,28 @@
 
 struct lwp;
 struct mutex;
+struct rwlock;
 struct spinlock;
 
 #if defined(DEBUG) && !__STDC_HOSTED__
 
 /*
  * A lock is about to be taken, and waited for, by who holds others: learns the order and panics if it closes a circle.
- * => interrupts off (spin), or curlwp's own list (mutex)
+ * => interrupts off (spin), or curlwp's own lists (mutex, rwlock in either mode)
  */
 void lockdebug_spin(struct spinlock *, uintptr_t pc);
 void lockdebug_mutex(struct mutex *, uintptr_t pc);
+void lockdebug_rw(struct rwlock *, uintptr_t pc);
 /* Spinning for `m` since long: panics if the CPUs wait for each other in a circle. => interrupts off */
 void lockdebug_spinning(const struct spinlock *m);
-/* About to sleep for `m`, l_lockwait and MTX_WAITERS set: panics if the owners wait in a circle. => chain lock held */
-void lockdebug_waiting(struct mutex *m);
-/* `l` waits for a mutex whose owner waits, ... for a mutex of l: panics. => the owners cannot go on */
+/*
+ * About to sleep for `lock`, a mutex or rwlock; l_lockwait or l_rwwait, and its WAITERS set: panics if the owners wait in a
+ * circle. Those that read are not known. => chain lock held
+ */
+void lockdebug_waiting(const void *lock);
+/* Tells who waits for which mutex or rwlock, its owner and where he took it; for all LWPs. => all is at rest */
+void lockdebug_print_waits(void);
+/* `l` waits for a lock whose owner waits, ... for a lock of l: panics. => the owners cannot go on */
 void lockdebug_circle(const struct lwp *l, const void *obj) __attribute__((noreturn));
 /* Panics if curlwp holds any lock; `where`: "return to user mode". */
 void lockdebug_none(const char *where);

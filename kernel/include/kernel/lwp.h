@@ -42,12 +42,11 @@ enum lwp_state {
 
 /*
  * X(from, to, lock, who does it): the legal changes of state. Under the LWP's lock; `lock` P: under p_lock too.
- * "" = nothing does it yet. lwp_setstat() checks; the picture in docs/lwp.md is made from it (`make docs`).
+ * lwp_setstat() checks; the picture in docs/lwp.md is made from it (`make docs`).
  */
 #define LWP_TRANSITIONS(X) \
 	X(IDL, RUN, P, "lwp_start()") \
 	X(IDL, STOP, P, "lwp_start()") \
-	X(IDL, ZOMB, P, "") \
 	X(RUN, ONPROC, L, "mi_switch() picks it") \
 	X(ONPROC, RUN, L, "mi_switch(): it yields") \
 	X(ONPROC, SLEEP, L, "sleepq_enqueue()") \
@@ -56,7 +55,7 @@ enum lwp_state {
 	X(ONPROC, ZOMB, P, "lwp_exit()") \
 	X(SLEEP, RUN, L, "sleepq_remove()") \
 	X(SLEEP, ONPROC, L, "sleepq_remove():\nstill on its CPU") \
-	X(SLEEP, STOP, P, "stop_others()") \
+	X(SLEEP, STOP, P, "lwps_stop()") \
 	X(STOP, RUN, P, "lwp_resume()") \
 	X(STOP, ONPROC, P, "lwp_resume()") \
 	X(STOP, SLEEP, P, "lwp_resume()") \
@@ -191,7 +190,10 @@ struct lwp {
 	const void *l_futex_obj;   /* (b) key: address space or object; NULL once woken */
 	uint64_t l_futex_off;      /* (b) key: address or offset */
 	uint32_t l_futex_bits;     /* (b) FUTEX_WAIT_BITSET's set */
-	bool l_pigone;             /* (a) owner only: gets no more of l_pifutexes */
+	uint32_t l_futex_seq;      /* (b) fb_arrivals when it came */
+	struct pirequeue
+	    *l_futex_pi; /* (b) FUTEX_WAIT_REQUEUE_PI: what only that needs; else NULL */
+	bool l_pigone;   /* (a) owner only: gets no more of l_pifutexes */
 
 	/* Signals. */
 	sigset_t l_sigmask;    /* (p) written by the owner only; the owner may read it without */
@@ -233,7 +235,8 @@ struct lwp {
 	struct lwp *l_allnext; /* (s) every struct lwp ever made, for fsck and gdb */
 } __cacheline_aligned;
 
-extern struct lwp lwp0; /* boot LWP, becomes the idle LWP of CPU 0 */
+extern struct lwp *lwp_all; /* (a) every struct lwp ever made, by l_allnext */
+extern struct lwp lwp0;     /* boot LWP, becomes the idle LWP of CPU 0 */
 
 /* The state, for who holds p_lock alone: it is, and stays, one of IDL STOP SUSPENDED ZOMB, or it is none of them. */
 static inline enum lwp_state
@@ -257,6 +260,15 @@ static inline int
 lwp_uprio(const struct lwp *l)
 {
 	return l->l_priority > l->l_inheritedprio ? l->l_priority : l->l_inheritedprio;
+}
+
+/* The same of one that sleeps in the kernel, from before its switch on. => l locked */
+static inline int
+lwp_kprio(const struct lwp *l)
+{
+	int pri = l->l_priority < PRI_KERNEL ? PRI_KERNEL + (l->l_priority >> 1) : l->l_priority;
+
+	return pri > l->l_inheritedprio ? pri : l->l_inheritedprio;
 }
 
 /*

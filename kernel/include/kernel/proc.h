@@ -35,8 +35,19 @@ enum proc_state {
 	    PS_COUNT
 };
 
-/* Single-threading modes, docs/protocol.md 4.3. */
-enum single_mode { SINGLE_NONE, SINGLE_BOUNDARY, SINGLE_EXIT };
+/* X(mode): single-threading, docs/protocol.md 4.3. From NO_EXIT on it is a hold (hold.c). */
+#define SINGLE_MODES(X) \
+	X(NONE) \
+	X(BOUNDARY) \
+	X(EXIT) \
+	X(NO_EXIT) \
+	X(ALLPROC)
+
+enum single_mode {
+#define X(name) SINGLE_##name,
+	SINGLE_MODES(X)
+#undef X
+};
 
 /* p_flag: p_lock. */
 #define PK_SYSTEM  0x0001 /* kernel process */
@@ -117,7 +128,7 @@ struct proc {
 	struct list p_zlwps;    /* (p) dead LWPs that _lwp_wait may collect (l_free) */
 	uint32_t p_nlwpwait;    /* (p) LWPs in _lwp_wait */
 	uint32_t p_nreap;       /* (p) dead LWPs that others are to free: see exitmode.c */
-	struct lwp *p_single;   /* (p) single-threading owner */
+	struct lwp *p_single;   /* (p) single-threading owner; in ALLPROC of another process */
 	uint8_t p_singlemode;   /* (p) enum single_mode */
 	uint32_t
 	    p_nboundary; /* (p) LWPs parked or suspended at the user boundary, or in a vfork wait */
@@ -152,11 +163,26 @@ struct proc {
 };
 
 extern const char *const proc_state_name[];
+extern const char *const single_mode_name[];
 extern struct mutex proc_lock; /* families, groups, id table, live and zombie lists */
 extern struct list allproc;    /* (x) live processes */
 extern struct list zombproc;   /* (x) zombies */
 extern struct proc proc0;      /* kernel process */
 extern struct proc *initproc;  /* (c) after boot: PID 1 */
+
+/* The LWP that execs p or ends it, or NULL. A hold, which gives way to an exit, does not count. => p_lock held */
+static inline struct lwp *
+proc_single(const struct proc *p)
+{
+	return p->p_singlemode < SINGLE_NO_EXIT ? p->p_single : NULL;
+}
+
+/* Is l to rest because its process is held? => p_lock held */
+static inline bool
+proc_holds(const struct proc *p, const struct lwp *l)
+{
+	return unlikely(p->p_singlemode >= SINGLE_NO_EXIT) && p->p_single != l;
+}
 
 /* Has l, the current LWP, nothing left to do but die? SIGKILL is only pending while it runs. A hint: no lock. */
 static inline bool

@@ -103,6 +103,27 @@ void proc_stop_check(
 void proc_continue(struct proc *); /* PK_STOP is set. => proc_lock and p_lock held */
 void proc_report(struct proc *, enum proc_report); /* => proc_lock held */
 
+/* LWPs of p that a stop or hold waits for: those in exit rest soon enough. => p_lock held */
+uint32_t lwps_awake(const struct proc *p);
+/* All LWPs of p but `self` rest where they are or at their stop point: stop.c. => p_lock held */
+void lwps_stop(struct proc *p, const struct lwp *self);
+
+/* ---- holds, docs/protocol.md 4.3 ---- */
+/*
+ * Makes all LWPs of a process rest (ALLPROC), of one's own all others (NO_EXIT), or (HOLD_ALL) those of all processes;
+ * until hold_end(), by the same LWP before it returns to user mode. Who sleeps rests in its sleep. There is one
+ * hold at a time. -ESRCH there is no such process or it is exiting; -EPERM kernel process; -ERESTART interrupted.
+ * => no lock held; sleeps
+ */
+#define HOLD_ALL 0
+int hold_begin(pid_t);
+void hold_end(void);
+bool hold_is_owner(const struct lwp *); /* between the two. => p_lock of its process held */
+/* p has changed so that it can be held now, or need not. => no lock held; sleeps */
+void hold_poke(void);
+/* An LWP of p is about to rest (1) or has left (0). => proc_lock and p_lock held */
+void hold_rested(struct proc *, uint32_t resting);
+
 /* ---- single-threading, docs/protocol.md 4.3 ---- */
 /*
  * Makes curlwp the only LWP of its process that can run user code (BOUNDARY), or the only one (EXIT).
@@ -125,7 +146,6 @@ void lwp_free_stack(struct lwp *);
 size_t lwps_inuse(void), procs_inuse(void);
 void procs_init_early(void);
 int session_create(struct proc *);
-extern struct lwp *lwp_all;
 
 /* ---- the native calls, docs/protocol.md 3 ---- */
 /*

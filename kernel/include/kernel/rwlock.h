@@ -22,7 +22,8 @@ struct lwp;
 struct rwlock {
 	uintptr_t rw_word;
 #ifdef DEBUG
-	uint16_t rw_rank;
+	uint8_t rw_rank;
+	uint8_t rw_class; /* of lockdebug, 0 = not asked for yet */
 	const char *rw_name;
 #endif
 };
@@ -30,8 +31,8 @@ struct rwlock {
 /* What an LWP holds (DEBUG), for as many as it may hold at once. */
 #define RWHOLDS 4
 struct rwhold {
-	const struct rwlock *rwh_lock; /* NULL = unused */
-	uintptr_t rwh_pc;              /* where it was taken */
+	struct rwlock *rwh_lock; /* NULL = unused */
+	uintptr_t rwh_pc;        /* where it was taken */
 };
 
 #define RW_WAITERS ((uintptr_t)1) /* a release looks for a turnstile */

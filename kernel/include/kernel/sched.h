@@ -49,6 +49,9 @@ bool lwp_trylock(struct lwp *);
 bool lwp_locked(
     const struct lwp *, const struct spinlock *m); /* held here, and equal to m unless NULL */
 extern const char *const lwp_state_name[];
+#ifdef DEBUG
+extern uint32_t lwp_changes[LS_COUNT][LS_COUNT]; /* (a) how often each change was made */
+#endif
 
 #ifdef DEBUG
 void lwp_lock_self(struct lwp *);

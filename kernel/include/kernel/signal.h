@@ -60,6 +60,13 @@ bool sig_deliverable(const struct lwp *);
 /* User boundary: LW_PENDSIG is set or a call wants a restart. May not return (fatal signal). => no lock held, interrupts on */
 void sig_deliver(struct trapframe *);
 
+/*
+ * curlwp's mask for the time of one call, which ends with sig_mask_leave(). A call that was interrupted returns
+ * -ERESTARTNOHAND: then sig_deliver() puts the old mask back, or into the handler's frame. => no lock held
+ */
+void sig_mask_enter(sigset_t mask);
+void sig_mask_leave(bool interrupted);
+
 /* Fork: child's LWP starts with the parent's mask, no pending signals; altstack kept unless it shares memory. */
 void sig_lwp_fork(struct lwp *parent, struct lwp *child, bool keep_altstack);
 

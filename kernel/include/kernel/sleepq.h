@@ -29,7 +29,6 @@ enum sobj_kind {
 
 struct syncobj {
 	enum sobj_kind so_kind;
-	bool so_sorted;                             /* queue ordered by priority */
 	struct lwp *(*so_owner)(const void *wchan); /* turnstiles: who holds it, or NULL */
 	bool
 	    so_user; /* waits in the name of user code: the boost of a sleep in the kernel does not count */
@@ -38,11 +37,11 @@ struct syncobj {
 extern const struct syncobj syncobj_cv, syncobj_futex, syncobj_turnstile, syncobj_pause,
     syncobj_park;
 
-/* What orders l on a sorted queue, and what it lends. => l is or was on a queue; locked, or it is a hint */
+/* What l lends where it waits. => l locked, on a queue */
 static inline int
 sleepq_pri(const struct lwp *l)
 {
-	return l->l_syncobj->so_user ? lwp_uprio(l) : lwp_eprio(l);
+	return l->l_syncobj->so_user ? lwp_uprio(l) : lwp_kprio(l);
 }
 
 /* Does l wait on a turnstile? => l locked, or at rest */
@@ -61,6 +60,11 @@ void sleepq_enqueue(
     struct list *queue, const void *wchan, const char *wmesg, const struct syncobj *, bool intr);
 /* => after enqueue; releases the lock. 0, -EWOULDBLOCK, -ERESTART, -EINTR as cv_timedwait_sig(). */
 int sleepq_block(nsec_t deadline, bool intr);
+/* Puts l in its place: after its equals, docs/scheduling.md. => l and the queue locked; l is on no queue */
+void sleepq_insert(struct list *queue, struct lwp *l);
+/* l, which sleeps on another queue, goes on sleeping on this one. => l locked, and the queue by `lock`, then l's */
+void sleepq_move(struct lwp *l, struct list *queue, struct spinlock *lock, const void *wchan,
+    const char *wmesg, const struct syncobj *);
 /*
  * sleepq_remove: take l off its queue and make it run. => l locked by the queue's lock, which is NOT
  * released; l's lent lock changes. `wakeup`: a genuine wakeup, which clears interruptibility and timeout.

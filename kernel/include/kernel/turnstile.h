@@ -13,14 +13,16 @@
 
 /*
  * struct turnstile, field locks: (t) chain lock of ts_obj; (i) the lock of the LWP ts_inheritor, and (t)
+ *   (a) atomic
  */
 struct turnstile {
 	struct list ts_chain; /* (t) hash chain */
 	struct list
 	    ts_spares; /* (t) inactive turnstiles of the later waiters; link when spare itself */
-	const void *ts_obj;       /* (t) NULL = inactive */
-	struct list ts_sleepq;    /* (t) waiters by priority */
-	uint32_t ts_waiters;      /* (t) */
+	const void *ts_obj;    /* (t) NULL = inactive */
+	struct list ts_sleepq; /* (t) waiters, as sleepq_insert() puts them */
+	uint32_t ts_waiters;   /* (t) */
+	int ts_pri; /* (a) written under (t): what is lent, the maximum of the queue, or -1; while lent */
 	struct lwp *ts_inheritor; /* (i) who is lent priority, or NULL */
 	struct list ts_lender;    /* (i) link on ts_inheritor->l_pi_lenders */
 };
@@ -38,12 +40,19 @@ struct turnstile *turnstile_find(const void *obj); /* => chain lock held */
  * sleepq_block(). Who was not woken by turnstile_wakeup() or a hand-over must turnstile_leave() then.
  * => chain lock held, released on return
  *
+ * turnstile_move: the same for l, which sleeps interruptibly on another queue whose lock is held besides; the chain lock
+ * is l's on return. It is not done before
+ * turnstile_lend: 0, or -EDEADLK. => l waits here, its lock is the only one held; so on return, unless it was woken
+ *
  * turnstile_leave: curlwp waits no longer; what it lent along the chain is taken back. => no spin lock held
  */
 void turnstile_block(struct turnstile *, struct spinlock *chain, const void *obj, const char *wmesg,
     const struct syncobj *so);
 int turnstile_block_user(struct turnstile *, struct spinlock *chain, const void *obj,
     const char *wmesg, const struct syncobj *so, nsec_t deadline);
+void turnstile_move(struct turnstile *, struct spinlock *chain, const void *obj, const char *wmesg,
+    const struct syncobj *so, struct lwp *l);
+int turnstile_lend(struct lwp *l);
 void turnstile_leave(const void *obj);
 
 /*

@@ -50,8 +50,11 @@ typedef uint64_t cpuset_t; /* bit n = CPU with index n */
 #define __aligned(n)       __attribute__((aligned(n)))
 #define __unused           __attribute__((unused))
 #define __noinline         __attribute__((noinline))
-#define __must_check       __attribute__((warn_unused_result))
-#define __cold             __attribute__((cold))
+#ifndef __always_inline /* glibc has it, too: unit tests */
+#define __always_inline inline __attribute__((always_inline))
+#endif
+#define __must_check __attribute__((warn_unused_result))
+#define __cold       __attribute__((cold))
 /* Code where no breakpoint may be: see linker.ld. */
 #define __nobreak __attribute__((noinline, section(".text.nobreak")))
 

@@ -2,7 +2,7 @@
 /*
  * Futexes and the real sleep queues against a model: LWPs are coroutines that wait on words with
  * private and shared keys, while wakes, requeues, signals, time-outs and absent pages come at random.
- * Each wake must find exactly whom the model names, oldest first; nobody sleeps after it was woken or
+ * Each wake must find exactly whom the model names, real-time ones first, then the oldest; nobody sleeps after it was woken or
  * interrupted; at the end every bucket is empty and counts nobody.
  *
  * sources: kernel/sync/sleepq.c kernel/sched/lwplock.c
@@ -291,6 +291,7 @@ task_main(void)
 		model_key(addr, shared, &t->obj, &t->off);
 		t->bits = rnd(4) == 0 ? 1u << rnd(4) : FUTEX_BITSET_ANY;
 		t->seq = seq++;
+		t->lwp.l_priority = rnd(3) == 0 ? (int16_t)(PRI_USER_RT + rnd(3)) : (int16_t)rnd(3);
 		t->want = val != word[word_of(addr)] ? -EAGAIN
 		    : late                           ? -ETIMEDOUT
 		    : host_lwp->l_flag & LW_PENDSIG  ? -ERESTART
@@ -321,15 +322,23 @@ run(struct task *t)
 	QUIET_CHECK(the_cpu.ci_mtx_count == 0);
 }
 
-/* The oldest sleeper with this key and one of these bits. */
+static bool
+before(const struct task *a, const struct task *b)
+{
+	int pa = lwp_sleeppri(&a->lwp), pb = lwp_sleeppri(&b->lwp);
+
+	return pa != pb ? pa > pb : a->seq < b->seq;
+}
+
+/* The first sleeper with this key and one of these bits. */
 static struct task *
-model_oldest(const void *obj, uint64_t off, uint32_t bits)
+model_first(const void *obj, uint64_t off, uint32_t bits)
 {
 	struct task *best = NULL;
 
 	for (struct task *t = task; t < task + NLWPS; t++)
 		if (t->asleep && t->want == 1 && t->obj == obj && t->off == off &&
-		    (t->bits & bits) != 0 && (best == NULL || t->seq < best->seq))
+		    (t->bits & bits) != 0 && (best == NULL || before(t, best)))
 			best = t;
 	return best;
 }
@@ -340,7 +349,7 @@ model_wake(const void *obj, uint64_t off, unsigned n, uint32_t bits)
 	struct task *t;
 	unsigned got = 0;
 
-	while (got < n && (t = model_oldest(obj, off, bits)) != NULL) {
+	while (got < n && (t = model_first(obj, off, bits)) != NULL) {
 		t->want = 0;
 		got++;
 	}
@@ -387,7 +396,7 @@ do_requeue(void)
 			moved += t->asleep && t->want == 1 && t->obj == obj && t->off == off;
 		moved = min(moved, nmove);
 	} else
-		for (; moved < nmove && (t = model_oldest(obj, off, FUTEX_BITSET_ANY)) != NULL;
+		for (; moved < nmove && (t = model_first(obj, off, FUTEX_BITSET_ANY)) != NULL;
 		     moved++) {
 			t->obj = obj2;
 			t->off = off2;
@@ -464,6 +473,7 @@ start(struct task *t)
 	t->lwp.l_proc = &the_proc;
 	t->lwp.l_cpu = &the_cpu;
 	t->lwp.l_stat = LS_RUN;
+	t->lwp.l_inheritedprio = -1;
 	t->lwp.l_mutex = &the_spc.spc_mutex;
 	t->want = 0;
 	t->ready = true;

@@ -169,7 +169,7 @@ counted as skipped."""
     def sorted(self, l, who, queue):
         """On its queue: who comes next is not more urgent."""
         after = addr(l.v["l_sleepchain"]["next"])
-        if after == queue or not l.v["l_syncobj"]["so_sorted"]:
+        if after == queue:
             return
         after = model.Lwp(kern.pointer(after - kern.offset(l.v.type, "l_sleepchain"), "struct lwp"))
         check(l.sleep_priority >= after.sleep_priority,
