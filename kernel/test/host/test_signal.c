@@ -18,6 +18,7 @@
 #include <kernel/kmem.h>
 #include <kernel/process.h>
 #include <kernel/sched.h>
+#include <kernel/sleepq.h>
 #include <kernel/string.h>
 #include <kernel/timers.h>
 

@@ -163,6 +163,7 @@ arch_frame_restart_syscall(struct trapframe *tf __unused)
 }
 
 /* What is stopped goes on; the LWPs are another file's affair. */
+const struct syncobj syncobj_turnstile;
 struct proc *initproc;
 static int continued;
 
