@@ -314,6 +314,24 @@ child_groups(void *arg)
 	return lost != 0 ? 2 : 0;
 }
 
+/* --- what is for the owner alone ------------------------------------------------ */
+
+static int
+child_robust(void *arg)
+{
+	void *head;
+	size_t size;
+
+	(void)arg;
+	if (syscall(SYS_get_robust_list, target, &head, &size) == -1)
+		return 1;
+	if (setresgid(C, C, C) == -1 || setresuid(C, C, C) == -1)
+		return 2;
+	if (!refused(syscall(SYS_get_robust_list, target, &head, &size)))
+		return 3;
+	return syscall(SYS_get_robust_list, getpid(), &head, &size) == -1 ? 4 : 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -328,5 +346,8 @@ main(int argc, char **argv)
 	is_exit(run_child(child_threads, NULL), 0, "B8: a new thread has the new id");
 	is_exit(run_child(child_groups, NULL), 0,
 	    "setgroups holds though another thread changes the group id");
+	target = getpid();
+	is_exit(run_child(child_robust, NULL), 0,
+	    "get_robust_list: the superuser's and one's own; EPERM for another user's");
 	return tap_done();
 }
