@@ -102,6 +102,12 @@ pmap_extract(struct pmap *pm, vaddr_t va, paddr_t *pa, int *prot)
 	return true;
 }
 
+vaddr_t
+pmap_next(struct pmap *pm, vaddr_t va, vaddr_t end)
+{
+	return pmap_pt_next(pm, &va, end) != NULL ? va : end;
+}
+
 struct walk_ctx {
 	void (*fn)(void *, vaddr_t, paddr_t, int);
 	void *arg;
