@@ -196,7 +196,8 @@ class Machine:
         config = self._config
         command = hardware(config.smp, config.mem, config.accel, config.icount,
                            config.one_thread)
-        command += ["-drive", "file=%s,format=raw,if=ide,media=cdrom,readonly=on"
+        # The ISO boots as a disk, too; virtio spares the BIOS half a second of port reads.
+        command += ["-drive", "file=%s,format=raw,if=virtio,readonly=on"
                     % config.image.replace(",", ",,")]
         # With mux=on QEMU itself takes ^A for an escape: ^A b is a break on the line.
         command += ["-chardev", "socket,id=console,fd=%d%s"

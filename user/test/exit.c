@@ -105,7 +105,7 @@ leave_singly(void *arg)
 	return NULL;
 }
 
-/* Waits until the lead has said by its id's word that it leaves: it is not counted among the live any more. */
+/* Waits until the lead's id word, 1 until then, is cleared by its exit: it is not counted among the live any more. */
 static void
 lead_gone(void)
 {
@@ -124,6 +124,7 @@ leave_as_lead(int status)
 static int
 lead_first(void *arg)
 {
+	atomic_store(lead, 1);
 	start_threads(8, leave_singly);
 	word_wait(ready, 8);
 	leave_as_lead((int)(long)arg);
@@ -141,6 +142,7 @@ static int
 lead_first_then_exit(void *arg)
 {
 	(void)arg;
+	atomic_store(lead, 1);
 	start_threads(1, last_one);
 	leave_as_lead(3);
 	return 1;
