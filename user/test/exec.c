@@ -163,10 +163,10 @@ static int
 exec_small_stack(void *arg)
 {
 	const struct rlimit small = { 65536, 65536 };
-	static char *argv[20001];
+	static char *argv[20001], empty[1];
 
 	for (int i = 0; i < 20000; i++)
-		argv[i] = (char *)(uintptr_t)"";
+		argv[i] = empty;
 	if (setrlimit(RLIMIT_STACK, &small) == -1)
 		return 1;
 	execv(self_path(), argv);
