@@ -207,6 +207,10 @@ arch_lwp_exec(struct lwp *l, uintptr_t entry, uintptr_t sp)
 	l->l_md.md_trapno = 0;
 	l->l_md.md_err = l->l_md.md_cr2 = 0;
 	fpu_load_initial();
+	__asm volatile("movl %0, %%ds; movl %0, %%es; movl %0, %%fs\n\t"
+		       "swapgs; movl %0, %%gs; swapgs"
+		       :
+		       : "r"(0));
 	user_set_fsbase(0);
 	user_set_gsbase(0);
 	arch_intr_restore(on);

@@ -7,7 +7,8 @@
  * writes to them: plain loads and stores do.
  *
  * Giving more rights needs no flush: a CPU with the old translation faults, which drops that translation, and
- * looks again. Taking rights away or changing the page does.
+ * looks again. Taking rights away or changing the page does. Another page is entered only when no CPU has the old one
+ * any more: else one could write to the new page, and say so, to another that still reads the old one.
  */
 #include <arch/arch_if.h>
 #include <arch/pmap_md.h>
@@ -59,13 +60,14 @@ pmap_enter(struct pmap *pm, vaddr_t va, paddr_t pa, int prot)
 		return -ENOMEM;
 	now = pa | pmap_prot_bits[prot];
 	old = pt[index];
-	pt[index] = now;
 	if (likely(old == 0)) {
 		pmap_pt_mark(virt_to_page(pt), index);
 		pm->pm_resident++;
 	} else if (pte_stale(old, now)) {
+		pt[index] = old & ~PTE_P;
 		pmap_tlb_flush(pm, &va, 1);
 	}
+	pt[index] = now;
 	return 0;
 }
 
@@ -98,6 +100,12 @@ pmap_extract(struct pmap *pm, vaddr_t va, paddr_t *pa, int *prot)
 	*pa = pte & PTE_ADDR;
 	*prot = pte_prot(pte);
 	return true;
+}
+
+vaddr_t
+pmap_next(struct pmap *pm, vaddr_t va, vaddr_t end)
+{
+	return pmap_pt_next(pm, &va, end) != NULL ? va : end;
 }
 
 struct walk_ctx {

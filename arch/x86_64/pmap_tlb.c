@@ -22,6 +22,7 @@
 #include <arch/md.h>
 #include <arch/pmap_md.h>
 #include <kernel/cpu.h>
+#include <kernel/failpoint.h>
 #include <kernel/panic.h>
 #include <kernel/sched.h>
 #include <kernel/trace.h>
@@ -85,6 +86,7 @@ pmap_tlb_flush(struct pmap *pm, const vaddr_t *va, unsigned n)
 	cpuset_t active, self;
 
 	atomic_fence_full();
+	fp(shootdown_not_sent);
 	preempt_disable();
 	active = atomic_load_relaxed(&pm->pm_active);
 	self = CPU_BIT(arch_curcpu());

@@ -71,6 +71,15 @@ arch_switch:
 
 .load:	mov	[gs:CI_USER], rsi
 	mov	[rsi + L_CPU_MD], rcx
+	mov	eax, ds			; 64-bit code has no use for these, so nobody's are kept; but
+	mov	ecx, es			; what one LWP leaves there is not for the next to see
+	or	eax, ecx
+	mov	ecx, fs
+	or	eax, ecx
+	mov	ecx, gs
+	or	eax, ecx
+	jnz	.clear_selectors
+.cleared:
 	mov	rcx, [rsi + L_FPU]
 	cmp	byte [fpu_kind], FPU_XSAVE
 	mov	eax, XCR0_WANTED
@@ -87,6 +96,16 @@ arch_switch:
 	wrgsbase rax
 	swapgs
 	jmp	.loaded
+
+.clear_selectors:
+	xor	eax, eax
+	mov	ds, eax
+	mov	es, eax
+	mov	fs, eax			; the bases, which this may change, come next
+	swapgs
+	mov	gs, eax
+	swapgs
+	jmp	.cleared
 
 ; ---- processors that have less ----
 

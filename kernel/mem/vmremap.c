@@ -40,13 +40,15 @@ collect(void *arg, vaddr_t va, paddr_t pa, int prot)
 static int
 enter_pages(struct vmspace *vm, vaddr_t old, size_t size, vaddr_t new)
 {
+	vaddr_t end = old + size, stop;
 	struct batch b;
 	int error;
 
-	for (size_t done = 0; done < size && vm_resident(vm) != 0; done += BATCH * PAGE_SIZE) {
+	/* The work is by what is there: a region may be most of the address space. */
+	for (vaddr_t va = old; (va = pmap_next(vm->vm_pmap, va, end)) < end; va = stop) {
+		stop = va + min(end - va, BATCH * PAGE_SIZE);
 		b.b_count = 0;
-		pmap_walk(vm->vm_pmap, old + done, old + min(size, done + BATCH * PAGE_SIZE),
-		    collect, &b);
+		pmap_walk(vm->vm_pmap, va, stop, collect, &b);
 		for (unsigned i = 0; i < b.b_count; i++) {
 			error = pmap_enter(vm->vm_pmap, new + (b.b_page[i].va - old),
 			    b.b_page[i].pa, b.b_page[i].prot);

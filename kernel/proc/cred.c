@@ -245,18 +245,25 @@ cred_in_group(uint32_t gid)
 
 /* ---- permissions ---- */
 
+/* What is the same for all: oneself and the superuser may. Fills *me if it must be looked at. */
+static bool
+may_anyway(const struct proc *p, struct cred_ids *me)
+{
+	KASSERT(mutex_owned(&p->p_lock) || mutex_owned(&proc_lock));
+	if (p == curproc())
+		return true;
+	*me = cred_self();
+	return me->euid == 0;
+}
+
 bool
 cred_may_signal(const struct proc *p)
 {
 	const struct cred_ids *to = &p->p_cred->cr_ids;
 	struct cred_ids me;
 
-	KASSERT(mutex_owned(&p->p_lock) || mutex_owned(&proc_lock));
-	if (p == curproc())
-		return true;
-	me = cred_self();
-	return me.euid == 0 || me.euid == to->suid || me.euid == to->ruid || me.ruid == to->suid ||
-	    me.ruid == to->ruid;
+	return may_anyway(p, &me) || me.euid == to->suid || me.euid == to->ruid ||
+	    me.ruid == to->suid || me.ruid == to->ruid;
 }
 
 bool
@@ -265,11 +272,18 @@ cred_may_control(const struct proc *p)
 	const struct cred_ids *to = &p->p_cred->cr_ids;
 	struct cred_ids me;
 
-	KASSERT(mutex_owned(&p->p_lock) || mutex_owned(&proc_lock));
-	if (p == curproc())
-		return true;
-	me = cred_self();
-	return me.euid == 0 || me.euid == to->euid || me.euid == to->ruid;
+	return may_anyway(p, &me) || me.euid == to->euid || me.euid == to->ruid;
+}
+
+bool
+cred_may_inspect(const struct proc *p)
+{
+	const struct cred_ids *to = &p->p_cred->cr_ids;
+	struct cred_ids me;
+
+	return may_anyway(p, &me) ||
+	    (me.ruid == to->ruid && me.ruid == to->euid && me.ruid == to->suid &&
+		me.rgid == to->rgid && me.rgid == to->egid && me.rgid == to->sgid);
 }
 
 bool

@@ -3,8 +3,8 @@
  * System calls on users and groups. The superuser is who has the effective user id 0; everybody else can only
  * exchange the ids that he has.
  *
- * A change is made on a copy: the ids that it is made from are looked at again under the locks under which it
- * comes into force, and if a sibling was faster all begins anew.
+ * A change is made on a copy. Under the locks under which it comes into force, what it was made from must still be
+ * in force, all of it: a sibling may have changed what this call leaves alone. Else all begins anew.
  */
 #include <kernel/cred.h>
 
@@ -48,32 +48,44 @@ note_limit(struct proc *p)
 		p->p_flag &= ~(uint32_t)PK_NPROC;
 }
 
-/* 0, -ENOMEM, or -EAGAIN: the ids are not `was` any more. */
-static int
-replace(struct proc *p, const struct cred_ids *was, const struct cred_ids *ids)
+/* The credential in force, with a reference: what a new one is made from. */
+static struct cred *
+cred_base(struct proc *p)
 {
-	struct cred *cr, *old;
-	int error = 0;
+	struct cred *base;
 
 	mutex_lock(&p->p_lock);
-	old = cred_ref(p->p_cred);
+	base = cred_ref(p->p_cred);
 	mutex_unlock(&p->p_lock);
-	cr = cred_copy(old, ids);
-	cred_unref(old);
-	if (cr == NULL)
+	return base;
+}
+
+/*
+ * Puts `cr`, which was made from `base`, into force; consumes both. `cr` may be NULL.
+ * 0, -ENOMEM, or -EAGAIN: `base` is not in force any more
+ */
+static int
+replace(struct proc *p, struct cred *base, struct cred *cr)
+{
+	struct cred *old = cr;
+	int error = -EAGAIN;
+
+	if (cr == NULL) {
+		cred_unref(base);
 		return -ENOMEM;
-	old = cr;
+	}
 	mutex_lock(&proc_lock);
 	mutex_lock(&p->p_lock);
-	if (memcmp(&p->p_cred->cr_ids, was, sizeof(*was)) == 0) {
+	if (p->p_cred == base) { /* our reference: it is not another one in the same place */
 		old = cred_publish(p, cr);
-		if (was->ruid != ids->ruid)
+		if (base->cr_ids.ruid != cr->cr_ids.ruid)
 			note_limit(p);
-	} else
-		error = -EAGAIN;
+		error = 0;
+	}
 	mutex_unlock(&p->p_lock);
 	mutex_unlock(&proc_lock);
 	cred_unref(old);
+	cred_unref(base);
 	return error;
 }
 
@@ -83,10 +95,19 @@ change_ids(const struct change *to)
 {
 	struct proc *p = curproc();
 	struct cred_ids was, ids;
+	struct cred *base;
 	int error;
 
 	do {
-		was = ids = cred_self();
+		base = cred_base(p);
+		was = ids = base->cr_ids;
+		ids.ruid = changed(was.ruid, to->ruid);
+		ids.euid = changed(was.euid, to->euid);
+		ids.suid = changed(was.suid, to->suid);
+		ids.rgid = changed(was.rgid, to->rgid);
+		ids.egid = changed(was.egid, to->egid);
+		ids.sgid = changed(was.sgid, to->sgid);
+		error = 0;
 		if (was.euid != 0 &&
 		    (!among(to->ruid, was.ruid, was.euid, was.suid) ||
 			!among(to->euid, was.ruid, was.euid, was.suid) ||
@@ -94,16 +115,12 @@ change_ids(const struct change *to)
 			!among(to->rgid, was.rgid, was.egid, was.sgid) ||
 			!among(to->egid, was.rgid, was.egid, was.sgid) ||
 			!among(to->sgid, was.rgid, was.egid, was.sgid)))
-			return -EPERM;
-		ids.ruid = changed(was.ruid, to->ruid);
-		ids.euid = changed(was.euid, to->euid);
-		ids.suid = changed(was.suid, to->suid);
-		ids.rgid = changed(was.rgid, to->rgid);
-		ids.egid = changed(was.egid, to->egid);
-		ids.sgid = changed(was.sgid, to->sgid);
-		if (memcmp(&was, &ids, sizeof(ids)) == 0)
-			return 0;
-		error = replace(p, &was, &ids);
+			error = -EPERM;
+		if (error != 0 || memcmp(&was, &ids, sizeof(ids)) == 0) {
+			cred_unref(base);
+			return error;
+		}
+		error = replace(p, base, cred_copy(base, &ids));
 	} while (error == -EAGAIN);
 	return error;
 }
@@ -274,7 +291,8 @@ sys_setgroups(const uint64_t *a)
 	struct proc *p = curproc();
 	uint64_t n = (uint32_t)a[0];
 	uint32_t group[NGROUPS];
-	struct cred *cr, *old;
+	struct cred *base, *cr;
+	int error;
 
 	if (!cred_is_root())
 		return -EPERM;
@@ -282,29 +300,18 @@ sys_setgroups(const uint64_t *a)
 		return -EINVAL;
 	if (arch_copyin(group, a[1], n * sizeof(group[0])) != 0)
 		return -EFAULT;
-	for (;;) {
-		struct cred_ids me = cred_self();
-		bool same;
-
-		mutex_lock(&p->p_lock);
-		old = cred_ref(p->p_cred);
-		mutex_unlock(&p->p_lock);
-		cr = cred_copy(old, &me);
-		cred_unref(old);
-		if (cr == NULL)
-			return -ENOMEM;
-		cr->cr_ngroups = (uint32_t)n;
-		memcpy(cr->cr_group, group, n * sizeof(group[0]));
-		old = cr;
-		mutex_lock(&proc_lock);
-		mutex_lock(&p->p_lock);
-		same = memcmp(&p->p_cred->cr_ids, &me, sizeof(me)) == 0;
-		if (same)
-			old = cred_publish(p, cr);
-		mutex_unlock(&p->p_lock);
-		mutex_unlock(&proc_lock);
-		cred_unref(old);
-		if (same)
-			return 0;
-	}
+	do {
+		base = cred_base(p);
+		if (base->cr_ids.euid != 0) { /* not any more */
+			cred_unref(base);
+			return -EPERM;
+		}
+		cr = cred_copy(base, &base->cr_ids);
+		if (cr != NULL) {
+			cr->cr_ngroups = (uint32_t)n;
+			memcpy(cr->cr_group, group, n * sizeof(group[0]));
+		}
+		error = replace(p, base, cr);
+	} while (error == -EAGAIN);
+	return error;
 }

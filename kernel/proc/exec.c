@@ -47,6 +47,8 @@ push(struct stack_builder *sb, const void *data, size_t size)
 	sb->sp -= size;
 	if (sb->error == 0)
 		sb->error = vm_write(sb->vm, sb->sp, data, size);
+	if (unlikely(sb->error == -EFAULT)) /* the stack may not grow so far */
+		sb->error = -E2BIG;
 	return sb->sp;
 }
 

@@ -228,7 +228,8 @@ int64_t
 sys_get_robust_list(const uint64_t *a)
 {
 	lwpid_t lid = (lwpid_t)a[0];
-	uintptr_t head;
+	uintptr_t head = 0;
+	int error = 0;
 
 	if (lid == 0)
 		head = curlwp()->l_robust_head;
@@ -238,9 +239,14 @@ sys_get_robust_list(const uint64_t *a)
 
 		if (p == NULL)
 			return -ESRCH;
-		head = atomic_load_relaxed(&l->l_robust_head);
+		if (cred_may_inspect(p))
+			head = atomic_load_relaxed(&l->l_robust_head);
+		else
+			error = -EPERM;
 		mutex_unlock(&p->p_lock);
 	}
+	if (error != 0)
+		return error;
 	if (arch_ustore_64(a[2], sizeof(struct robust_list_head)) != 0)
 		return -EFAULT;
 	return arch_ustore_64(a[1], head);

@@ -273,7 +273,7 @@ sys__lwp_ctl(const uint64_t *a)
 
 	if ((int)a[0] & ~(LWPCTL_FEATURE_CURCPU | LWPCTL_FEATURE_PCTR))
 		return -ENODEV;
-	/* A vfork child uses what its parent has. */
+	/* A vfork child uses what its parent has. A kill of the parent ends that at any moment: no lock would tell more. */
 	if (l->l_lwpctl == NULL && atomic_load_relaxed(&l->l_proc->p_vforklwp) != NULL)
 		return -EBUSY;
 	error = lwpctl_get(l->l_proc->p_vmspace, &addr);

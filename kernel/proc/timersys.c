@@ -45,10 +45,11 @@ struct abi_itimerval {
 static int
 from_timeval(const struct abi_timeval *tv, nsec_t *t)
 {
-	const struct abi_timespec ts = { tv->tv_sec, tv->tv_usec * (int64_t)NSEC_PER_USEC };
+	struct abi_timespec ts = { .tv_sec = tv->tv_sec };
 
 	if (tv->tv_usec < 0 || tv->tv_usec >= (int64_t)(NSEC_PER_SEC / NSEC_PER_USEC))
 		return -EINVAL;
+	ts.tv_nsec = tv->tv_usec * (int64_t)NSEC_PER_USEC;
 	return from_timespec(&ts, t);
 }
 

@@ -17,18 +17,6 @@ struct rlimit64 {
 	uint64_t cur, max;
 };
 
-/* Another's limits are for who is he in every respect, and for the superuser. => proc_lock held */
-static bool
-may_look(const struct proc *p)
-{
-	const struct cred_ids *to = &p->p_cred->cr_ids;
-	struct cred_ids me = cred_self();
-
-	return p == curproc() || me.euid == 0 ||
-	    (me.ruid == to->ruid && me.ruid == to->euid && me.ruid == to->suid &&
-		me.rgid == to->rgid && me.rgid == to->egid && me.rgid == to->sgid);
-}
-
 /* => p_lock held */
 static int
 set_limit(struct proc *p, uint32_t resource, const struct rlimit64 *new, struct ptimers **spare)
@@ -62,7 +50,7 @@ exchange_limit(pid_t pid, uint32_t resource, const struct rlimit64 *new, struct 
 	p = pid == 0 ? self : proc_find(pid);
 	if (p == NULL)
 		error = -ESRCH;
-	else if (!may_look(p))
+	else if (!cred_may_inspect(p))
 		error = -EPERM;
 	else {
 		mutex_lock(&p->p_lock);

@@ -283,6 +283,55 @@ child_threads(void *arg)
 	return atomic_load(&bad) == 0 ? 0 : 3;
 }
 
+/* Raw calls: a C library would make each in all threads. */
+static void *
+change_gid(void *arg)
+{
+	gid_t gid;
+
+	for (gid = 1; !atomic_load(&quit); gid++)
+		syscall(SYS_setresgid, -1, -1, gid & 0xff);
+	return arg;
+}
+
+static int
+child_groups(void *arg)
+{
+	gid_t want_gid, got;
+	int lost = 0;
+	pthread_t t;
+
+	(void)arg;
+	pthread_create(&t, NULL, change_gid, NULL);
+	for (want_gid = 1; want_gid <= 3000; want_gid++) {
+		got = 0;
+		if (syscall(SYS_setgroups, 1, &want_gid) == -1 || getgroups(1, &got) != 1)
+			return 1;
+		lost += got != want_gid;
+	}
+	atomic_store(&quit, 1);
+	pthread_join(t, NULL);
+	return lost != 0 ? 2 : 0;
+}
+
+/* --- what is for the owner alone ------------------------------------------------ */
+
+static int
+child_robust(void *arg)
+{
+	void *head;
+	size_t size;
+
+	(void)arg;
+	if (syscall(SYS_get_robust_list, target, &head, &size) == -1)
+		return 1;
+	if (setresgid(C, C, C) == -1 || setresuid(C, C, C) == -1)
+		return 2;
+	if (!refused(syscall(SYS_get_robust_list, target, &head, &size)))
+		return 3;
+	return syscall(SYS_get_robust_list, getpid(), &head, &size) == -1 ? 4 : 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -295,5 +344,10 @@ main(int argc, char **argv)
 	    run_child(child_exec, NULL), 0, "exec: the effective id is saved; the vector says so");
 	test_kill();
 	is_exit(run_child(child_threads, NULL), 0, "B8: a new thread has the new id");
+	is_exit(run_child(child_groups, NULL), 0,
+	    "setgroups holds though another thread changes the group id");
+	target = getpid();
+	is_exit(run_child(child_robust, NULL), 0,
+	    "get_robust_list: the superuser's and one's own; EPERM for another user's");
 	return tap_done();
 }

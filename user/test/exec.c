@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -157,6 +158,21 @@ test_args(void)
 	is_exit(exec_with(self_path(), argv, NULL), 0, "a NULL environment is an empty one");
 }
 
+/* Empty strings: what counts is the vector. */
+static int
+exec_small_stack(void *arg)
+{
+	const struct rlimit small = { 65536, 65536 };
+	static char *argv[20001], empty[1];
+
+	for (int i = 0; i < 20000; i++)
+		argv[i] = empty;
+	if (setrlimit(RLIMIT_STACK, &small) == -1)
+		return 1;
+	execv(self_path(), argv);
+	return arg == NULL && errno == E2BIG ? 0 : 2;
+}
+
 static void
 test_big(void)
 {
@@ -181,6 +197,7 @@ test_big(void)
 	huge[(1 << 20) - 1] = '\0';
 	is_exit(exec_with(self_path(), argv, environ), 100 + E2BIG, "one of a megabyte: E2BIG");
 	free(huge);
+	is_exit(run_child(exec_small_stack, NULL), 0, "more than the stack may hold: E2BIG");
 }
 
 static void

@@ -353,6 +353,43 @@ test_reserved(void)
 	is_int(bad, 0, "no old memory in the reserved bytes of a signal frame");
 }
 
+/* --- selectors ------------------------------------------------------------------- */
+
+/* FS and GS, which C libraries need, are left alone. */
+static unsigned
+selectors(void)
+{
+	unsigned ds, es;
+
+	__asm__ volatile("movl %%ds, %0; movl %%es, %1" : "=r"(ds), "=r"(es));
+	return (ds & 0xffff) | es << 16;
+}
+
+static int
+load_selectors(void *arg)
+{
+	unsigned ss;
+
+	__asm__ volatile("movl %%ss, %0; movl %0, %%ds; movl %0, %%es" : "=&r"(ss));
+	if (arg != NULL)
+		execl(self_path(), self_path(), "role-selectors", (char *)NULL);
+	return 0;
+}
+
+/* On one CPU, so that the parent is the next to have it. */
+static void
+test_selectors(void)
+{
+	int cpu;
+
+	cpu_list(&cpu, 1);
+	pin_cpu(cpu);
+	is_exit(run_child(load_selectors, NULL), 0, "a program may load data selectors");
+	is_int(selectors(), 0, "but no other process sees them");
+	is_exit(run_child(load_selectors, &cpu), 0, "nor does a new image");
+	unpin_cpu();
+}
+
 int
 main(int argc, char **argv)
 {
@@ -361,6 +398,8 @@ main(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "role-clean") == 0)
 		return role_clean();
+	if (argc > 1 && strcmp(argv[1], "role-selectors") == 0)
+		return selectors() != 0;
 	have_avx = probe_avx();
 	rounds = arg_long(argc, argv, 1, rounds);
 	test_preemption();
@@ -378,5 +417,6 @@ main(int argc, char **argv)
 	if (pid == 0)
 		_exit((long)clean_thread(NULL) == 0x6000 ? 9 : 1);
 	is_exit(reap(pid), 9, "fork copies the rounding mode");
+	test_selectors();
 	return tap_done();
 }

@@ -274,6 +274,8 @@ test_errors(void)
 	is_err(setitimer(ITIMER_REAL, &bad, NULL), EINVAL, "10^6 microseconds: EINVAL");
 	bad.it_value.tv_usec = -1;
 	is_err(setitimer(ITIMER_REAL, &bad, NULL), EINVAL, "-1 microseconds: EINVAL");
+	bad.it_value.tv_usec = LONG_MAX; /* as nanoseconds it is too much even for a look */
+	is_err(setitimer(ITIMER_REAL, &bad, NULL), EINVAL, "LONG_MAX microseconds: EINVAL");
 	bad = usecs(0, 0);
 	bad.it_interval.tv_sec = -1;
 	is_err(setitimer(ITIMER_REAL, &bad, NULL), EINVAL, "-1 seconds: EINVAL");

@@ -19,6 +19,7 @@
 #include "tap.h"
 #include "util.h"
 
+#define HUGE ((size_t)16 << 40)
 #define RW   (PROT_READ | PROT_WRITE)
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
 
@@ -162,6 +163,18 @@ test_remap(void)
 	is_err((long)mremap(q + 1, PAGE, 2 * PAGE, MREMAP_MAYMOVE), EINVAL, "odd address: EINVAL");
 	is_err((long)mremap(q, PAGE, 0, MREMAP_MAYMOVE), EINVAL, "new length 0: EINVAL");
 	munmap(q, 8 * PAGE);
+	munmap(block, PAGE);
+
+	/* Page by page this would take a minute, and nobody could end it. */
+	p = mmap(NULL, HUGE + PAGE, RW, ANON | MAP_NORESERVE, -1, 0);
+	munmap(p + HUGE, PAGE);
+	block = mmap(p + HUGE, PAGE, PROT_READ, ANON | MAP_FIXED, -1, 0);
+	p[0] = 4;
+	p[HUGE - 1] = 5;
+	q = mremap(p, HUGE, HUGE + PAGE, MREMAP_MAYMOVE);
+	ok(q != MAP_FAILED && q != p && q[0] == 4 && q[HUGE - 1] == 5 && q[HUGE] == 0,
+	    "sixteen nearly empty terabytes move as quickly");
+	munmap(q, HUGE + PAGE);
 	munmap(block, PAGE);
 }
 

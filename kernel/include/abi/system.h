@@ -24,9 +24,10 @@ struct abi_sysinfo {
 	int64_t uptime; /* seconds */
 	uint64_t loads[3];
 	uint64_t totalram, freeram, sharedram, bufferram, totalswap, freeswap;
-	uint16_t procs, pad;
+	uint16_t procs, pad0;
+	uint32_t pad1;
 	uint64_t totalhigh, freehigh;
-	uint32_t mem_unit;
+	uint32_t mem_unit, pad2; /* no hole could show what was on the stack */
 };
 _Static_assert(sizeof(struct abi_sysinfo) == 112, "struct sysinfo");
 

@@ -78,6 +78,8 @@ cred_is_root(void)
 bool cred_may_signal(const struct proc *p);
 /* May it change p's scheduling? => p_lock or proc_lock held */
 bool cred_may_control(const struct proc *p);
+/* May it see what p keeps to itself, or change its limits? Who is p's user in every respect. => p_lock or proc_lock held */
+bool cred_may_inspect(const struct proc *p);
 /*
  * May the current process read, write or execute (4, 2, 1) what has this mode? All files are the superuser's, and
  * his group's. `real`: by its real ids.

@@ -35,6 +35,7 @@
 	X(lend_restart, "lend-restart") \
 	X(mutex_waiters_set, "mutex-waiters-set") \
 	X(fault_page_not_entered, "fault-page-not-entered") \
+	X(shootdown_not_sent, "shootdown-not-sent") \
 	X(rw_waiters_set, "rw-waiters-set") \
 	X(pi_waiters_set, "pi-waiters-set") \
 	X(pi_woken, "pi-woken") \

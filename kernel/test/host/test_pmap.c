@@ -56,6 +56,16 @@ static struct space {
 
 static unsigned nflush, most_flushes; /* most: of one removal */
 
+/* The tables lead to no other page while some CPU may still use the old one: all see the writes in one order. */
+static void
+check_order(const struct space *s, unsigned i)
+{
+	struct map m;
+
+	if (s->tlb[i].pa != 0 && pmap_extract(s->pm, va_of(i), &m.pa, &m.prot) && m.prot != 0)
+		QUIET_CHECK(m.pa == s->tlb[i].pa);
+}
+
 void
 pmap_tlb_flush(struct pmap *pm, const vaddr_t *va, unsigned n)
 {
@@ -63,6 +73,8 @@ pmap_tlb_flush(struct pmap *pm, const vaddr_t *va, unsigned n)
 		if (spaces[s].pm != pm)
 			continue;
 		nflush++;
+		for (unsigned i = 0; i < NPAGES; i++)
+			check_order(&spaces[s], i);
 		for (unsigned i = 0; i < NPAGES; i++)
 			if (n > TLB_BATCH)
 				spaces[s].tlb[i].pa = 0;

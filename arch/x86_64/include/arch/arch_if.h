@@ -163,6 +163,8 @@ int pmap_enter(struct pmap *, vaddr_t, paddr_t,
 int pmap_enter_new(struct pmap *, vaddr_t, paddr_t, int prot);
 /* Returns false if nothing is mapped at `va`. *prot as entered. */
 bool pmap_extract(struct pmap *, vaddr_t va, paddr_t *pa, int *prot);
+/* The first address of [va,end) from which on there may be pages, found without a look at all that is empty; or `end`. */
+vaddr_t pmap_next(struct pmap *, vaddr_t va, vaddr_t end);
 /* Walks present user pages of [start,end), calling fn(arg, va, pa, prot); fn must not change this pmap. */
 void pmap_walk(struct pmap *, vaddr_t start, vaddr_t end, void (*fn)(void *, vaddr_t, paddr_t, int),
     void *arg);

@@ -328,6 +328,17 @@ pmap_extract(struct pmap *pm, vaddr_t va, paddr_t *pa, int *prot)
 	return true;
 }
 
+vaddr_t
+pmap_next(struct pmap *pm, vaddr_t va, vaddr_t end)
+{
+	vaddr_t first = end;
+
+	for (size_t i = 0; i < pm->count; i++)
+		if (pm->pte[i].va >= va && pm->pte[i].va < first)
+			first = pm->pte[i].va;
+	return first;
+}
+
 void
 pmap_walk(struct pmap *pm, vaddr_t start, vaddr_t end, void (*fn)(void *, vaddr_t, paddr_t, int),
     void *arg)
