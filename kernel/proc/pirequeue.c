@@ -102,7 +102,7 @@ again:
 
 /* The first that came before `arrivals`, or NULL. => bucket locked */
 static struct lwp *
-first_waiter(const struct futex_bucket *fb, const struct futex_key *k, uint32_t arrivals)
+first_waiter(const struct futex_bucket *fb, const struct futex_key *k, uint64_t arrivals)
 {
 	struct lwp *l;
 
@@ -117,13 +117,13 @@ struct call {
 	struct futex_bucket *c_from, *c_to;
 	struct futex_key c_key, c_key2;
 	uintptr_t c_addr2;
-	uint32_t c_arrivals;
+	uint64_t c_arrivals;
 	struct pifutex *c_spare;
 	bool c_begun; /* the word was compared */
 	struct lwp *c_moved;
 };
 
-enum { RQ_NOBODY = PI_NEEDMEM + 1 };
+enum { RQ_NOBODY = PI_NEEDMEM + 1, RQ_MORE };
 
 /*
  * The next waiter: 0 it has the lock; PI_WAIT it is c_moved, and waits for it: then the chain lock is held, too;
@@ -224,8 +224,10 @@ futex_requeue_pi(uintptr_t addr, uintptr_t addr2, bool shared, unsigned nmove, u
 				break;
 			/* FALLTHROUGH */
 		case 0:
+			/* No signal ends it now: the caller would not know that some are left. */
 			total++;
-			error = total <= nmove ? PI_AGAIN : 0;
+			error = total <= nmove ? RQ_MORE : 0;
+			preempt_point();
 			break;
 		case PI_NEEDMEM:
 			error = pifutex_spare(&c.c_spare);
@@ -242,9 +244,11 @@ futex_requeue_pi(uintptr_t addr, uintptr_t addr2, bool shared, unsigned nmove, u
 		default:
 			break;
 		}
-		if (error == PI_AGAIN && lwp_interrupted(curlwp()))
-			error = total != 0 ? RQ_NOBODY : -ERESTARTNOINTR;
-	} while (error == PI_AGAIN);
+		/* The word can be changed under us as often as somebody likes. */
+		if (error == PI_AGAIN &&
+		    (total != 0 ? lwp_killed(curlwp()) : lwp_interrupted(curlwp())))
+			error = -ERESTARTNOINTR;
+	} while (error == PI_AGAIN || error == RQ_MORE);
 	pifutex_spare_free(c.c_spare);
 	return error < 0 ? error : (int)total;
 }

@@ -2,7 +2,8 @@
 /*
  * FUTEX_WAIT_REQUEUE_PI and FUTEX_CMP_REQUEUE_PI: errors, pairs that do not
  * match, a free and a taken lock, signals and time limits before and after the
- * move, an owner that dies, a circle, and a storm of condition variables.
+ * move, an owner that dies, a circle, signals for who moves, and a storm of
+ * condition variables.
  *
  * test: timeout=90 smp=1,4
  * test: name=fp smp=2 append="fp=pi-waiters-set:300,pi-woken:300,pi-moved:300,lend-restart:100,sleep-queued-not-switched:200,woken-while-RUNNING:200" host=no timeout=120
@@ -15,6 +16,7 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -447,6 +449,59 @@ test_circle(void)
 	    "all is free again");
 }
 
+/* ---- who moves all is interrupted meanwhile ---- */
+
+#define MANY   16
+#define CHASES 6
+
+static atomic_int alarms;
+
+static void
+on_alarm(int sig)
+{
+	(void)sig;
+	atomic_fetch_add(&alarms, 1);
+}
+
+/* Those that come when the word has changed do not wait: so all that do were there before. */
+static void
+test_interrupted(void)
+{
+	struct itimerval on = { { 0, 500 }, { 0, 500 } }, off = { { 0, 0 }, { 0, 0 } };
+	struct sigaction sa = { .sa_handler = on_alarm };
+	struct waiter x[MANY];
+	long moved = 0, behind = 0;
+	int good = 0;
+	sigset_t set;
+
+	sigaction(SIGALRM, &sa, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGALRM);
+	for (int i = 0; i < CHASES; i++) {
+		begin();
+		lock(LOCK);
+		pthread_sigmask(SIG_BLOCK, &set, NULL);
+		start(x, MANY, 0);
+		pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+		while (atomic_load(&come) < MANY)
+			sleep_ms(1);
+		sleep_ms(5);
+		atomic_store(&w[COND], 1);
+		setitimer(ITIMER_REAL, &on, NULL);
+		moved += syscall(SYS_futex, &w[COND], CMP_REQUEUE_PI, 1, INT_MAX, &w[LOCK], 1);
+		setitimer(ITIMER_REAL, &off, NULL);
+		behind += syscall(SYS_futex, &w[COND], CMP_REQUEUE_PI, 1, INT_MAX, &w[LOCK], 1);
+		unlock(LOCK);
+		join(x, MANY);
+		for (int k = 0; k < MANY; k++)
+			good += x[k].ret == 0 || x[k].error == EAGAIN;
+	}
+	diag("%ld moved, %d signals", moved, atomic_load(&alarms));
+	ok(moved > 0, "one moves all that wait, and gets signals");
+	is_int(behind, 0, "none is left behind");
+	is_int(good, CHASES * MANY, "all come back");
+}
+
 /* ---- a storm ---- */
 
 #define THREADS 5
@@ -536,6 +591,7 @@ main(void)
 	test_ends();
 	test_owner_dies();
 	test_circle();
+	test_interrupted();
 	test_storm();
 	return tap_done();
 }
