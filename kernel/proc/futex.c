@@ -94,7 +94,7 @@ again:
  */
 static inline __attribute__((always_inline)) int
 wake_locked(struct futex_bucket *fb, const struct futex_key *k, unsigned n, uint32_t bits,
-    bool later, uint32_t arrivals)
+    bool later, uint64_t arrivals)
 {
 	bool all = false, passed_over;
 	unsigned woken = 0;
@@ -138,7 +138,7 @@ wake_first(struct futex_bucket *fb, const struct futex_key *k, unsigned n, uint3
 
 static int __noinline
 wake_earlier(struct futex_bucket *fb, const struct futex_key *k, unsigned n, uint32_t bits,
-    uint32_t arrivals)
+    uint64_t arrivals)
 {
 	return wake_locked(fb, k, n, bits, true, arrivals);
 }
@@ -146,7 +146,7 @@ wake_earlier(struct futex_bucket *fb, const struct futex_key *k, unsigned n, uin
 /* The holds after the first one, in which WAKE_BATCH were woken. */
 static int __noinline
 wake_rest(struct futex_bucket *fb, const struct futex_key *k, unsigned n, uint32_t bits,
-    uint32_t arrivals)
+    uint64_t arrivals)
 {
 	unsigned total = WAKE_BATCH, batch;
 	int got;
@@ -171,7 +171,7 @@ static inline __attribute__((always_inline)) int
 wake_key(const struct futex_key *k, unsigned n, uint32_t bits)
 {
 	struct futex_bucket *fb = futex_bucket_of(k->fk_obj, k->fk_off);
-	uint32_t arrivals;
+	uint64_t arrivals;
 	int got;
 
 	atomic_fence_full();
@@ -232,7 +232,7 @@ struct requeue {
 	struct futex_key rq_key, rq_key2;
 	unsigned rq_nwake, rq_nmove; /* that are left to do */
 	unsigned rq_total;           /* done */
-	uint32_t rq_arrivals;
+	uint64_t rq_arrivals;
 };
 
 /*

@@ -19,7 +19,7 @@
 struct futex_bucket {
 	struct spinlock fb_lock;
 	uint32_t fb_waiters;  /* (a) */
-	uint32_t fb_arrivals; /* (b) counts those that were queued, wraps */
+	uint64_t fb_arrivals; /* (b) counts those that were queued */
 	struct list
 	    fb_queue; /* (b) l_sleepchain: real time by priority, then the others, oldest first */
 	struct list fb_pi; /* (b) struct pifutex: locks of user programs that somebody waits for */
@@ -43,9 +43,9 @@ struct pirequeue {
  * perhaps in front of the others by its priority, is not another. => fb_lock held
  */
 static inline bool
-futex_came_before(const struct lwp *l, uint32_t arrivals)
+futex_came_before(const struct lwp *l, uint64_t arrivals)
 {
-	return (int32_t)(l->l_futex_seq - arrivals) < 0;
+	return l->l_futex_seq < arrivals;
 }
 
 #define FUTEX_BUCKET_BITS 9

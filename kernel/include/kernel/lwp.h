@@ -190,7 +190,7 @@ struct lwp {
 	const void *l_futex_obj;   /* (b) key: address space or object; NULL once woken */
 	uint64_t l_futex_off;      /* (b) key: address or offset */
 	uint32_t l_futex_bits;     /* (b) FUTEX_WAIT_BITSET's set */
-	uint32_t l_futex_seq;      /* (b) fb_arrivals when it came */
+	uint64_t l_futex_seq;      /* (b) fb_arrivals when it came */
 	struct pirequeue
 	    *l_futex_pi; /* (b) FUTEX_WAIT_REQUEUE_PI: what only that needs; else NULL */
 	bool l_pigone;   /* (a) owner only: gets no more of l_pifutexes */
