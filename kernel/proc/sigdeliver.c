@@ -59,11 +59,14 @@ sig_take(struct lwp *l, sigset_t wanted, siginfo_t *info)
 static inline void
 disarm(struct lwp *l, sigset_t stops)
 {
+	if (unlikely(stops != 0)) {
+		/* For the stop point. Armed still: a sibling may give them another action before, and then they are ours. */
+		lwp_interrupt(l, LW_WSTOP);
+		return;
+	}
 	lwp_lock_self(l);
 	l->l_flag &= ~(uint32_t)LW_PENDSIG;
 	lwp_unlock(l);
-	if (unlikely(stops != 0)) /* its action became the default while it was pending */
-		lwp_interrupt(l, LW_WSTOP);
 }
 
 /*

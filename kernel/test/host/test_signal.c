@@ -250,6 +250,14 @@ test_stops(void)
 	lwp[0].l_flag &= ~(uint32_t)LW_WSTOP;
 	action(SIGTSTP, HANDLER, 0, 0);
 	CHECK_NAMED(deliver(0) == 0 && nsent == 1 && !stops(0), "unless it is caught meanwhile");
+	setmask(0, 0);
+	action(SIGTSTP, SIG_DFL, 0, 0);
+	post(0, SIGTSTP, 0);
+	CHECK(deliver(0) == 0 && stops(0));
+	action(SIGTSTP, HANDLER, 0, 0);
+	lwp[0].l_flag &= ~(uint32_t)LW_WSTOP; /* the stop point, where it is of no use any more */
+	CHECK_NAMED(armed(0) && deliver(0) == 0 && nsent == 2 && !armed(0),
+	    "even after it was left for the stop point");
 	setmask(0, SIGBIT(SIGTSTP));
 	post(0, SIGTSTP, 0);
 	action(SIGTSTP, SIG_DFL, 0, 0);
