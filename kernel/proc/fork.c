@@ -26,6 +26,8 @@
 #include <kernel/upcall.h>
 #include <kernel/vm.h>
 
+#include "signal_internal.h"
+
 /* First code of a forked LWP in the kernel, before it returns to user mode. */
 static void
 child_return(void *arg __unused)
@@ -107,6 +109,9 @@ vfork_wait(struct proc *p, struct lwpctl *lent)
 	fp(vfork_child_started);
 	mutex_lock(&p->p_lock);
 	single_rest_begin(p);
+	/* What it was to take of the process's others can take now; from here on they come first. */
+	if (unlikely(p->p_sigpend.sp_set & ~l->l_sigmask))
+		sig_retarget(p, l, p->p_sigpend.sp_set & ~l->l_sigmask);
 	mutex_unlock(&p->p_lock);
 	mutex_lock(&proc_lock);
 	while (l->l_vforkchild != NULL) {

@@ -29,10 +29,19 @@ lwp_awaits(const struct lwp *l, int sig)
 	return (l->l_sigmask & l->l_sigwait & SIGBIT(sig)) != 0;
 }
 
+/* Does l wait for what others do, and perhaps for long: suspended, or for its vfork child? */
+static bool
+lwp_is_away(const struct lwp *l)
+{
+	return lwp_stat(l) == LS_SUSPENDED || atomic_load_relaxed(&l->l_vforkchild) != NULL;
+}
+
 /* Will l be at its user boundary soon? A guess: its lock is not held. */
 static bool
 lwp_is_prompt(const struct lwp *l)
 {
+	if (atomic_load_relaxed(&l->l_vforkchild) != NULL)
+		return false;
 	switch (atomic_load_relaxed(&l->l_stat)) {
 	case LS_RUN:
 	case LS_ONPROC:
@@ -49,7 +58,8 @@ lwp_is_prompt(const struct lwp *l)
 
 /*
  * The LWP that is to take a signal of the process, or NULL if all block it: the sender itself if it can,
- * then the LWP that the others wait for at the boundary, then the first that can do it soon, one that is suspended last.
+ * then the LWP that the others wait for at the boundary, then the first that can do it soon; last one that is suspended
+ * or waits in vfork.
  */
 static struct lwp *
 sig_choose(struct proc *p, int sig, const struct lwp *except)
@@ -65,7 +75,7 @@ sig_choose(struct proc *p, int sig, const struct lwp *except)
 			continue;
 		if (lwp_is_prompt(l))
 			return l;
-		if (any == NULL || lwp_stat(any) == LS_SUSPENDED)
+		if (any == NULL || lwp_is_away(any))
 			any = l;
 	}
 	return any;

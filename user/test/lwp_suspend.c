@@ -5,7 +5,7 @@
  * wakeup), B58 (SIGKILL at each place). docs/protocol.md 4.3: a suspension.
  *
  * test: host=no timeout=60
- * test: name=b52 args="300" append="fp=sleep-queued-not-switched:100,woken-while-RUNNING:50" smp=2,4 host=no timeout=60
+ * test: name=b52 args="300" append="fp=sleep-queued-not-switched:100,woken-while-RUNNING:50,vfork-child-started:10000" smp=2,4 host=no timeout=60
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -379,6 +379,34 @@ test_signal(long n)
 	    atomic_load(&result), 1, "a signal of the process does not wait for a suspended LWP");
 }
 
+/* Nor for one that waits for its vfork child, or is about to: here the child for the handler's run. */
+static void
+test_vfork(int n)
+{
+	volatile int i, taken = 0;
+	lwpid_t volatile lid;
+	pid_t pid;
+
+	atomic_store(&stop, 0);
+	lid = lwp_start(stacks[0], counter, NULL, 0);
+	for (i = 0; i < n; i++) {
+		atomic_store(&handled, 0);
+		pid = vfork();
+		if (pid == 0) {
+			kill(getppid(), SIGUSR1);
+			for (int k = 0; k < 2000 && atomic_load(&handled) == 0; k++)
+				usleep(1000);
+			taken += atomic_load(&handled);
+			_exit(0);
+		}
+		reap(pid);
+	}
+	atomic_store(&stop, 1);
+	while (_lwp_wait(lid, NULL) == -1 && errno == EINTR)
+		continue;
+	is_int(taken, n, "nor for one that waits in vfork");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -392,6 +420,7 @@ main(int argc, char **argv)
 	test_mutual(n / 4);
 	test_ends(n / 20);
 	test_signal(300);
+	test_vfork(8);
 	dbg_cmd("fsck");
 	return tap_done();
 }
