@@ -389,12 +389,12 @@ test_vfork(int n)
 
 	atomic_store(&stop, 0);
 	lid = lwp_start(stacks[0], counter, NULL, 0);
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < n && taken == i; i++) {
 		atomic_store(&handled, 0);
 		pid = vfork();
 		if (pid == 0) {
 			kill(getppid(), SIGUSR1);
-			for (int k = 0; k < 2000 && atomic_load(&handled) == 0; k++)
+			for (int k = 0; k < 10000 && atomic_load(&handled) == 0; k++)
 				usleep(1000);
 			taken += atomic_load(&handled);
 			_exit(0);
