@@ -262,8 +262,8 @@ class Machine:
                 grace = GRACE if self._config.gdb_serial is None else None
                 pump = Pump(self._qemu, self._console, self._debug, keep, grace)
                 how = pump.run(interactive, self._config.stdin is None, timeout)
-                self._kill()
             finally:
+                self._kill()
                 if keep:
                     keep.close()
             errors.seek(0)

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -59,6 +60,8 @@ main(int argc, char **argv)
 	pid_t pid;
 
 	(void)argv;
+	if (argc > 1)
+		puts("hangs"), fflush(stdout);
 	while (argc > 1)
 		pause();
 
@@ -233,7 +236,12 @@ class TraceTest(unittest.TestCase):
                                  program=["/bin/ktest", "panic-sleep-under-spin"])
         self.assertIn("panic: ", done.stderr)
         self.assertGreater(trace["otherData"]["events"], 10)
-        self.trace("hang.json", "--timeout", "6", program=[self.program, "hang"], status=124)
+        with subprocess.Popen(["tools/run", "--trace", self.path("hang.json"), self.program, "hang"],
+                              cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as hangs:
+            self.assertEqual(hangs.stdout.readline(), b"hangs\n")
+            hangs.terminate()
+            self.assertEqual(hangs.wait(60), 128 + signal.SIGTERM)
+        self.assertEqual(tracestats.check(tracestats.load(self.path("hang.json"))), [])
 
     def test_switching(self):
         """/dev/debug switches the trace while the machine runs, and prints it."""

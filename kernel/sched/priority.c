@@ -152,7 +152,7 @@ pri_changed(struct lwp *l, int old, bool head)
 		spin_unlock(&spc->spc_mutex);
 	}
 	if (l->l_wchan != NULL)
-		sleepq_changepri(l);
+		sleepq_changepri(l, old);
 }
 
 void

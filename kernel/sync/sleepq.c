@@ -259,24 +259,17 @@ sleepq_wake(struct list *queue, const void *wchan, unsigned n)
 	return woken;
 }
 
-static inline int
-pri_at(const struct list *queue, const struct list *e, int end)
-{
-	return e == queue ? end : lwp_sleeppri(list_entry(e, struct lwp, l_sleepchain));
-}
-
-/* Who is in order keeps its place: among those of time sharing a change of priority is none. */
+/* Among those of time sharing a change of priority is none: they keep their places. */
 void
-sleepq_changepri(struct lwp *l)
+sleepq_changepri(struct lwp *l, int old)
 {
 	const struct list *q = l->l_sleepq;
-	int pri = lwp_sleeppri(l);
 
 	KASSERT(lwp_locked(l, NULL));
-	if (q == NULL ||
-	    (pri_at(q, l->l_sleepchain.prev, PRI_COUNT) >= pri &&
-		pri_at(q, l->l_sleepchain.next, PRI_IDLE) <= pri))
+	if (q == NULL || lwp_sleeppri(l) == sleepq_place(old))
 		return;
+	if (q->next == q->prev)
+		return; /* alone: the queue must not be seen empty */
 	list_remove(&l->l_sleepchain);
 	queue_insert(l->l_sleepq, l);
 }

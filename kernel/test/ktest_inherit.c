@@ -126,10 +126,10 @@ ktest_inherit_max(void)
 	/* Handed to one: the maximum of the others is his, and no more ours. */
 	chain = turnstile_lock(&lock_owner);
 	ts = turnstile_find(&lock_owner);
-	EXPECT(turnstile_first(ts) == team[0]); /* the order of arrival */
+	EXPECT(turnstile_first(ts) == team[1]); /* team[0] came behind its new equals */
 	turnstile_release(ts);
-	lock_owner = team[1];
-	turnstile_handover(ts, team[1]);
+	lock_owner = team[2];
+	turnstile_handover(ts, team[2]);
 	spin_unlock(chain);
 	EXPECT(becomes(-1));
 	while (atomic_load_acquire(&heir_inherits) == -1)

@@ -101,7 +101,7 @@ test_rounds(long n, struct rng *r, const char *what)
 int
 main(int argc, char **argv)
 {
-	long n = arg_long(argc, argv, 1, 120);
+	long n = arg_long(argc, argv, 1, 60);
 	struct rng r;
 
 	rng_seed(&r, rng_arg(argc, argv));

@@ -271,6 +271,13 @@ lwp_kprio(const struct lwp *l)
 	return pri > l->l_inheritedprio ? pri : l->l_inheritedprio;
 }
 
+/* What an effective priority is worth in a queue of sleepers. */
+static inline int
+sleepq_place(int pri)
+{
+	return pri >= PRI_USER_RT ? pri : PRI_USER;
+}
+
 /*
  * Place in a queue of sleepers: the real-time ones by priority, before all others, who are equals: time-sharing
  * LWPs wait in order of arrival, so that none of them waits for ever. => l locked
@@ -278,9 +285,7 @@ lwp_kprio(const struct lwp *l)
 static inline int
 lwp_sleeppri(const struct lwp *l)
 {
-	int pri = lwp_eprio(l);
-
-	return pri >= PRI_USER_RT ? pri : PRI_USER;
+	return sleepq_place(lwp_eprio(l));
 }
 
 /*

@@ -18,8 +18,8 @@ struct vmobj;
 
 /* Ends an interruptible sleep of l (signal, exit, suspend). => l locked; unlocked on return */
 void sleepq_unsleep(struct lwp *l);
-/* Re-sorts l's queue after a change of its effective priority. => l locked */
-void sleepq_changepri(struct lwp *l);
+/* Puts l behind its new equals after a change of its effective priority from `old`. => l locked */
+void sleepq_changepri(struct lwp *l, int old);
 
 /*
  * If l waits for a lock: its owner, and whom that waits for in turn, are lent what l has now. The caller has changed
