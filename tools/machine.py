@@ -200,6 +200,8 @@ class Machine:
 
     def memory(self):
         """Return the machine's memory as it was left. => keep_memory, run() has returned"""
+        if os.fstat(self._ram).st_size == 0:
+            raise CannotStart("the machine could not be started")
         return mmap.mmap(self._ram, 0, prot=mmap.PROT_READ)
 
     # --- The command line ---------------------------------------------------
@@ -254,7 +256,7 @@ class Machine:
     def run(self, interactive, timeout, log_path, repeat):
         """Run until the machine stops; return the exit status of tools/run."""
         with open(os.path.join(self._scratch, "stderr"), "w+b") as errors:
-            keep = open(log_path, "wb") if log_path else None
+            keep = open(log_path, "wb", buffering=0) if log_path else None
             try:
                 self._start(errors)
                 grace = GRACE if self._config.gdb_serial is None else None
@@ -442,9 +444,7 @@ class Pump:
             self._flush_log()
         elif data:
             self._spoke = True
-            if self._keep:
-                self._keep.write(data)
-                self._keep.flush()
+            self._write_log(data)
             self._at_line_start = data.endswith(b"\n")
             self._flush_log()
             view = memoryview(data)
@@ -461,10 +461,19 @@ class Pump:
         """Put log lines into the kept log, between lines of the console."""
         if self._keep and self._held and (self._at_line_start or final):
             if not self._at_line_start:
-                self._keep.write(b"\n")
-            self._keep.write(b"".join(line + b"\n" for line in self._held))
+                self._write_log(b"\n")
+            self._write_log(b"".join(line + b"\n" for line in self._held))
             self._held.clear()
-            self._keep.flush()
+
+    def _write_log(self, data):
+        """Write to the kept log; the program goes on without one that cannot be written."""
+        view = memoryview(data)
+        while self._keep and view:
+            try:
+                view = view[self._keep.write(view):]
+            except OSError as error:
+                print("tools/run: the log is cut short: %s" % error.strerror, file=sys.stderr)
+                self._keep = None
 
     def _take_input(self, interactive):
         """Read our input; True when the user wants to end the machine."""

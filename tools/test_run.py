@@ -240,7 +240,8 @@ class RunTest(unittest.TestCase):
 
     def test_usage(self):
         for options in (("--smp", "0"), ("--mem", "16", "--smp", "64"), ("--no-such-option",),
-                        ("--timeout", "-1"), ("--env", "NAME"), ("--append", "x" * 1000)):
+                        ("--timeout", "-1"), ("--env", "NAME"), ("--append", "x" * 1000),
+                        ("--append", "\u00e9" * 600)):
             done = self.run_tool(*options)
             self.check(done, 126, b"")
             self.assertIn(b"usage: tools/run", done.stderr)
@@ -251,6 +252,17 @@ class RunTest(unittest.TestCase):
         self.check(self.run_program(options=("--trace", self.path("absent/t"))), 126)
         self.check(self.run_program(options=("--add", self.path("absent"))), 126)
         self.check(self.run_program(options=("--stdin", self.path("absent"))), 126)
+        self.check(self.run_program(options=("--stdin", "/dev/zero")), 126)
+
+    def test_full(self):
+        """A log or trace that cannot be written is told, and the program's status stays."""
+        full = self.path("full")
+        os.symlink("/dev/full", full)
+        for option, want in (("--log", "the log is cut short: No space"), ("--trace", "no trace: ")):
+            done = self.run_program("exit", "3", options=(option, full))
+            self.check(done, 3, b"")
+            self.assertRegex(done.stderr.decode(), "^tools/run: " + want + ".*\n$")
+            self.assertTrue(os.path.lexists(full))      # a device is not removed
 
 
 if __name__ == "__main__":

@@ -329,6 +329,12 @@ fd_set_cloexec(int fd, bool on)
 	return error;
 }
 
+unsigned
+fd_bound(void)
+{
+	return atomic_load_acquire(&curproc()->p_fd->fd_array)->fa_size;
+}
+
 int
 fd_get_vmobj(int fd, int *accmode, struct vmobj **obj)
 {

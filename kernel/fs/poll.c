@@ -9,8 +9,10 @@
  *
  * Locking: poll_lock guards all heads and lists, and is the lock lent to whoever sleeps here; a poller is on
  * many heads at once, and one lock for all is taken only where somebody polls. It is of rank RANK_SLEEPQ, so an
- * interrupt may tell of a change. A poller holds its files from its first look on; a descriptor that is closed
- * or opened anew meanwhile does not matter, as on Linux.
+ * interrupt may tell of a change. It is let go after each WAKE_BATCH, with a pollwait of nobody as the mark where to
+ * go on: anybody may put thousands on a head, and interrupts are off meanwhile. For the same reason a poller is on
+ * a head once, if nobody else comes between, however often it names the file. A poller holds its files from its first
+ * look on; a descriptor that is closed or opened anew meanwhile does not matter, as on Linux.
  */
 #include <kernel/poll.h>
 
@@ -24,6 +26,7 @@
 
 #define FEW           8  /* descriptors for which no memory is asked for */
 #define PREEMPT_EVERY 64 /* descriptors looked at in a row */
+#define WAKE_BATCH    32 /* pollers woken in one hold of poll_lock */
 
 /* struct poller, field locks: (p) poll_lock */
 struct poller {
@@ -34,8 +37,8 @@ struct poller {
 /* struct pollwait, field locks: (p) poll_lock (o) its poller only */
 struct pollwait {
 	struct list pw_link;      /* (p) */
-	struct poller *pw_poller; /* (o) constant while it is on a head */
-	struct pollhead *pw_head; /* (o) NULL: the file is always ready */
+	struct poller *pw_poller; /* (o) constant while it is on a head; NULL: a mark */
+	struct pollhead *pw_head; /* (o) NULL: it is on none */
 	struct fref pw_file;      /* (o) */
 };
 
@@ -48,19 +51,57 @@ pollhead_init(struct pollhead *ph)
 	ph->ph_count = 0;
 }
 
+/* Whose pollwait is this? NULL: a mark. => poll_lock held */
+static struct poller *
+poller_of(struct list *e)
+{
+	return container_of(e, struct pollwait, pw_link)->pw_poller;
+}
+
+/* Lets the lock go for a moment. Returns what is before the next now, which may be the head. => poll_lock held */
+static struct list *
+breathe_at(struct list *e)
+{
+	struct pollwait mark = { .pw_poller = NULL };
+
+	list_insert_after(e, &mark.pw_link);
+	spin_unlock(&poll_lock);
+	spin_lock(&poll_lock);
+	e = mark.pw_link.prev;
+	list_remove(&mark.pw_link);
+	return e;
+}
+
+/* Who comes while this is under way looks later anyway: as many as there were at the beginning are enough. */
 void
 poll_wake(struct pollhead *ph)
 {
-	struct list *e;
+	struct list *e = &ph->ph_waits;
+	uint32_t left;
 
 	spin_lock(&poll_lock);
-	for (e = ph->ph_waits.next; e != &ph->ph_waits; e = e->next) {
-		struct poller *po = container_of(e, struct pollwait, pw_link)->pw_poller;
+	left = ph->ph_count;
+	while (left > 0 && (e = e->next) != &ph->ph_waits) {
+		struct poller *po = poller_of(e);
 
-		po->po_woken = true;
-		sleepq_wake(&po->po_sleeper, po, 1);
+		if (po == NULL)
+			continue;
+		if (!po->po_woken) { /* else it does not sleep */
+			po->po_woken = true;
+			sleepq_wake(&po->po_sleeper, po, 1);
+		}
+		if (--left % WAKE_BATCH == 0 && left > 0)
+			e = breathe_at(e);
 	}
 	spin_unlock(&poll_lock);
+}
+
+/* Between the descriptors of a long list. */
+static inline void
+breathe(unsigned i)
+{
+	if (i % PREEMPT_EVERY == PREEMPT_EVERY - 1)
+		preempt_point();
 }
 
 /* What is the case now. */
@@ -93,10 +134,24 @@ scan(struct abi_pollfd *items, struct pollwait *waits, unsigned n, uint32_t alwa
 		if (waits == NULL && r.fr_file != NULL)
 			fd_put(r);
 		ready += pfd->revents != 0;
-		if (i % PREEMPT_EVERY == PREEMPT_EVERY - 1)
-			preempt_point();
+		breathe(i);
 	}
 	return ready;
+}
+
+static void
+join(struct pollwait *pw)
+{
+	struct pollhead *ph = pw->pw_head;
+
+	spin_lock(&poll_lock);
+	if (ph->ph_count != 0 && poller_of(ph->ph_waits.prev) == pw->pw_poller)
+		pw->pw_head = NULL; /* the one before it does for both */
+	else {
+		list_insert_tail(&ph->ph_waits, &pw->pw_link);
+		atomic_store_relaxed(&ph->ph_count, ph->ph_count + 1);
+	}
+	spin_unlock(&poll_lock);
 }
 
 static void
@@ -112,12 +167,9 @@ enrol(const struct abi_pollfd *items, struct pollwait *waits, unsigned n, struct
 			continue;
 		pw->pw_file = fd_get(items[i].fd);
 		(void)look(pw->pw_file.fr_file, &pw->pw_head);
-		if (pw->pw_head == NULL)
-			continue;
-		spin_lock(&poll_lock);
-		list_insert_tail(&pw->pw_head->ph_waits, &pw->pw_link);
-		atomic_store_relaxed(&pw->pw_head->ph_count, pw->pw_head->ph_count + 1);
-		spin_unlock(&poll_lock);
+		if (pw->pw_head != NULL)
+			join(pw);
+		breathe(i);
 	}
 }
 
@@ -135,6 +187,7 @@ withdraw(struct pollwait *waits, unsigned n)
 		}
 		if (pw->pw_file.fr_file != NULL)
 			fd_put(pw->pw_file);
+		breathe(i);
 	}
 }
 

@@ -70,9 +70,8 @@ poll_user(uintptr_t ufds, uint32_t n, nsec_t deadline)
 	else
 		r = poll_files(items, n, POLL_ALWAYS, deadline);
 	for (uint32_t i = 0; r >= 0 && i < n; i++)
-		if (arch_ustore_32(ufds + i * sizeof(*items) + offsetof(struct abi_pollfd, events),
-			(uint16_t)items[i].events | (uint32_t)(uint16_t)items[i].revents << 16) !=
-		    0)
+		if (arch_copyout(ufds + i * sizeof(*items) + offsetof(struct abi_pollfd, revents),
+			&items[i].revents, sizeof(items[i].revents)) != 0)
 			r = -EFAULT;
 	if (items != few)
 		kmem_free(items, size);
@@ -236,12 +235,15 @@ select_sets(uint64_t *sets, size_t words, unsigned nfds, nsec_t deadline)
 	return r;
 }
 
-/* (int nfds, fd_set *in, fd_set *out, fd_set *ex), and the deadline */
+/*
+ * (int nfds, fd_set *in, fd_set *out, fd_set *ex), and the deadline. As on Linux, the sets are not touched beyond the
+ * table's size: programs pass the limit of descriptors, and sets that are smaller.
+ */
 static int64_t
 select_user(const uint64_t *a, nsec_t deadline)
 {
 	int32_t nfds = (int32_t)a[0];
-	unsigned n = (unsigned)min(nfds, (int32_t)FD_MAX);
+	unsigned n = min((unsigned)nfds, fd_bound());
 	size_t words = (n + 63) / 64, size = 3 * words * sizeof(uint64_t);
 	uint64_t few[3 * FEW], *sets = few;
 	int64_t r = 0;

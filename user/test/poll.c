@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * poll, ppoll, select, pselect: what is ready, waiting for pipes, time limits, signals and masks, many
- * descriptors, errors; pollers that race with writers, and one that is killed.
+ * descriptors, errors; pollers that race with writers, and one that is killed; a herd of pollers, woken without
+ * interrupts off for long.
  *
  * test: timeout=60 smp=1,4
+ * test: name=herd flavour=debug smp=1 icount=yes args="herd" append="lock_hold=150" host=no
  * test: name=fp flavour=debug smp=4 append="fp=sleep-queued-not-switched:200" groups=stress
  */
 #define _GNU_SOURCE
@@ -12,6 +14,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -28,6 +31,7 @@
 #define PIPES  12 /* more than the kernel has room for on its stack */
 #define ROUNDS 300
 #define MANY   300
+#define HERD   200
 
 static volatile int handled;
 
@@ -101,6 +105,8 @@ test_errors(void)
 	struct timeval badtv = { -1, 0 };
 	struct rlimit rl, old;
 	fd_set set;
+	unsigned long *end;
+	int null = open("/dev/null", O_RDWR);
 
 	is_int(poll(NULL, 0, 0), 0, "poll of nothing");
 	is_err(poll(hide(8), 1, 0), EFAULT, "a bad address: EFAULT");
@@ -122,6 +128,15 @@ test_errors(void)
 	ok(FD_ISSET(60, &set), "which stays as it was");
 	is_int(syscall(SYS_select, 60, &set, NULL, NULL, &(struct timeval){ 0, 0 }), 0,
 	    "unless it is beyond the number given");
+	end = (unsigned long *)(void *)((char *)mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
+					    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) +
+	    PAGE);
+	mprotect(end, PAGE, PROT_NONE);
+	end -= sizeof(fd_set) / sizeof(*end);
+	end[0] = 1ul << null;
+	is_int((int)syscall(SYS_select, 60000, end, NULL, NULL, NULL), 1,
+	    "sets are not touched beyond the table's size");
+	close(null);
 }
 
 static int
@@ -411,6 +426,48 @@ test_races(void)
 	close(r.r_fd[0][1]);
 }
 
+static int herd_fd[2];
+static atomic_int herd_size;
+
+static void *
+herd_one(void *arg)
+{
+	struct pollfd p[PIPES];
+
+	(void)arg;
+	for (int i = 0; i < PIPES; i++)
+		p[i] = (struct pollfd){ herd_fd[0], POLLIN, 0 };
+	atomic_fetch_add(&herd_size, 1);
+	return poll(p, PIPES, -1) == PIPES ? arg : NULL;
+}
+
+/* All wait for one pipe, and one write wakes them. */
+static void
+test_herd(void)
+{
+	static pthread_t t[HERD];
+	pthread_attr_t attr;
+	int i, n = 0;
+	void *got;
+
+	pipe(herd_fd);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 16384);
+	for (i = 0; i < HERD; i++)
+		pthread_create(&t[i], &attr, herd_one, herd_fd);
+	while (atomic_load(&herd_size) < HERD)
+		sleep_ms(1);
+	sleep_ms(20);
+	write(herd_fd[1], "x", 1);
+	for (i = 0; i < HERD; i++) {
+		pthread_join(t[i], &got);
+		n += got == herd_fd;
+	}
+	is_int(n, HERD, "%d pollers are woken by one write", HERD);
+	close(herd_fd[0]);
+	close(herd_fd[1]);
+}
+
 static void
 test_zero(void)
 {
@@ -433,14 +490,19 @@ test_zero(void)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
+	if (argc > 1 && strcmp(argv[1], "herd") == 0) {
+		test_herd();
+		return tap_done();
+	}
 	test_states();
 	test_errors();
 	test_wait();
 	test_signals();
 	test_many();
 	test_races();
+	test_herd();
 	test_zero();
 	return tap_done();
 }

@@ -130,6 +130,7 @@ int fd_dup(int fd, unsigned from, bool cloexec);
 int fd_dup_to(int fd, int to, bool cloexec); /* dup3; fd != to */
 int fd_get_cloexec(int fd);                  /* 0, 1 or -EBADF */
 int fd_set_cloexec(int fd, bool on);
+unsigned fd_bound(void); /* descriptors from here on are not open, or come just now */
 /*
  * mmap: the object behind a descriptor, with a reference; *accmode O_RDONLY 0, O_WRONLY 1,
  * O_RDWR 2. NULL: /dev/zero, of which a mapping is an anonymous one. -EBADF -ENODEV

@@ -34,7 +34,7 @@ void poll_wake(struct pollhead *) __cold;
 
 /*
  * The file has become ready, or may have. => after the change, which was made under the lock that fo_poll
- * takes; that may be held or not; no spin lock of rank RANK_SLEEPQ or above held; any context
+ * takes; that may be held or not, but the head stays; no spin lock of rank RANK_SLEEPQ or above held; any context
  */
 static inline void
 poll_notify(struct pollhead *ph)
