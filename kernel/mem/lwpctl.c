@@ -16,13 +16,14 @@
  *
  * Locking: vm_lock covers the list of pages and who has which place; l_lwpctl is the LWP's own, and set while
  * interrupts are off together with what stands there. The contents are written by the switch, by the LWP that
- * leaves for both.
+ * leaves for both. Pages are added one at a time, under adding_lock: of many LWPs that find no place one makes a page.
  */
 #include <kernel/lwpctl.h>
 
 #include <abi/errno.h>
 #include <kernel/kmem.h>
 #include <kernel/lwp.h>
+#include <kernel/mutex.h>
 #include <kernel/panic.h>
 #include <kernel/proc.h>
 #include <kernel/vm.h>
@@ -32,6 +33,8 @@
 #define PLACE  CACHE_LINE
 #define PLACES (PAGE_SIZE / PLACE)
 _Static_assert(sizeof(struct lwpctl) <= PLACE && PLACES == 64, "one word has a bit for each place");
+
+static struct mutex adding_lock = MUTEX_INIT("lwpctl", RANK_LWPCTL);
 
 /* struct lwpctl_page, field locks: (v) vm_lock of the address space (c) constant */
 struct lwpctl_page {
@@ -86,7 +89,7 @@ place(const struct lwpctl_page *lp, unsigned i)
 
 /* Takes a free place; -1: there is none. */
 static int
-take_place(struct vmspace *vm, struct lwpctl_page **lpp)
+find_place(struct vmspace *vm, struct lwpctl_page **lpp)
 {
 	struct lwpctl_page *lp;
 	int i = -1;
@@ -149,18 +152,33 @@ page_of(struct vmspace *vm, const struct lwpctl *lc)
 	return lp;
 }
 
+/* Takes a place, if need be on a new page; its number, or -ENOMEM. */
+static int
+take_place(struct vmspace *vm, struct lwpctl_page **lpp)
+{
+	int i = find_place(vm, lpp), error = 0;
+
+	if (likely(i >= 0))
+		return i;
+	mutex_lock(&adding_lock);
+	while ((i = find_place(vm, lpp)) < 0 && error == 0)
+		error = add_page(vm);
+	mutex_unlock(&adding_lock);
+	return i >= 0 ? i : error;
+}
+
 int
 lwpctl_get(struct vmspace *vm, uintptr_t *addr)
 {
 	struct lwp *l = arch_curlwp();
 	struct lwpctl_page *lp;
-	int error, i;
 
 	KASSERT(vm == l->l_proc->p_vmspace && l->l_nlocks == 0);
 	if (l->l_lwpctl == NULL) {
-		while ((i = take_place(vm, &lp)) < 0)
-			if ((error = add_page(vm)) != 0)
-				return error;
+		int i = take_place(vm, &lp);
+
+		if (i < 0)
+			return i;
 		l->l_lwpctlpage = lp;
 		set(l, place(lp, (unsigned)i));
 	}

@@ -172,7 +172,7 @@ test_crowd(void)
 			same += of[i] == of[k] || of[i] == mine;
 	is_int(same, 0, "each of %d LWPs has its own", CROWD);
 	n = pages();
-	ok(n >= CROWD / 64 && n <= CROWD / 64 + 1 + ncpu(), "in as few pages as hold them");
+	is_int(n, (CROWD + 1 + 63) / 64, "in as few pages as hold them"); /* and us */
 	all_are(LWPCTL_CPU_NONE, "who is parked is on no CPU");
 	is_int(dbg_cmd("fsck"), 0, "fsck");
 	end_crowd();
@@ -190,9 +190,7 @@ test_crowd(void)
 		}
 		end_crowd();
 	}
-	/* Those that found no place at one time, one on each CPU, may have made a page each. */
-	ok(known <= CROWD / 64 + 1 + ncpu(), "the crowds after it take the places of the first");
-	diag("%d pages", known);
+	is_int(known, n, "the crowds after it take the places of the first");
 	is_int(atomic_load(&wrong), 0, "each was on a CPU while it ran");
 }
 

@@ -12,6 +12,7 @@
 	X(RANK_FILE, "file offset") \
 	X(RANK_INODE, "inode, pipe, tty") \
 	X(RANK_FDTABLE, "descriptor table") \
+	X(RANK_LWPCTL, "lwpctl pages") \
 	X(RANK_VMSPACE, "address space") \
 	X(RANK_VMOBJ, "vm object, page tables") \
 	X(RANK_PROC_LIST, "proc_lock") \
