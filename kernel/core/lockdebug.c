@@ -4,8 +4,9 @@
  *
  * Locks of one name and rank are a class. When a lock is taken while others are held, there is an edge from the class
  * of each of those to its class; an edge that closes a circle is a panic that names both places, even if nobody has
- * deadlocked yet. A rwlock is held alike for reading and writing: a reader waits behind a writer that waits. The ranks, which are asserted besides, see only the newest lock that is held: behind a try-lock, which
- * needs no order, they can be got round.
+ * deadlocked yet. A rwlock is held alike for reading and writing: a reader waits behind a writer that waits. The
+ * ranks, which are asserted besides, see only the newest lock that is held: behind a try-lock, which needs no order,
+ * they can be got round.
  *
  * Edges are only ever added, under a raw lock, and looked up without: an edge that is seen is complete. A full table
  * of classes or edges stops the learning of new ones, nothing else.
@@ -335,7 +336,7 @@ lockdebug_spinning(const struct spinlock *m)
 }
 
 /* Who keeps l from going on: the owner of the mutex, or the writer of the rwlock, for which it waits; or NULL. */
-static inline __attribute__((always_inline)) const struct lwp *
+static __always_inline const struct lwp *
 blocker(const struct lwp *l)
 {
 	const struct mutex *m = atomic_load_acquire(&l->l_lockwait);

@@ -92,7 +92,7 @@ again:
  * Returns how many, or -EINVAL, perhaps after some: one is there that waits to be moved to a lock.
  * => fb_lock held
  */
-static inline __attribute__((always_inline)) int
+static __always_inline int
 wake_locked(struct futex_bucket *fb, const struct futex_key *k, unsigned n, uint32_t bits,
     bool later, uint64_t arrivals)
 {
@@ -167,7 +167,7 @@ wake_rest(struct futex_bucket *fb, const struct futex_key *k, unsigned n, uint32
  * In batches, so that interrupts are never off for long. Only those are woken that waited at the beginning, so this ends
  * even if they come back at once.
  */
-static inline __attribute__((always_inline)) int
+static __always_inline int
 wake_key(const struct futex_key *k, unsigned n, uint32_t bits)
 {
 	struct futex_bucket *fb = futex_bucket_of(k->fk_obj, k->fk_off);

@@ -110,9 +110,12 @@ do_wake_op(const uint64_t *a, bool shared)
 	    a[0], a[4], shared, n > 0 ? (unsigned)n : 1, n2 > 0 ? (unsigned)n2 : 1, (uint32_t)a[5]);
 }
 
-/* The time limit is always a time; FUTEX_LOCK_PI's of the clock of the day. */
+/*
+ * FUTEX_LOCK_PI, or the wait to be moved to such a lock. The time limit is always a time; FUTEX_LOCK_PI's of the clock
+ * of the day.
+ */
 static int64_t
-do_lock_pi(const uint64_t *a, bool shared, bool wall)
+do_wait_pi(const uint64_t *a, bool shared, bool wall, bool requeue)
 {
 	struct callout *timeout = &curlwp()->l_timeout;
 	nsec_t deadline;
@@ -121,22 +124,10 @@ do_lock_pi(const uint64_t *a, bool shared, bool wall)
 	if (error != 0)
 		return error;
 	timeout->co_wall = wall;
-	error = futex_lock_pi(a[0], shared, deadline, false);
-	timeout->co_wall = false;
-	return error;
-}
-
-static int64_t
-do_wait_requeue_pi(const uint64_t *a, bool shared, bool wall)
-{
-	struct callout *timeout = &curlwp()->l_timeout;
-	nsec_t deadline;
-	int error = fetch_deadline(a[3], false, &deadline);
-
-	if (error != 0)
-		return error;
-	timeout->co_wall = wall;
-	error = futex_wait_requeue_pi(a[0], a[4], shared, (uint32_t)a[2], deadline);
+	if (requeue)
+		error = futex_wait_requeue_pi(a[0], a[4], shared, (uint32_t)a[2], deadline);
+	else
+		error = futex_lock_pi(a[0], shared, deadline, false);
 	timeout->co_wall = false;
 	return error;
 }
@@ -161,15 +152,15 @@ other_op(const uint64_t *a, int cmd, bool shared, bool wall)
 	case FUTEX_WAKE_OP:
 		return do_wake_op(a, shared);
 	case FUTEX_LOCK_PI:
-		return do_lock_pi(a, shared, true);
+		return do_wait_pi(a, shared, true, false);
 	case FUTEX_LOCK_PI2:
-		return do_lock_pi(a, shared, wall);
+		return do_wait_pi(a, shared, wall, false);
 	case FUTEX_TRYLOCK_PI:
 		return futex_lock_pi(a[0], shared, NSEC_FOREVER, true);
 	case FUTEX_UNLOCK_PI:
 		return futex_unlock_pi(a[0], shared);
 	case FUTEX_WAIT_REQUEUE_PI:
-		return do_wait_requeue_pi(a, shared, wall);
+		return do_wait_pi(a, shared, wall, true);
 	case FUTEX_CMP_REQUEUE_PI:
 		return do_requeue_pi(a, shared);
 	default:

@@ -8,10 +8,10 @@
  * nothing.
  *
  * Lending: inherit.c. What a turnstile lends is the maximum of its queue, ts_pri. It is brought up to date by whoever
- * comes, leaves, changes, or hands over, under the chain lock; the queue has the real-time waiters in front, the others
- * in order of arrival, so only where there are none of the former is it looked through. An active turnstile is linked on the list of lenders of the object's owner from the first
- * blocker's walk until the owner releases the object; after a hand-over to one waiter, those who are left
- * lend to that one.
+ * comes, leaves, changes, or hands over, under the chain lock; the queue has the real-time waiters in front, the
+ * others in order of arrival, so only where there are none of the former is it looked through. An active turnstile is
+ * linked on the list of lenders of the object's owner from the first blocker's walk until the owner releases the
+ * object; after a hand-over to one waiter, those who are left lend to that one.
  *
  * A wait in a user program's name (turnstile_block_user) can end by a signal or its time limit. That takes the
  * waiter off the queue only; it counts in ts_waiters until it calls turnstile_leave() itself, so an active

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * steps fork|futex|park|pipe|signal|thread|mmap: N = 10 operations between two calls of getsid(2), which tools/profile takes as marks.
+ * steps fork|futex|park|pipe|signal|thread|mmap: N = 10 operations between two calls of getsid(2), which
+ * tools/profile takes as marks.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
