@@ -373,7 +373,10 @@ gdb.Breakpoint("idtable.count", gdb.BP_WATCHPOINT, gdb.WP_WRITE)
 run("continue")
 while %d > 1 and gdb.selected_thread().num == here:
     run("continue")
-result["at"] = gdb.newest_frame().name()
+frame = gdb.newest_frame()
+while frame.type() == gdb.INLINE_FRAME:
+    frame = frame.older()
+result["at"] = frame.name()
 run("delete")
 for _ in range(10):
     run("detach")
