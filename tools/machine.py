@@ -64,6 +64,7 @@ class Config:
     gdb_serial = None           # port of the second serial line, for the kernel's stub
     gdb_file = None
     one_thread = False          # one host thread runs the CPUs in turn
+    repeatable = False          # the CPUs have no random numbers of their own
 
     def __init__(self, **fields):
         self.__dict__.update(fields)
@@ -91,10 +92,12 @@ def owns_terminal(fd):
         return False
 
 
-def hardware(smp, mem, accel, icount, one_thread=False):
+def hardware(smp, mem, accel, icount, one_thread=False, repeatable=False):
     """Return QEMU's command for a machine without any device but the fixed ones."""
+    # The kernel can keep user programs from the counter of cycles, from RDRAND it cannot.
+    cpu = ("max" if accel == "tcg" else "host") + (",-rdrand,-rdseed" if repeatable else "")
     command = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-               "-machine", "pc", "-cpu", "max" if accel == "tcg" else "host",
+               "-machine", "pc", "-cpu", cpu,
                "-smp", str(smp), "-m", "%dM" % mem]
     if not icount:
         threads = "single" if one_thread else "multi"
@@ -215,7 +218,7 @@ class Machine:
     def _command(self, console, debug):
         config = self._config
         command = hardware(config.smp, config.mem, config.accel, config.icount,
-                           config.one_thread)
+                           config.one_thread, config.repeatable)
         # The ISO boots as a disk, too; virtio spares the BIOS half a second of port reads.
         command += ["-drive", "file=%s,format=raw,if=virtio,readonly=on"
                     % config.image.replace(",", ",,")]

@@ -1,13 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Schedule exploration: interrupts that the driver makes, steps in user mode. <kernel/explore.h> */
+/*
+ * Schedule exploration: interrupts that the driver makes, steps in user mode, and what user mode takes for the
+ * time-stamp counter. <kernel/explore.h>
+ */
 #include <arch/arch_if.h>
+#include <arch/insn.h>
 #include <arch/machine.h>
 #include <arch/md.h>
+#include <arch/pmap_md.h>
 #include <arch/trapframe.h>
 #include <kernel/cpu.h>
 #include <kernel/explore.h>
+#include <kernel/printf.h>
 
 #ifdef DEBUG
+
+#define MSR_TSC_AUX       0xc0000103
+#define CPUID1_ECX_RDRAND (1u << 30)
+#define CPUID7_EBX_RDSEED (1u << 18)
+#define INSN_MAX          15
 
 /*
  * Through the gate, as if it came from outside: the handlers, what follows them and backtraces find the
@@ -48,6 +59,61 @@ void
 arch_explore_wake(struct cpu *ci)
 {
 	lapic_send_ipi(ci->ci_hwid, ICR_FIXED | ICR_ASSERT | VEC_RESCHED);
+}
+
+/* From here on RDTSC and RDTSCP fault in user mode. Nothing does that to RDRAND: it must not be there. */
+void
+arch_explore_clock(void)
+{
+	if (arch_curcpu()->ci_index == 0 &&
+	    ((cpuid(1, 0).ecx & CPUID1_ECX_RDRAND) || (cpuid(7, 0).ebx & CPUID7_EBX_RDSEED)))
+		kprintf("explore: RDRAND is there: no run of a program that uses it repeats\n");
+	pmap_write_cr4(pmap_read_cr4() | CR4_TSD);
+}
+
+static bool
+is_prefix(uint8_t byte)
+{
+	switch (byte) {
+	case 0x26: /* segments */
+	case 0x2e:
+	case 0x36:
+	case 0x3e:
+	case 0x64:
+	case 0x65:
+	case 0x66: /* sizes */
+	case 0x67:
+	case 0xf2: /* REPNE, REP */
+	case 0xf3:
+		return true;
+	default:
+		return (byte & 0xf0) == 0x40; /* REX */
+	}
+}
+
+/* Was it one of the two? Then it has read the driver's clock, at 1 GHz. */
+bool
+explore_rdtsc(struct trapframe *tf)
+{
+	uintptr_t pc = tf->tf_rip;
+	uint8_t op[3] = { 0 };
+	unsigned n = 0; /* bytes of the opcode */
+
+	while (n < 2 || (n == 2 && op[1] == 0x01)) {
+		if (pc - tf->tf_rip >= INSN_MAX || arch_copyin(&op[n], pc, 1) != 0)
+			return false;
+		pc++;
+		if (n != 0 || !is_prefix(op[0]))
+			n++;
+	}
+	if (op[0] != 0x0f || (n == 2 ? op[1] != 0x31 : op[2] != 0xf9))
+		return false;
+	if (n == 3)
+		tf->tf_rcx = (uint32_t)rdmsr(MSR_TSC_AUX);
+	tf->tf_rax = (uint32_t)explore_time();
+	tf->tf_rdx = explore_time() >> 32;
+	tf->tf_rip = pc;
+	return true;
 }
 
 void

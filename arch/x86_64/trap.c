@@ -341,6 +341,10 @@ trap_user(struct trapframe *tf)
 	case T_AC:
 		user_fault(SIGBUS, BUS_ADRALN, 0);
 		break;
+	case T_GP:
+		if (!EXPLORING || !explore_rdtsc(tf))
+			user_fault(SIGSEGV, SI_KERNEL, 0);
+		break;
 	case T_NM:
 		panic("cpu%u: the FPU is off in user mode", arch_curcpu()->ci_index);
 	default:

@@ -28,7 +28,9 @@ arch_vdso_data(void *page, nsec_t wall, bool calls)
 	atomic_store_relaxed(&vd->vd_seq, seq + 1);
 	atomic_fence_full();
 	vd->vd_shift = TSC_SHIFT;
-	time_scale(&vd->vd_base, &vd->vd_to_ns);
+	vd->vd_base = vd->vd_to_ns = 0; /* that of one boot is not that of the next */
+	if (!calls)
+		time_scale(&vd->vd_base, &vd->vd_to_ns);
 	vd->vd_cpu_sel = SEL_CPU;
 	vd->vd_wall = wall;
 	vd->vd_clock = calls ? VDSO_CALLS : VDSO_TSC;

@@ -10,11 +10,11 @@
  *  - Interrupts. arch_ipi_*() and the timer leave a bit in xc_pending of their target, which takes it through
  *    its interrupt gate at its next point with interrupts on, or on its way to user mode. No real one comes;
  *    NMI alone, for a panic.
- *  - Time. x_time moves by a fixed amount at each point, and to the next timer when nobody can proceed, or when the
- *    strategy says so: a timer that fires early is one whose CPU was slow.
+ *  - Time. r_time moves by a fixed amount at each point, and to the next timer when nobody can proceed, or when the
+ *    strategy says so: a timer that fires early is one whose CPU was slow. In user mode, RDTSC reads it.
  *  - User mode. An LWP executes instruction by instruction (the trap flag) and is at a point after a number of
  *    them that comes from the seed. While nothing else can happen before it enters the kernel it runs freely.
- *  - Random numbers: both generators are reset at the beginning of a run.
+ *  - Random numbers: both generators are reset at the beginning of a run. The machine must have no RDRAND.
  *
  * A CPU is runnable for the driver (XS_*) unless it waits for a spin lock that is held; or is idle with no
  * interrupt pending; or spins for something, and nobody has done anything since it looked last. If there is no
@@ -279,6 +279,7 @@ explore_idle(void)
 		/* The driver is starting: tell it that we are here. Until then we passed no point. */
 		xc->xc_state = XS_IDLE;
 		xc->xc_timer = NSEC_FOREVER;
+		arch_explore_clock();
 		atomic_add(&xp->x_ready, 1);
 		token_wait(arch_curcpu()->ci_index);
 		xc->xc_state = XS_RUN;
@@ -383,6 +384,7 @@ explore_start(void)
 	arch_intr_disable();
 	run->r_cpu[0].xc_state = XS_RUN;
 	run->r_cpu[0].xc_timer = NSEC_FOREVER;
+	arch_explore_clock();
 	atomic_store_release(&run->r_token, 0);
 	atomic_store_release(&explore_on, true);
 	for_each_cpu(ci) if (ci->ci_index != 0) arch_explore_wake(ci);

@@ -17,6 +17,7 @@
 #include <arch/arch_if.h>
 #include <kernel/atomic.h>
 #include <kernel/cpu.h>
+#include <kernel/exec.h>
 #include <kernel/lockdebug.h>
 #include <kernel/lwp.h>
 #include <kernel/monitor.h>
@@ -228,6 +229,7 @@ explore_begin(void)
 {
 	if (xp == NULL)
 		return;
+	vdso_only_calls();
 	arch_intr_disable();
 	xp->x_seed = xp->x_first;
 	xp->x_mode = xp->x_first == xp->x_last ? XM_FINAL : XM_SEARCH;

@@ -13,7 +13,6 @@
 #include <abi/errno.h>
 #include <abi/resource.h>
 #include <arch/arch_if.h>
-#include <kernel/explore.h>
 #include <kernel/failpoint.h>
 #include <kernel/idtable.h>
 #include <kernel/inode.h>
@@ -136,7 +135,7 @@ build_image(struct inode *ino, const struct exec_args *args, const char *path, s
 	if (vm == NULL)
 		return -ENOMEM;
 	error = elf_load(vm, ino, &im);
-	if (error == 0 && !EXPLORING) /* it reads the machine's clock */
+	if (error == 0)
 		error = vdso_map(vm, VDSO_BASE, &im.vdso);
 	if (error == 0)
 		error = vm_map(vm, &va, stack, PROT_R | PROT_W, PROT_R | PROT_W | PROT_X,

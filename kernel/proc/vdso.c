@@ -59,6 +59,15 @@ vdso_set_wall(nsec_t wall)
 		arch_vdso_data(page_to_virt(pages[0]), wall, wanted == VDSO_ONLY_CALLS);
 }
 
+#ifdef DEBUG
+void
+vdso_only_calls(void)
+{
+	wanted = VDSO_ONLY_CALLS;
+	vdso_set_wall(arch_time_wall_at_boot());
+}
+#endif
+
 int
 vdso_map(struct vmspace *vm, uintptr_t base, uintptr_t *image)
 {

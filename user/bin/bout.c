@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * bout SCENARIO [times]: a short piece of process and thread life, without time limits, clocks and loops that
- * wait: for tools/explore, which runs it under many schedules.  The exit status is 0 if all was as it must be.
- * With `times` it is a stress of the same.  "bout list" names the scenarios.
+ * bout SCENARIO... [times]: short pieces of process and thread life, without time limits and loops that
+ * wait: for tools/explore, which runs them under many schedules.  The exit status is 0 if all was as it must be.
+ * With `times` it is a stress of the same, which tells at each power of two how far it is.  "bout list" names the
+ * scenarios.
  */
 #define _GNU_SOURCE
+#include <cpuid.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "thr.h"
@@ -266,6 +272,65 @@ bout_fsck(void)
 	return !(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+/* What a program can read of its machine that another run might answer otherwise: all of it, mixed. */
+static atomic_ulong readings;
+
+static void
+reading(uint64_t v)
+{
+	readings = (readings ^ v) * 0x100000001b3;
+}
+
+static int
+reader(void *arg)
+{
+	unsigned lo, hi, aux, cpu, a, b, c, d;
+	struct timespec ts;
+	uint64_t r;
+
+	(void)arg;
+	for (int i = 0; i < 4; i++) {
+		__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
+		reading((uint64_t)hi << 32 | lo);
+		__asm__ volatile("rdtscp" : "=a"(lo), "=d"(hi), "=c"(aux));
+		reading(((uint64_t)hi << 32 | lo) + aux);
+		/* In the vDSO and not. */
+		clock_gettime(i % 2 == 0 ? CLOCK_MONOTONIC : CLOCK_REALTIME, &ts);
+		reading((uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec);
+		reading((uint64_t)sched_getcpu());
+		raw3(SYS_clock_gettime, CLOCK_THREAD_CPUTIME_ID, (long)&ts, 0);
+		reading((uint64_t)ts.tv_nsec);
+		raw3(SYS_getcpu, (long)&cpu, 0, 0);
+		reading(cpu);
+		raw3(SYS_getrandom, (long)&r, sizeof(r), 0);
+		reading(r);
+		__cpuid(1, a, b, c, d);
+		if (c & bit_RDRND) {
+			__asm__ volatile("rdrand %0" : "=r"(r) : : "cc");
+			reading(r);
+		}
+	}
+	return 0;
+}
+
+static int
+bout_readings(void)
+{
+	uint64_t r;
+
+	memcpy(&r, (const void *)getauxval(AT_RANDOM), sizeof(r));
+	readings = r;
+	bout_lwp();
+	memcpy(&r, (const void *)(getauxval(AT_RANDOM) + 8), sizeof(r));
+	reading(r);
+	start(0, reader, 0);
+	reader(NULL);
+	thr_join(&tids[0]);
+	reading((uint64_t)(uintptr_t)&r); /* where the stack is */
+	printf("readings %016lx\n", readings);
+	return fflush(stdout);
+}
+
 static int
 bout_nothing(void)
 {
@@ -287,29 +352,51 @@ static const struct {
 	{ "close", bout_close },
 	{ "move", bout_move },
 	{ "fsck", bout_fsck },
+	{ "readings", bout_readings },
 	{ "nothing", bout_nothing },
 };
+
+static int
+find(const char *name)
+{
+	for (size_t i = 0; i < NELEM(scenarios); i++)
+		if (strcmp(name, scenarios[i].name) == 0)
+			return (int)i;
+	return -1;
+}
 
 int
 main(int argc, char **argv)
 {
-	const char *name = argc > 1 ? argv[1] : "";
-	long times = arg_long(argc, argv, 2, 1);
+	int which[16], count = 0, last = argc - 1;
+	long times = 1;
 
-	for (size_t i = 0; i < NELEM(scenarios); i++) {
-		if (strcmp(name, "list") == 0)
+	if (argc == 2 && strcmp(argv[1], "list") == 0) {
+		for (size_t i = 0; i < NELEM(scenarios); i++)
 			puts(scenarios[i].name);
-		if (strcmp(name, scenarios[i].name) != 0)
-			continue;
-		for (long n = 0; n < times; n++)
-			if (scenarios[i].fn() != 0) {
-				fprintf(stderr, "bout: %s went wrong\n", name);
-				return 1;
-			}
 		return 0;
 	}
-	if (strcmp(name, "list") == 0)
-		return 0;
-	fprintf(stderr, "usage: bout SCENARIO [times]\n");
-	return 2;
+	if (last > 1 && (times = arg_long(argc, argv, last, 0)) > 0)
+		last--;
+	else
+		times = 1;
+	for (int i = 1; i <= last; i++)
+		if (i > 16 || (which[count++] = find(argv[i])) < 0) {
+			fprintf(stderr, "bout: no scenario %s\n", argv[i]);
+			return 2;
+		}
+	if (count == 0) {
+		fprintf(stderr, "usage: bout SCENARIO... [times]\n");
+		return 2;
+	}
+	for (long n = 1; n <= times; n++) {
+		for (int i = 0; i < count; i++)
+			if (scenarios[which[i]].fn() != 0) {
+				fprintf(stderr, "bout: %s went wrong\n", scenarios[which[i]].name);
+				return 1;
+			}
+		if (times > 1 && (n & (n - 1)) == 0)
+			fprintf(stderr, "bout: %s %ld\n", argv[1], n);
+	}
+	return 0;
 }

@@ -31,7 +31,8 @@ struct elf_image {
 int elf_load(struct vmspace *vm, struct inode *ino, struct elf_image *);
 
 /* ---- the vDSO, docs/linux.md ---- */
-void vdso_init(void); /* => boot, once memory and time are up */
+void vdso_only_calls(void); /* from now on it asks for the time. => nobody reads it yet */
+void vdso_init(void);       /* => boot, once memory and time are up */
 #define VDSO_SIZE (2 * PAGE_SIZE)
 /* Maps it at `base`; *image receives where its image is, or 0 if it is switched off. 0, -ENOMEM, -EEXIST */
 int vdso_map(struct vmspace *, uintptr_t base, uintptr_t *image);

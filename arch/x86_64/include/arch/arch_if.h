@@ -295,6 +295,8 @@ void arch_debug_remap(struct pmap *, uintptr_t addr, paddr_t page);
 void arch_explore_intr(int which /* enum explore_intr */);
 void arch_explore_intr_user(struct trapframe *, int which);
 void arch_explore_wake(struct cpu *); /* a real interrupt */
+void arch_explore_clock(
+    void); /* user mode on this CPU reads the driver's clock for the counter of cycles */
 /* The frame executes one instruction of user mode, and comes back with a debug exception. */
 void arch_frame_step(struct trapframe *, bool on);
 bool arch_frame_stepped(const struct trapframe *); /* is it that exception? */

@@ -105,6 +105,10 @@ void time_stamp(void);    /* boot CPU, before it starts another: what that one's
 void time_scale(uint64_t *base, uint64_t *to_ns); /* of struct timescale, timescale.h */
 void time_delay_us(unsigned);
 
+/* ---- explore.c ---- */
+
+bool explore_rdtsc(struct trapframe *); /* after #GP in user mode. => interrupts on; may sleep */
+
 /* ---- serial.c ---- */
 
 void serial_init(void);

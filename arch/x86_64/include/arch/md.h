@@ -33,6 +33,7 @@ struct lwp;
 #define CR0_NE 0x00020ul
 #define CR0_WP 0x10000ul
 
+#define CR4_TSD        (1ul << 2)
 #define CR4_MCE        (1ul << 6)
 #define CR4_PGE        (1ul << 7)
 #define CR4_OSFXSR     (1ul << 9)
