@@ -6,6 +6,7 @@
 
 #include <abi/errno.h>
 #include <abi/fcntl.h>
+#include <kernel/explore.h>
 #include <kernel/kmem.h>
 #include <kernel/string.h>
 
@@ -140,6 +141,7 @@ fd_unref(struct filedesc *fdt)
 {
 	struct fdarray *fa;
 
+	EXPLORE_POINT(ATOMIC, &fdt->fd_refs);
 	if (atomic_load_acquire(&fdt->fd_refs) != 1 && atomic_sub(&fdt->fd_refs, 1) > 1)
 		return;
 	fa = fdt->fd_array;

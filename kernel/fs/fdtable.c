@@ -18,6 +18,7 @@
 #include <abi/fcntl.h>
 #include <abi/resource.h>
 #include <kernel/bugs.h>
+#include <kernel/explore.h>
 #include <kernel/kmem.h>
 #include <kernel/pmem.h>
 #include <kernel/proc.h>
@@ -31,8 +32,11 @@ static struct file *
 slot(const struct filedesc *fdt, uint32_t fd)
 {
 	const struct fdarray *fa = atomic_load_acquire(&fdt->fd_array);
+	struct file *f;
 
-	return likely(fd < fa->fa_size) ? atomic_load_acquire(&fa->fa_file[fd]) : NULL;
+	f = likely(fd < fa->fa_size) ? atomic_load_acquire(&fa->fa_file[fd]) : NULL;
+	EXPLORE_POINT(ATOMIC, f);
+	return f;
 }
 
 /* Raises the count of a file that may be closed, or even reused, meanwhile. */

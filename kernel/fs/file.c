@@ -11,6 +11,7 @@
 
 #include <abi/errno.h>
 #include <abi/fcntl.h>
+#include <kernel/explore.h>
 #include <kernel/kmem.h>
 #include <kernel/string.h>
 #include <kernel/uio.h>
@@ -63,6 +64,7 @@ void
 file_unref(struct file *f)
 {
 	KASSERT(atomic_load_relaxed(&f->f_refs) > 0);
+	EXPLORE_POINT(ATOMIC, &f->f_refs);
 	if (atomic_sub(&f->f_refs, 1) > 1)
 		return;
 	if (f->f_ops->fo_close != NULL)

@@ -12,6 +12,7 @@
 
 #include <abi/errno.h>
 #include <kernel/atomic.h>
+#include <kernel/explore.h>
 #include <kernel/kmem.h>
 #include <kernel/panic.h>
 
@@ -93,6 +94,7 @@ void
 vmobj_unref(struct vmobj *obj)
 {
 	KASSERT(atomic_load_relaxed(&obj->vo_refs) > 0);
+	EXPLORE_POINT(ATOMIC, &obj->vo_refs);
 	if (atomic_sub(&obj->vo_refs, 1) > 1)
 		return;
 	if (obj->vo_root != NULL) {

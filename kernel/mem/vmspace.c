@@ -25,6 +25,7 @@
 #include <abi/errno.h>
 #include <arch/arch_if.h>
 #include <kernel/atomic.h>
+#include <kernel/explore.h>
 #include <kernel/gdbstub.h>
 #include <kernel/kmem.h>
 #include <kernel/lwp.h>
@@ -97,6 +98,7 @@ void
 vmspace_unref(struct vmspace *vm)
 {
 	KASSERT(atomic_load_relaxed(&vm->vm_refs) > 0);
+	EXPLORE_POINT(ATOMIC, &vm->vm_refs);
 	if (vm == &vmspace_kernel || atomic_sub(&vm->vm_refs, 1) > 1)
 		return;
 	if (unlikely(atomic_load_relaxed(&debug_nubreaks) != 0))

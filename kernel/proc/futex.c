@@ -23,6 +23,7 @@
 
 #include <kernel/atomic.h>
 #include <kernel/callout.h>
+#include <kernel/explore.h>
 #include <kernel/panic.h>
 #include <kernel/sleepq.h>
 
@@ -59,6 +60,7 @@ again:
 	spin_lock(&fb->fb_lock);
 	atomic_add(&fb->fb_waiters, 1);
 	atomic_fence_full();
+	EXPLORE_POINT(ATOMIC, &fb->fb_waiters);
 	error = futex_fetch_locked(addr, &now);
 	if (unlikely(
 		error != 0 || now != val || (deadline != NSEC_FOREVER && deadline <= time_now()))) {
@@ -175,6 +177,7 @@ wake_key(const struct futex_key *k, unsigned n, uint32_t bits)
 	int got;
 
 	atomic_fence_full();
+	EXPLORE_POINT(WAKE, &fb->fb_waiters);
 	n = min(n, atomic_load_relaxed(&fb->fb_waiters));
 	if (n == 0)
 		return 0;

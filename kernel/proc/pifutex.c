@@ -147,6 +147,7 @@ unref(struct pifutex *pf)
 {
 	struct spinlock *chain;
 
+	EXPLORE_POINT(ATOMIC, &pf->pf_refs);
 	if (atomic_sub(&pf->pf_refs, 1) != 1)
 		return NULL;
 	if (pf->pf_owner != NULL) {

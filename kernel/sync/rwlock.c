@@ -279,6 +279,8 @@ rw_enter(struct rwlock *rw, enum rw_mode mode)
 	uintptr_t pc = (uintptr_t)__builtin_return_address(0);
 
 	assert_may_sleep();
+	if (EXPLORING)
+		explore_point_at(XK_RWLOCK, pc, (uintptr_t)rw);
 	if (unlikely(hold_of(rw) != NULL) && !panicking)
 		panic("lid %d: rwlock %s (%p) taken twice", l->l_lid, rw->rw_name, (void *)rw);
 	if (l->l_locks != NULL && l->l_locks->mtx_rank >= rw->rw_rank && !panicking)
@@ -297,6 +299,7 @@ rw_enter(struct rwlock *rw, enum rw_mode mode)
 bool
 rw_tryenter(struct rwlock *rw, enum rw_mode mode)
 {
+	EXPLORE_POINT(RWLOCK, rw);
 	if (!rw_enter_fast(rw, mode))
 		return false;
 	took(rw, (uintptr_t)__builtin_return_address(0));
@@ -316,6 +319,8 @@ rw_exit(struct rwlock *rw)
 	curlwp()->l_nlocks--;
 	if (!rw_exit_fast(rw))
 		rw_exit_slow(rw);
+	if (EXPLORING)
+		explore_point_at(XK_RWEXIT, (uintptr_t)__builtin_return_address(0), (uintptr_t)rw);
 }
 
 bool

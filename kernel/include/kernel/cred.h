@@ -6,6 +6,7 @@
 #ifndef KERNEL_CRED_H
 #define KERNEL_CRED_H
 
+#include <kernel/explore.h>
 #include <kernel/list.h>
 #include <kernel/panic.h>
 #include <kernel/proc.h>
@@ -58,6 +59,7 @@ static inline void
 cred_unref(struct cred *cr) /* => no spin lock held */
 {
 	KASSERT(atomic_load_relaxed(&cr->cr_refs) > 0);
+	EXPLORE_POINT(ATOMIC, &cr->cr_refs);
 	if (unlikely(atomic_sub(&cr->cr_refs, 1) == 1))
 		cred_free(cr);
 }

@@ -19,6 +19,8 @@
 	X(UNLOCK, "unlock")   /* it was released */ \
 	X(MUTEX, "mutex")     /* a mutex is about to be taken */ \
 	X(RELEASE, "release") /* it was released */ \
+	X(RWLOCK, "rwlock")   /* an rwlock is about to be taken */ \
+	X(RWEXIT, "rwexit")   /* it was released */ \
 	X(STATE, "state")     /* the state of an LWP was changed */ \
 	X(LEND, "lend")       /* its lock was lent, and may be released by the new owner */ \
 	X(OFFCPU, "offcpu")   /* it has left its CPU */ \
