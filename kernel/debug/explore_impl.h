@@ -88,7 +88,8 @@ struct explore {
 	uint32_t x_depth;
 	uint64_t x_length; /* points of a run, for PCT; 0 = measure */
 	uint64_t x_limit;
-	uint32_t x_show; /* points to print */
+	uint32_t x_show;     /* points to print */
+	uint32_t x_failures; /* still to be told, without a report; 0 = the first ends the search */
 	bool x_shrink;
 
 	/* The runs so far. */

@@ -7,6 +7,9 @@
  *	           what still fails is kept, by halves, quarters, ... single changes
  *	XM_FINAL   the shortest again, now with its report: the last points, and the panic itself
  *
+ * With explore_failures=N the search does not end there: each failure is told, with its shortest list, and the next
+ * seed is tried, until there were N.
+ *
  * A single seed or a list is an XM_FINAL from the beginning. tools/explore reads the lines "explore: ...".
  */
 #include "explore_impl.h"
@@ -40,7 +43,7 @@ extern char __data_start[], __bss_end[]; /* linker.ld */
 
 static struct {
 	enum xstrategy strategy;
-	uint64_t first, last, depth, length, limit, show;
+	uint64_t first, last, depth, length, limit, show, failures;
 	bool shrink;
 	unsigned nlist;
 	struct xchange list[XLIST];
@@ -108,6 +111,13 @@ set_show(const char *value)
 	return option_u64(value, 0, XRING, &wanted.show);
 }
 OPTION(explore_show, "0..65536: points to print", set_show);
+
+static int
+set_failures(const char *value)
+{
+	return option_u64(value, 1, UINT32_MAX, &wanted.failures);
+}
+OPTION(explore_failures, "how many to tell before the search ends", set_failures);
 
 static int
 set_shrink(const char *value)
@@ -195,6 +205,7 @@ explore_reserve(struct bootinfo *bi)
 	xp->x_length = wanted.length;
 	xp->x_limit = wanted.limit;
 	xp->x_show = (uint32_t)wanted.show;
+	xp->x_failures = (uint32_t)wanted.failures;
 	xp->x_shrink = wanted.shrink;
 	memcpy(xp->x_try, wanted.list, wanted.nlist * sizeof(wanted.list[0]));
 	xp->x_ntry = wanted.nlist;
@@ -289,8 +300,28 @@ tell_list(void)
 }
 
 static void __noreturn
+search_next(void)
+{
+	search_begin();
+	explore_restore();
+}
+
+/* A failure has been told as far as it can be: its report, or the next one. `listed`: the list that is kept fails. */
+static void __noreturn
 final(bool listed)
 {
+	if (xp->x_failures > 0) {
+		if (listed)
+			tell_list();
+		if (--xp->x_failures == 0 || xp->x_seed == xp->x_last)
+			arch_poweroff(1);
+		if (xp->x_strategy == XT_PCT && xp->x_length == 0)
+			xp->x_length = run->r_points; /* it was the run that measures */
+		else
+			xp->x_seed++;
+		xp->x_mode = XM_SEARCH;
+		search_next();
+	}
 	xp->x_mode = XM_FINAL;
 	xp->x_now = listed ? XT_LIST : xp->x_strategy;
 	if (listed) {
@@ -329,13 +360,6 @@ shrink(bool fails)
 }
 
 /* ---- the end of a run ---- */
-
-static void __noreturn
-search_next(void)
-{
-	search_begin();
-	explore_restore();
-}
 
 /* The last points, oldest first; tools/explore makes them readable. */
 static void
@@ -382,7 +406,7 @@ explore_failed(enum xresult why, const char *message)
 			final(false);
 		keep_made();
 		xp->x_mode = XM_SHRINK;
-		xp->x_shrink_at = xp->x_shrink_size = 0;
+		xp->x_shrink_at = xp->x_shrink_size = xp->x_shrink_runs = 0;
 		xp->x_now = XT_LIST;
 		make_try();
 		explore_restore();
