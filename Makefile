@@ -280,7 +280,7 @@ TIME ?= 3600
 SEED ?=
 
 soak: setup  ## Run the tests at random, with fail points, for TIME seconds; keep what fails
-	@tools/soak --time $(TIME) $(if $(SEED),--seed $(SEED)) $(if $(SAN),--san $(SAN))
+	@tools/soak --time $(TIME) $(if $(SEED),--seed $(SEED)) $(if $(SAN),--san $(SAN)) $(if $(BUG),--bug $(BUG))
 
 host-test:  ## Run only what needs no machine: unit tests, user tests on Linux
 	@tools/test --host-only
