@@ -196,6 +196,8 @@ stop_or_continue(struct proc *p, int sig)
 			proc_continue(p);
 			sig_rearm(p);
 		}
+		if (unlikely(p->p_timers != NULL))
+			timers_wake(p, sigs_stop);
 		return false;
 	}
 	sig_discard(p, SIGBIT(SIGCONT));
@@ -244,6 +246,12 @@ int
 sig_post_lwp(struct lwp *l, int sig, const siginfo_t *info)
 {
 	return min(sig_post(l->l_proc, sig == SIGKILL ? NULL : l, sig, info), 0);
+}
+
+int
+sig_post_itimer(struct proc *p, int sig)
+{
+	return sig_post(p, NULL, sig, NULL);
 }
 
 int

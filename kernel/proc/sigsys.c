@@ -11,6 +11,7 @@
 #include <kernel/sched.h>
 #include <kernel/string.h>
 #include <kernel/syscall.h>
+#include <kernel/timers.h>
 
 /* ---- actions and masks ---- */
 
@@ -41,6 +42,8 @@ sys_rt_sigaction(const uint64_t *a)
 		sigacts_set(p, sig, &new);
 		if (p->p_sigacts->sa_ignored & SIGBIT(sig))
 			sig_discard(p, SIGBIT(sig));
+		else if (unlikely(p->p_timers != NULL))
+			timers_wake(p, SIGBIT(sig));
 	}
 	mutex_unlock(&p->p_lock);
 	return uold != 0 ? arch_copyout(uold, &old, sizeof(old)) : 0;
