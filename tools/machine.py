@@ -12,6 +12,7 @@ writes something): before that, the kernel resets the serial port, which would
 swallow what is waiting in it.
 """
 
+import collections
 import ctypes
 import mmap
 import os
@@ -26,7 +27,6 @@ import tempfile
 import termios
 import time
 import tty
-import typing
 
 import newc
 import srcline
@@ -56,12 +56,8 @@ class OutputFailed(Exception):
     """The program's output cannot be written; the text tells why."""
 
 
-class Image(typing.NamedTuple):
-    """A kernel's files: the ISO, and what is on it."""
-
-    iso: str
-    kernel: str
-    ramdisk: str
+# A kernel's files: the ISO, and what is on it.
+Image = collections.namedtuple("Image", "iso kernel ramdisk")
 
 
 class Config:
