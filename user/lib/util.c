@@ -96,6 +96,15 @@ arg_long(int argc, char **argv, int i, long def)
 	return i < argc && argv[i][0] != '\0' ? strtol(argv[i], NULL, 0) : def;
 }
 
+/* How often a test that counts on chance tries: argv[1], else def; $ROUNDS times as often. */
+long
+arg_rounds(int argc, char **argv, long def)
+{
+	const char *times = getenv("ROUNDS");
+
+	return arg_long(argc, argv, 1, def) * (times != NULL ? strtol(times, NULL, 0) : 1);
+}
+
 void
 rng_seed(struct rng *r, uint64_t seed)
 {

@@ -27,6 +27,8 @@ int unpin_cpu(void);              /* back to every CPU the program began with */
 
 /* --- arguments and random numbers ------------------------------------------ */
 long arg_long(int argc, char **argv, int i, long def);
+/* argv[1] or def, $ROUNDS times (tools/test --rounds, tools/soak). */
+long arg_rounds(int argc, char **argv, long def);
 struct rng {
 	uint64_t r_state;
 };

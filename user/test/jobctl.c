@@ -563,7 +563,7 @@ test_wakeup(child_fn fn, const char *what)
 int
 main(int argc, char **argv)
 {
-	long n = arg_long(argc, argv, 1, 20);
+	long n = arg_rounds(argc, argv, 10);
 
 	sh = shared_mem(PAGE);
 	test_wait();

@@ -302,6 +302,6 @@ main(int argc, char **argv)
 	test_errors();
 	test_orphans();
 	seed = rng_arg(argc, argv);
-	test_random(arg_long(argc, argv, 1, 20));
+	test_random(arg_rounds(argc, argv, 12));
 	return tap_done();
 }

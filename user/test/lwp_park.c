@@ -321,7 +321,7 @@ test_signal(void)
 int
 main(int argc, char **argv)
 {
-	long n = arg_long(argc, argv, 1, 200);
+	long n = arg_rounds(argc, argv, 80);
 
 	main_lid = _lwp_self();
 	test_errors();

@@ -225,7 +225,7 @@ endure(void *arg)
 int
 main(int argc, char **argv)
 {
-	long n = arg_long(argc, argv, 1, 500);
+	long n = arg_rounds(argc, argv, 200);
 	pthread_t t;
 	void *ret;
 	pid_t pid;

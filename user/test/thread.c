@@ -213,7 +213,7 @@ main(int argc, char **argv)
 	void *ret;
 	long i, n, total, good = 0;
 
-	n = arg_long(argc, argv, 1, 1000);
+	n = arg_rounds(argc, argv, 400);
 	if (n < rounds)
 		rounds = n;
 	for (i = 0; i < n; i++) {
