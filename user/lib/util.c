@@ -20,6 +20,8 @@
 
 #include "tap.h"
 
+#define PATIENCE 4 /* for a host that is busy: what hangs, hangs for longer */
+
 extern char **environ;
 
 long long
@@ -174,7 +176,7 @@ reap(pid_t pid)
 int
 reap_ms(pid_t pid, int ms)
 {
-	long long end = now_ns() + ms * 1000000LL;
+	long long end = now_ns() + PATIENCE * ms * 1000000LL;
 	int status, i;
 	pid_t r;
 
@@ -189,7 +191,7 @@ reap_ms(pid_t pid, int ms)
 		else
 			sleep_ms(1);
 	}
-	diag("process %d still lives after %d ms: killing it", (int)pid, ms);
+	diag("process %d still lives after %d ms: killing it", (int)pid, PATIENCE * ms);
 	kill(pid, SIGKILL);
 	reap(pid);
 	return -2;
@@ -321,6 +323,35 @@ data_path(const char *name)
 	}
 	snprintf(p, sizeof(b[0]), "/testdata/%s", name);
 	return p;
+}
+
+/* In /proc/TID/stat, behind the name. */
+static char
+linux_state(pid_t tid)
+{
+	char path[40], text[512], *end;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)tid);
+	if ((fd = open(path, O_RDONLY)) == -1)
+		return '?';
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	end = strrchr(text, ')');
+	return end != NULL && end[1] == ' ' ? end[2] : '?';
+}
+
+void
+until_asleep(pid_t tid)
+{
+	char cmd[40];
+	int e;
+
+	snprintf(cmd, sizeof(cmd), "rests %d", (int)tid);
+	while ((e = dbg_cmd(cmd)) != 0 && (e != -ENOSYS || linux_state(tid) != 'S'))
+		sleep_ms(1);
 }
 
 int

@@ -550,11 +550,11 @@ test_wakeup(child_fn fn, const char *what)
 	waitpid(first, &st, WUNTRACED);
 	wake_one(fn);
 	is_int(
-	    word_wait_ms(&sh->count, 1, 5000), 1, "%s: a wakeup passes over who is stopped", what);
+	    word_wait_ms(&sh->count, 1, 60000), 1, "%s: a wakeup passes over who is stopped", what);
 	kill(first, SIGCONT);
 	sleep_ms(20);
 	wake_one(fn);
-	is_int(word_wait_ms(&sh->count, 2, 5000), 1, "%s: continued, he gets the next", what);
+	is_int(word_wait_ms(&sh->count, 2, 60000), 1, "%s: continued, he gets the next", what);
 	kill(first, SIGKILL);
 	kill(second, SIGKILL);
 	reap_all();

@@ -132,7 +132,7 @@ member(void *arg)
 	word_add(&sh->ready, 1);
 	if (arg != NULL)
 		raise(SIGSTOP);
-	word_wait_ms(&sh->gate, 1, 5000);
+	word_wait_ms(&sh->gate, 1, 100000);
 	return 0;
 }
 

@@ -356,7 +356,7 @@ foreground_of_session(void *arg)
 	word_add(&sh->ready, 1);
 	if (arg != NULL)
 		raise(SIGSTOP);
-	word_wait_ms(&sh->gate, 1, 10000);
+	word_wait_ms(&sh->gate, 1, 100000);
 	return 0;
 }
 

@@ -5,7 +5,7 @@
  *
  * test: timeout=90
  * test: name=b16 flavour=debug smp=2,4 append="fp=steal-between-count-and-lock:200"
- * test: name=move flavour=debug smp=2,4 append="fp=migrate-between-locks:300,picked-before-clear-resched:300"
+ * test: name=move flavour=debug smp=2,4 append="fp=migrate-between-locks:200,picked-before-clear-resched:100"
  * test: name=b29 flavour=debug smp=2,4 append="fp=woken-while-RUNNING:50"
  */
 #define _GNU_SOURCE
