@@ -130,7 +130,7 @@ class RunTest(unittest.TestCase):
             self.check(self.run_program("exit", str(status)), status, b"")
 
     def test_profile(self):
-        done = subprocess.run([os.path.join(TOP, "tools/profile"), "/bench/steps", "futex"],
+        done = subprocess.run([os.path.join(TOP, "tools/profile"), "--mem", "32", "/bench/steps", "futex"],
                               stdout=subprocess.PIPE, check=False)
         self.assertEqual(done.returncode, 0)
         self.assertIn(b"mi_switch", done.stdout)
