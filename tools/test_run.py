@@ -171,6 +171,8 @@ class RunTest(unittest.TestCase):
     def test_cpus(self):
         done = self.run_tool("--smp", "3", self.program, "cpus")
         self.check(done, 0, b"3\n")
+        done = self.run_tool("--iso", "--smp", "2", self.program, "cpus")
+        self.check(done, 0, b"2\n")
 
     def test_stdin_file(self):
         text = b"".join(b"line %d\n" % i for i in range(500))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the boot loader left: from GRUB by Multiboot2 (mb2.c), from QEMU's own loader, which is a
+ * What the boot loader left: from GRUB by Multiboot2 (mb2.c), from QEMU's own loader, which is half a
  * second sooner, by Multiboot (mb1.c). Both tell it with bootram_add() and bootram_cut().
  */
 #include <arch/arch_if.h>
@@ -76,6 +76,7 @@ bootload_parse(uint32_t magic, paddr_t info, struct bootinfo *bi)
 		panic("the boot loader is not Multiboot2: it left %#x in place of %#x", magic,
 		    MB2_MAGIC);
 	bootram_cut(bi, 0, LOW_MEMORY);
-	bootram_cut(bi, (paddr_t)(uintptr_t)__kernel_phys_start, (paddr_t)(uintptr_t)__kernel_phys_end);
+	bootram_cut(
+	    bi, (paddr_t)(uintptr_t)__kernel_phys_start, (paddr_t)(uintptr_t)__kernel_phys_end);
 	bootram_cut(bi, bi->bi_ramdisk, bi->bi_ramdisk_end);
 }

@@ -39,7 +39,8 @@ parse_mmap(const struct mb1_info *info, bool ram, struct bootinfo *bi)
 {
 	const struct mb1_mmap_entry *e;
 
-	for (uint32_t at = 0; at + sizeof(*e) <= info->mmap_length; at += e->size + sizeof(e->size)) {
+	for (uint32_t at = 0; at + sizeof(*e) <= info->mmap_length;
+	     at += e->size + sizeof(e->size)) {
 		e = arch_phys_to_virt(info->mmap + at);
 		if (ram && e->type == MB1_RAM)
 			bootram_add(bi, e->base, e->base + e->length);

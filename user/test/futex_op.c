@@ -160,8 +160,8 @@ test_wakes(int flags)
 static void
 test_bitset(int flags)
 {
-	struct waiter w[4] = { { &a, flags, 1, 0, 0 }, { &a, flags, 2, 0, 0 }, { &a, flags, 6, 0, 0 },
-		{ &a, flags, -1, 0, 0 } };
+	struct waiter w[4] = { { &a, flags, 1, 0, 0 }, { &a, flags, 2, 0, 0 },
+		{ &a, flags, 6, 0, 0 }, { &a, flags, -1, 0, 0 } };
 
 	atomic_store(&a, 1);
 	start(w, 4);

@@ -236,7 +236,7 @@ test_preempted(int policy, const char *want, const char *what)
 	members_join(m, 2);
 	if (exact || policy == SCHED_FIFO) {
 		is_notes(want, what);
-	} else {	/* a host that is busy may use up a slice */
+	} else { /* a host that is busy may use up a slice */
 		const char *got = notes();
 
 		diag("turns %s", got);

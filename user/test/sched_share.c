@@ -143,8 +143,8 @@ test_nice(int nice, double want)
 	struct spinner s[2] = { { .s_cpu = cpu[0] }, { .s_cpu = cpu[0], .s_nice = nice } };
 
 	run(s, 2, 500, 800);
-	ok(near(s[1].s_share, want) && (off == 0 || s[1].s_share < 45), "nice %d against nice 0: a smaller share",
-	    nice);
+	ok(near(s[1].s_share, want) && (off == 0 || s[1].s_share < 45),
+	    "nice %d against nice 0: a smaller share", nice);
 }
 
 static void
@@ -202,7 +202,8 @@ test_sleeper(void)
 	unpin_cpu();
 	diag("%d sleeps: late by %lld us on the average, %lld us at worst", SLEEPS,
 	    sum / SLEEPS / 1000, worst / 1000);
-	ok(off == 0 ? sum / SLEEPS < 5000000000 : worst < 1000000, "a sleeper gets the CPU promptly");
+	ok(off == 0 ? sum / SLEEPS < 5000000000 : worst < 1000000,
+	    "a sleeper gets the CPU promptly");
 }
 
 /* One more than there are CPUs: nobody has a CPU for himself for ever. */
