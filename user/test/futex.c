@@ -138,7 +138,7 @@ child_wake(void *arg)
 	long i, r = 0;
 	atomic_int *w = arg;
 
-	for (i = 0; i < 200 && r == 0; i++) {
+	for (i = 0; i < 4000 && r == 0; i++) {
 		r = futex(w, FUT_WAKE, 1, NULL, NULL, 0);
 		if (r == 0)
 			sleep_ms(5);

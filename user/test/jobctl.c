@@ -150,7 +150,7 @@ on_chld(int sig, siginfo_t *si, void *uc)
 static void
 told(int n, int code, int status, const char *what)
 {
-	for (int i = 0; i < 5000 && nchld < n; i++)
+	for (int i = 0; i < 20000 && nchld < n; i++)
 		sleep_ms(1);
 	is_int(nchld, n, "SIGCHLD: %s", what);
 	is_int(chld_code[(n - 1) % 8], code, "its code");

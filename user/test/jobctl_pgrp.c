@@ -70,7 +70,7 @@ test_errors(void)
 	s = spawn(lead_session, NULL);
 	word_wait(&sh->ready, 3);
 	x = spawn_self("pause", NULL, NULL);
-	for (int i = 0; i < 5000 && setpgid(x, 0) == 0; i++)
+	for (int i = 0; i < 20000 && setpgid(x, 0) == 0; i++)
 		sleep_ms(1);
 
 	is_err(setpgid(0, -1), EINVAL, "setpgid to a negative group: EINVAL");
@@ -161,7 +161,7 @@ orphaning_session(void *arg)
 	pid = spawn(lead_group, arg);
 	waitpid(pid, &st, 0);
 	/* Its member's parent is in another session now. */
-	for (int i = 0; i < 300 && arg != NULL && atomic_load(&sh->cont) == 0; i++)
+	for (int i = 0; i < 3000 && arg != NULL && atomic_load(&sh->cont) == 0; i++)
 		sleep_ms(10);
 	sleep_ms(20);
 	word_add(&sh->gate, 1);

@@ -278,7 +278,7 @@ test_wakeup(long n)
 	atomic_store(&naps, 0);
 	lid = lwp_start(stacks[0], wait_child_vfork, NULL, 0);
 	lwp_until(&naps, 1);
-	for (i = 0; i < 100 && (_lwp_wakeup(lid), errno != EBUSY); i++)
+	for (i = 0; i < 20000 && (_lwp_wakeup(lid), errno != EBUSY); i++)
 		usleep(1000);
 	is_err(_lwp_wakeup(lid), EBUSY, "wakeup: a sleep that cannot be interrupted");
 	atomic_store(&naps, 2);

@@ -135,7 +135,7 @@ group_ends(pid_t group)
 {
 	int i;
 
-	for (i = 0; i < 500; i++) {
+	for (i = 0; i < 20000; i++) {
 		while (waitpid(-1, NULL, WNOHANG) > 0)
 			continue;
 		if (kill(-group, 0) == -1 && errno == ESRCH)

@@ -81,7 +81,7 @@ until_hits(int n)
 {
 	int i;
 
-	for (i = 0; i < 2000 && atomic_load(&hits) < n; i++)
+	for (i = 0; i < 20000 && atomic_load(&hits) < n; i++)
 		sleep_ms(1);
 	return atomic_load(&hits) >= n;
 }
