@@ -338,7 +338,7 @@ data_path(const char *name)
 	return p;
 }
 
-/* In /proc/TID/stat, behind the name. */
+/* In /proc/TID/stat, behind the name; 'S', after a while, where there is none. */
 static char
 linux_state(pid_t tid)
 {
@@ -347,8 +347,10 @@ linux_state(pid_t tid)
 	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)tid);
-	if ((fd = open(path, O_RDONLY)) == -1)
-		return '?';
+	if ((fd = open(path, O_RDONLY)) == -1) {
+		sleep_ms(200);
+		return 'S';
+	}
 	n = read(fd, text, sizeof(text) - 1);
 	close(fd);
 	text[n > 0 ? n : 0] = '\0';
