@@ -42,13 +42,13 @@ class Repeats(unittest.TestCase):
         for strategy in ("random", "pct explore_depth=5 explore_length=1000"):
             with self.subTest(strategy=strategy):
                 options = "explore=%s explore_seeds=" % strategy
-                alone = traces(options + "3..6", "lwp")
-                self.assertEqual(sorted(alone), [3, 4, 5, 6])
-                self.assertEqual(len({trace for _, trace in alone.values()}), 4)
+                alone = traces(options + "3..5", "lwp")
+                self.assertEqual(sorted(alone), [3, 4, 5])
+                self.assertEqual(len({trace for _, trace in alone.values()}), 3)
                 load = [subprocess.Popen([sys.executable, "-c", BUSY])
-                        for _ in range(2 * (os.cpu_count() or 1))]
+                        for _ in range(os.cpu_count() or 1)]
                 try:
-                    loaded = traces(options + "3..6", "lwp")
+                    loaded = traces(options + "3..5", "lwp")
                     threads = traces(options + "5..5", "lwp", "--cpu-threads", "multi")
                 finally:
                     for busy in load:
@@ -64,7 +64,7 @@ class Searches(unittest.TestCase):
     def test_sound_kernel(self):
         fresh = random.randrange(1000000, 1000000000)
         for scenario in ("exit", "exec", "execexit", "lwp", "sched", "close"):
-            for seeds in ("1..20", "%d..%d" % (fresh, fresh + 10)):
+            for seeds in ("1..10", "%d..%d" % (fresh, fresh + 9)):
                 done = explore("--strategy", "random", "--seeds", seeds, "--", "bout", scenario)
                 self.assertEqual(done.returncode, 0, "%s, seeds %s:\n%s%s" % (
                     scenario, seeds, done.stdout, done.stderr))

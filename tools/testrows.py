@@ -40,6 +40,7 @@ class Row:
 
     def __init__(self, kind, name, source, words, where):
         self.kind, self.name, self.source = kind, name, source
+        self.rounds = 1         # times as often do tests try that count on chance
         values = dict(KEYS)
         for word in words:
             key, equals, value = word.partition("=")

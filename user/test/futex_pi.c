@@ -222,7 +222,7 @@ test_timeouts(void)
 	ts = in_ms(CLOCK_MONOTONIC, 40);
 	t0 = now_ns();
 	is_err(futex(&w[0], LOCK_PI2, 0, &ts, NULL, 0), ETIMEDOUT, "LOCK_PI2: ETIMEDOUT");
-	ok(now_ns() - t0 > 30000000 && now_ns() - t0 < 5000000000, "by the monotonic clock");
+	ok(now_ns() - t0 > 30000000 && now_ns() - t0 < 60000000000, "by the monotonic clock");
 	ts = in_ms(CLOCK_REALTIME, 40);
 	is_err(futex(&w[0], LOCK_PI2 | REALTIME, 0, &ts, NULL, 0), ETIMEDOUT, "or the other");
 	is_err(op(UNLOCK_PI, 0), EPERM, "UNLOCK_PI of another's lock: EPERM");
@@ -283,7 +283,7 @@ test_deadlock(void)
 /* ---- hand-over ---- */
 
 static atomic_int inside, count;
-#define ROUNDS 300
+#define ROUNDS 120
 
 static void *
 storm(void *arg)

@@ -169,7 +169,7 @@ test_typed(void)
 	is_int(atomic_load(&sh->sig), 0, "and not us");
 	tcsetpgrp(0, getpgrp());
 	type("03");
-	for (int i = 0; i < 5000 && atomic_load(&sh->sig) == 0; i++)
+	for (int i = 0; i < 20000 && atomic_load(&sh->sig) == 0; i++)
 		sleep_ms(1);
 	is_int(atomic_load(&sh->sig), 1 << SIGINT, "in the foreground, we get it");
 	set_lflag(ICANON);
@@ -186,7 +186,7 @@ test_typed(void)
 	set_lflag(ISIG | ICANON);
 	atomic_store(&sh->sig, 0);
 	type("61 62 69 63 0a"); /* ab, i, c */
-	for (int i = 0; i < 5000 && atomic_load(&sh->sig) == 0; i++)
+	for (int i = 0; i < 20000 && atomic_load(&sh->sig) == 0; i++)
 		sleep_ms(1);
 	is_int(atomic_load(&sh->sig), 1 << SIGINT, "VINTR may be any character");
 	{
@@ -356,7 +356,7 @@ foreground_of_session(void *arg)
 	word_add(&sh->ready, 1);
 	if (arg != NULL)
 		raise(SIGSTOP);
-	word_wait_ms(&sh->gate, 1, 10000);
+	word_wait_ms(&sh->gate, 1, 100000);
 	return 0;
 }
 
@@ -386,7 +386,7 @@ test_leader(void)
 		memset(sh, 0, sizeof(*sh));
 		is_exit(run_child(session, i != 0 ? sh : NULL), 7,
 		    "a session takes the terminal and ends");
-		for (int k = 0; k < 5000 && atomic_load(&sh->hup) == 0; k++)
+		for (int k = 0; k < 20000 && atomic_load(&sh->hup) == 0; k++)
 			sleep_ms(1);
 		ok(atomic_load(&sh->hup) >= 1, "its foreground group gets SIGHUP");
 		ok(atomic_load(&sh->cont) >= 1, "and SIGCONT");
