@@ -122,10 +122,12 @@ KTEST(monitor_cycle, "monitor-cycle", monitor_cycle);
 static int
 monitor_broken(void)
 {
-	struct list *queue = &cpu0.ci_spc->spc_queue[1], was = *queue;
 	struct lwp *l = curlwp();
 	struct proc *p = l->l_proc;
 	bool on = arch_intr_disable();
+	/* Of another CPU: fsck leaves out one that has interrupts off. */
+	struct cpu *ci = cpus[ncpu > 1 && arch_curcpu() == &cpu0 ? 1 : 0];
+	struct list *queue = &ci->ci_spc->spc_queue[1], was = *queue;
 
 	l->l_proc = (struct proc *)0xdeadbeef00000000;
 	queue->next = (struct list *)0xffff900000000000;
