@@ -69,6 +69,12 @@ tour(void)
 	struct timespec ts = { 0, 1000000 };
 	int status, sum = 0;
 
+	/* While this is under way, gdb sets a breakpoint for the parent. */
+	if (fork() == 0)
+		_exit(user_target(3));
+	user_target(0);
+	wait(&status);
+	sum += WIFEXITED(status) && WEXITSTATUS(status) == 4;
 	__asm volatile(".globl the_pushf\nthe_pushf:\n\tpushfq\n\tpopfq\n\tnop\n\tnop"
 		       : : : "memory", "cc");
 	for (int i = 0; i < 2; i++) {

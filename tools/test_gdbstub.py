@@ -228,6 +228,15 @@ class StubTest(RawPackets, unittest.TestCase):
             said = guest.gdb("""
                 run("ksymbols " + PROG)
                 at, flags, counter = (value("(long)&" + name) for name in ("the_syscall", "the_pushf", "counter"))
+                # The address space is being changed, so the breakpoint waits.
+                run("break vm_region_clone")
+                run("continue")
+                run("delete")
+                before = value("dr7")
+                gdb.Breakpoint("*%d" % value("(long)&user_target"))
+                run("continue")
+                say("waited", gdb.selected_inferior().pid, gdb.newest_frame().name(), before == value("dr7"))
+                run("delete")
                 # The flags that a stepped program pushes are its own.
                 run("hbreak *%d" % flags)
                 run("continue")
@@ -311,7 +320,7 @@ class StubTest(RawPackets, unittest.TestCase):
                 leave()
             """)
             self.assertEqual(said, [
-                "1 0x200", "syscalls 12", "exit True", "by name True", "pids [1]", "magic 0x4c575021",
+                "waited 1 user_target True", "1 0x200", "syscalls 12", "exit True", "by name True", "pids [1]", "magic 0x4c575021",
                 "counter 5000000000 1", *['"OK" "OK"'] * 6, '"E03" "OK" "OK" True', "True"])
             guest.said("prog: ready busy")
             said = guest.gdb("""
@@ -326,7 +335,7 @@ class StubTest(RawPackets, unittest.TestCase):
                 leave()
             """)
             self.assertEqual(said, ["['kernel', 'user']"])
-            guest.finish("sum 19", "sum 30", "done busy")
+            guest.finish("sum 20", "sum 30", "done busy")
 
     def test_break_in_trace_point(self):
         """The trace changes text in which gdb has breakpoints, and they survive it."""

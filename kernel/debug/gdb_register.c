@@ -21,7 +21,8 @@ put_register(const struct lwp *l, unsigned n)
 	uint8_t value[REGISTER_BYTES];
 	int size;
 
-	if (l == NULL) { /* gdb wants to see some place for a thread that it believes in, say of a zombie */
+	if (l ==
+	    NULL) { /* gdb wants to see some place for a thread that it believes in, say of a zombie */
 		size = arch_debug_getreg(&lwp0, debug_cpu_of(&lwp0), n, value);
 		for (size = size < 0 ? -size : size; size > 0; size--)
 			gdb_put(&gdb_tx, "00");
