@@ -125,9 +125,8 @@ monitor_broken(void)
 	struct lwp *l = curlwp();
 	struct proc *p = l->l_proc;
 	bool on = arch_intr_disable();
-	/* Of another CPU: fsck leaves out one that has interrupts off. */
-	struct cpu *ci = cpus[ncpu > 1 && arch_curcpu() == &cpu0 ? 1 : 0];
-	struct list *queue = &ci->ci_spc->spc_queue[1], was = *queue;
+	/* Our own: fsck leaves out another CPU's when that was stopped with interrupts off. */
+	struct list *queue = &arch_curcpu()->ci_spc->spc_queue[1], was = *queue;
 
 	l->l_proc = (struct proc *)0xdeadbeef00000000;
 	queue->next = (struct list *)0xffff900000000000;
