@@ -274,7 +274,8 @@ class Machine:
             keep = open(log_path, "wb", buffering=0) if log_path else None
             try:
                 self._start(errors)
-                grace = GRACE if self._config.gdb_serial is None else None
+                looked_at = self._config.gdb is not None or self._config.gdb_serial is not None
+                grace = None if looked_at else GRACE
                 pump = Pump(self._qemu, self._console, self._debug, keep, grace,
                             None if self._watched(interactive) else self._control)
                 how = pump.run(interactive, self._config.stdin is None, timeout)
@@ -350,7 +351,7 @@ class Pump:
     """Carries bytes between the guest's streams and ours."""
 
     def __init__(self, qemu, console, debug, keep, grace, control):
-        self._grace = grace     # None: after a panic somebody may be looking
+        self._grace = grace     # None: somebody may be looking with gdb
         self._control = control # None: nobody may be asked where it is
         self._qemu = qemu
         self._console = console
