@@ -128,6 +128,36 @@ test_threads(void)
 	    "the first thread has its own count");
 }
 
+/* Few ticks yet, and each moves the border between the two parts of all the time before. */
+static void
+test_parts(void)
+{
+	static const int whose[2] = { RUSAGE_SELF, RUSAGE_THREAD };
+	long long told[2][2] = { { 0 } }, now[2], end = clock_ns(CLOCK_MONOTONIC) + 300 * MS, phase;
+	int i, k, back = 0;
+	struct rusage ru;
+
+	while (clock_ns(CLOCK_MONOTONIC) < end) {
+		phase = clock_ns(CLOCK_MONOTONIC) + 3 * MS;
+		while (clock_ns(CLOCK_MONOTONIC) < phase)
+			continue;
+		phase = clock_ns(CLOCK_MONOTONIC) + 3 * MS;
+		while (clock_ns(CLOCK_MONOTONIC) < phase)
+			for (i = 0; i < 50; i++)
+				syscall(SYS_getppid);
+		for (k = 0; k < 2; k++) {
+			ru = usage(whose[k]);
+			now[0] = ru.ru_utime.tv_sec * 1000000LL + ru.ru_utime.tv_usec;
+			now[1] = ru.ru_stime.tv_sec * 1000000LL + ru.ru_stime.tv_usec;
+			for (i = 0; i < 2; i++) {
+				back += now[i] < told[k][i];
+				told[k][i] = now[i];
+			}
+		}
+	}
+	is_int(back, 0, "neither user nor system time goes back");
+}
+
 /* --- children ----------------------------------------------------------------------- */
 
 static int
@@ -271,6 +301,7 @@ int
 main(void)
 {
 	test_memory();
+	test_parts();
 	test_threads();
 	test_children();
 	test_errors();
