@@ -398,6 +398,47 @@ test_owner_ends(void)
 	ok((atomic_load(&w[4]) & DIED) != 0, "and tells of the death");
 }
 
+static void *
+takes(void *arg)
+{
+	lock(4);
+	unlock(4);
+	return arg;
+}
+
+/* Its first thread takes a stop signal; the other is stopped with it. */
+static int
+thread_takes(void *arg)
+{
+	pthread_t t;
+
+	pthread_create(&t, NULL, takes, arg);
+	return pthread_join(t, NULL);
+}
+
+/* A lock is for those that can use it: who is stopped asks again when he is continued. */
+static void
+test_stopped(void)
+{
+	pid_t stopped;
+	int st;
+
+	atomic_store(&w[4], 0);
+	lock(4);
+	stopped = spawn(thread_takes, NULL);
+	while ((atomic_load(&w[4]) & WAITERS) == 0)
+		sleep_ms(1);
+	sleep_ms(30);
+	kill(stopped, SIGSTOP);
+	waitpid(stopped, &st, WUNTRACED);
+	ok(WIFSTOPPED(st), "the only waiter is stopped");
+	unlock(4);
+	is_exit(reap_ms(spawn(thread_takes, NULL), 10000), 0, "the lock is not given to it");
+	kill(stopped, SIGCONT);
+	is_exit(reap_ms(stopped, 10000), 0, "it gets the lock when it is continued");
+	is_int(atomic_load(&w[4]), 0, "and frees it");
+}
+
 /* ---- mutexes of the library ---- */
 
 static pthread_mutex_t *mtx;
@@ -481,6 +522,7 @@ main(void)
 	test_deadlock();
 	test_storm();
 	test_owner_ends();
+	test_stopped();
 	test_mutex(0);
 	test_mutex(1);
 	return tap_done();
