@@ -572,7 +572,7 @@ holds_newborn(void *arg)
 static void
 test_newborn(void)
 {
-	static pid_t *told[100];
+	static pid_t *told[60];
 	int i, held = 0, bad = 0;
 	pthread_t t;
 	pid_t pid;
