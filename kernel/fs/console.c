@@ -50,7 +50,7 @@ static size_t item_size;   /* constant after boot */
 static size_t item_done;   /* under con_reading */
 
 static struct mutex con_output = MUTEX_INIT("console output", RANK_INODE);
-static bool con_writing; /* under con_output */
+static bool con_writing;                                            /* under con_output */
 static struct condvar con_written = CV_INIT(con_written, "ttyout"); /* with con_output */
 static struct mutex con_reading = MUTEX_INIT("console input", RANK_INODE);
 static struct tty tty;                           /* under sleepq_lock_of(&tty) */

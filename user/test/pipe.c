@@ -118,8 +118,8 @@ test_broken(void)
 	pipe(fd);
 	close(fd[0]);
 	is_err(write(fd[1], "x", 1), EPIPE, "SIGPIPE caught: EPIPE");
-	ok(sigpipe.si_signo == SIGPIPE && sigpipe.si_code == SI_USER && sigpipe.si_pid == getpid() &&
-		sigpipe.si_uid == getuid(),
+	ok(sigpipe.si_signo == SIGPIPE && sigpipe.si_code == SI_USER &&
+		sigpipe.si_pid == getpid() && sigpipe.si_uid == getuid(),
 	    "the handler is told that it comes from the writer");
 	close(fd[1]);
 	signal(SIGPIPE, SIG_IGN);

@@ -183,7 +183,7 @@ child_waits(void *arg)
 
 static struct {
 	long long used, at; /* us; ns */
-} * last; /* shared: what a child has seen of itself, and when */
+} * last;                   /* shared: what a child has seen of itself, and when */
 
 static int
 child_abandons(void *arg)
