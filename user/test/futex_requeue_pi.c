@@ -16,7 +16,6 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -503,45 +502,6 @@ test_interrupted(void)
 	is_int(good, CHASES * MANY, "all come back");
 }
 
-static void *
-waits_once(void *arg)
-{
-	word_add(gate, 1);
-	if (wait_cond(NULL) != 0)
-		_exit(errno);
-	unlock(LOCK);
-	return arg;
-}
-
-/* Its first thread takes a stop signal; the other is stopped with it. */
-static int
-thread_waits(void *arg)
-{
-	pthread_t t;
-
-	pthread_create(&t, NULL, waits_once, arg);
-	return pthread_join(t, NULL);
-}
-
-static void
-test_stopped(void)
-{
-	pid_t pid;
-	int st;
-
-	begin();
-	pid = spawn(thread_waits, NULL);
-	word_wait(gate, 1);
-	sleep_ms(50);
-	kill(pid, SIGSTOP);
-	waitpid(pid, &st, WUNTRACED);
-	is_int(move(1, 0), 0, "who is stopped is not given the lock");
-	is_int(atomic_load(&w[LOCK]), 0, "which stays free");
-	kill(pid, SIGCONT);
-	is_int(move_all(1, 0), 1, "continued he waits again");
-	is_exit(reap_ms(pid, 10000), 0, "and gets it");
-}
-
 /* ---- a storm ---- */
 
 #define THREADS 5
@@ -632,7 +592,6 @@ main(void)
 	test_owner_dies();
 	test_circle();
 	test_interrupted();
-	test_stopped();
 	test_storm();
 	return tap_done();
 }

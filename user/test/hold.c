@@ -10,12 +10,10 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/reboot.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -553,50 +551,6 @@ test_suspend(long n)
 	is_killed(reap(pid), SIGKILL, "and can be killed");
 }
 
-/* Holds the next processes that there will be, as soon as they are there. */
-static void *
-holds_newborn(void *arg)
-{
-	int *next = arg, id, i;
-	char cmd[40];
-
-	while ((id = atomic_load(&sh->lid[0])) != 0)
-		for (i = 1; i < 4; i++) {
-			snprintf(cmd, sizeof(cmd), "hold %d 0", id + i);
-			*next += dbg_cmd(cmd) == 0;
-		}
-	return NULL;
-}
-
-/* One whose parent is told its id after it can be found, and before it runs; that takes a while where a page is to be had. */
-static void
-test_newborn(void)
-{
-	static pid_t *told[60];
-	int i, held = 0, bad = 0;
-	pthread_t t;
-	pid_t pid;
-
-	memset(sh, 0, sizeof(*sh));
-	atomic_store(&sh->lid[0], getpid());
-	pthread_create(&t, NULL, holds_newborn, &held);
-	fp_arm("fault-page-not-entered", 2000);
-	for (i = 0; i < (int)NELEM(told) && bad == 0; i++) {
-		told[i] = private_mem(4096);
-		pid = (pid_t)syscall(SYS_clone, CLONE_PARENT_SETTID | SIGCHLD, 0, told[i], 0, 0);
-		if (pid == 0)
-			_exit(0);
-		atomic_store(&sh->lid[0], pid);
-		bad += *told[i] != pid || !WIFEXITED(reap_ms(pid, 5000));
-	}
-	fp_arm("fault-page-not-entered", 0);
-	atomic_store(&sh->lid[0], 0);
-	pthread_kill(t, SIGUSR2);
-	pthread_join(t, NULL);
-	is_int(bad, 0, "held before it runs, a process is let go");
-	diag("%d of %d were held", held, i);
-}
-
 int
 main(int argc, char **argv)
 {
@@ -624,6 +578,5 @@ main(int argc, char **argv)
 	test_no_exit();
 	test_suspend(arg_long(argc, argv, 1, 40) * 2);
 	test_storm(arg_long(argc, argv, 1, 40));
-	test_newborn();
 	return tap_done();
 }
