@@ -225,6 +225,7 @@ fork_process(const struct clone_args *ca)
 		mutex_lock(&p->p_lock);
 		lwp_start(l);
 		mutex_unlock(&p->p_lock);
+		hold_poke(); /* it may have been found before, and waited for */
 	} else {
 		lwp_start(l);
 		mutex_unlock(&p->p_lock);
