@@ -269,6 +269,7 @@ sig_post_pgrp(struct pgrp *pg, int sig, const siginfo_t *info)
 	KASSERT(mutex_owned(&proc_lock));
 	list_foreach (p, &pg->pg_members, p_pglist) {
 		mutex_lock(&p->p_lock);
+		p->p_groupsigs++;
 		sig_post_proc(p, sig, info);
 		mutex_unlock(&p->p_lock);
 	}

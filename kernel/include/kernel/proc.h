@@ -142,6 +142,7 @@ struct proc {
 	struct ptimers *p_timers;  /* (p) to set; NULL = none was ever used; see timers.c */
 	int p_stopsig;             /* (p) the signal that stopped it last */
 	uint32_t p_cputick;        /* (a) there are timers by CPU time: changed under p_lock */
+	uint32_t p_groupsigs;      /* (p) signals that were sent to it and others at once */
 
 	/* Exit. */
 	int p_xexit; /* (p) exit code */
