@@ -267,7 +267,7 @@ setup:  ## Install the packages that are missing (SETUP=no: only list them)
 
 run: setup  ## Boot the ISO in QEMU on the terminal (SMP=4 MEM=512 ARGS=program)
 	@+$(MAKE) $(JOBS) BUILD=$(BUILD) iso
-	@$(RUN) --build $(BUILD) --append log=console $(if $(ARGS),-- $(ARGS))
+	@$(RUN) --iso --build $(BUILD) --append log=console $(if $(ARGS),-- $(ARGS))
 
 test: setup  ## Run every test, on 1, 2 and 4 CPUs (SAN=kasan: guest tests, under a sanitizer)
 	@tools/test $(if $(SAN),--san $(SAN))

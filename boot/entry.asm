@@ -7,7 +7,8 @@
 ; pmap_bootstrap() replaces them; after that only CPUs that start use them, on their way
 ; (trampoline.asm).
 ;
-; EAX and EBX hold the Multiboot2 magic number and information; EDI and ESI keep them.
+; EAX and EBX hold the magic number and the information of Multiboot2 or Multiboot; EDI and ESI
+; keep them.
 
 %include "assym.inc"
 

@@ -12,12 +12,12 @@ class RawPackets:
     def connect(port, seconds):
         return socket.create_connection(("127.0.0.1", port), timeout=seconds)
 
-    def look_in(self, port):
+    def look_in(self, port, thread=b"p1\\."):
         """A short visit without gdb."""
         with self.connect(port, 60) as link:
             self.assertIn(b"PacketSize=", self.ask(link, b"qSupported:multiprocess+;swbreak+"))
             self.assertRegex(self.ask(link, b"?"), b"^T..")
-            self.assertRegex(self.ask(link, b"qfThreadInfo"), b"^m.*p1\\.")
+            self.assertRegex(self.ask(link, b"qfThreadInfo"), b"^m.*" + thread)
             self.assertGreater(len(self.ask(link, b"g")), 16 * 20)
             self.assertEqual(self.ask(link, b"D"), b"OK")
             link.sendall(b"+")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Programs for the tests of the gdb commands to look at."""
 
-# Sleepers of each kind; one that makes a rare call when all others sleep; two in a deadlock.
+# Sleepers of each kind; one that makes a call now and then, also when all others sleep; two in a deadlock.
 SLEEPERS = r"""
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -36,17 +36,16 @@ deadlock(void *arg)
 int
 main(void)
 {
-	struct timespec wait = { 0, 400000000 };
+	struct timespec wait = { 0, 50000000 };
 	pthread_t t;
 
 	pthread_create(&t, NULL, waiter, NULL);
 	pthread_create(&t, NULL, deadlock, &lock_a);
 	pthread_create(&t, NULL, deadlock, &lock_b);
 	pid_t child = fork();
-	if (child == 0) {
+	while (child == 0) {
 		nanosleep(&wait, NULL);
 		syscall(SYS_getppid);
-		pause();
 	}
 	waitpid(child, NULL, 0);
 	return secret;
@@ -101,10 +100,9 @@ main(void)
 	waitpid(child, &status, WUNTRACED);
 	pthread_create(&t, NULL, owner, NULL);
 	pthread_create(&t, NULL, waiter, NULL);
-	while (__atomic_load_n((int *)&lock + 1, __ATOMIC_SEQ_CST) >= 0) /* until FUTEX_WAITERS is set */
-		usleep(1000);
-	usleep(20000);
-	for (;;)
+	for (;;) {
+		usleep(10000);
 		syscall(SYS_getppid);
+	}
 }
 """

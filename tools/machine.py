@@ -12,6 +12,7 @@ writes something): before that, the kernel resets the serial port, which would
 swallow what is waiting in it.
 """
 
+import collections
 import ctypes
 import mmap
 import os
@@ -57,6 +58,10 @@ class OutputFailed(Exception):
     """The program's output cannot be written; the text tells why."""
 
 
+# A kernel's files: the ISO, and what is on it.
+Image = collections.namedtuple("Image", "iso kernel ramdisk")
+
+
 class Config:
     """What a machine is to be: see Machine._command for each field's use."""
 
@@ -67,23 +72,25 @@ class Config:
     gdb_file = None
     one_thread = False          # one host thread runs the CPUs in turn
     repeatable = False          # the CPUs have no random numbers of their own
+    from_iso = False            # GRUB loads the kernel, not QEMU
 
     def __init__(self, **fields):
         self.__dict__.update(fields)
 
 
 def image(build):
-    """Return (ISO, names in its RAM disk), making the ISO if there is none."""
-    iso = os.path.join(TOP, "build", build, "threadbare.iso")
-    disk = os.path.join(TOP, "build", "ramdisk.cpio")
-    if not (os.path.exists(iso) and os.path.exists(disk)):
-        made = subprocess.run(
+    """Return (Image, names in its RAM disk), making the ISO if there is none."""
+    made = Image(os.path.join(TOP, "build", build, "threadbare.iso"),
+                 os.path.join(TOP, "build", build, "threadbare.stripped"),
+                 os.path.join(TOP, "build", "ramdisk.cpio"))
+    if not all(map(os.path.exists, made)):
+        done = subprocess.run(
             ["make", "-C", TOP, "--no-print-directory", build.replace("bug-", "BUG=") if build.startswith("bug-") else "BUILD=" + build, "iso"],
             stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
-        if made.returncode != 0:
+        if done.returncode != 0:
             raise CannotStart("there is no kernel; `make BUILD=%s iso` failed" % build)
-    with open(disk, "rb") as file:
-        return iso, {name for name, _ in newc.names(file.read())}
+    with open(made.ramdisk, "rb") as file:
+        return made, {name for name, _ in newc.names(file.read())}
 
 
 def owns_terminal(fd):
@@ -222,9 +229,12 @@ class Machine:
         config = self._config
         command = hardware(config.smp, config.mem, config.accel, config.icount,
                            config.one_thread, config.repeatable)
-        # The ISO boots as a disk, too; virtio spares the BIOS half a second of port reads.
-        command += ["-drive", "file=%s,format=raw,if=virtio,readonly=on"
-                    % config.image.replace(",", ",,")]
+        if config.from_iso:     # as a disk: virtio spares the BIOS half a second of port reads
+            command += ["-drive", "file=%s,format=raw,if=virtio,readonly=on"
+                        % config.image.iso.replace(",", ",,")]
+        else:
+            command += ["-kernel", config.image.kernel,
+                        "-initrd", config.image.ramdisk.replace(",", ",,")]
         # With mux=on QEMU itself takes ^A for an escape: ^A b is a break on the line.
         command += ["-chardev", "socket,id=console,fd=%d%s"
                     % (console, ",mux=on" if config.interactive else ""),
@@ -267,7 +277,8 @@ class Machine:
             keep = open(log_path, "wb", buffering=0) if log_path else None
             try:
                 self._start(errors)
-                grace = GRACE if self._config.gdb_serial is None else None
+                looked_at = self._config.gdb is not None or self._config.gdb_serial is not None
+                grace = None if looked_at else GRACE
                 pump = Pump(self._qemu, self._console, self._debug, keep, grace,
                             None if self._watched(interactive) else self._control)
                 how = pump.run(interactive, self._config.stdin is None, timeout)
@@ -343,7 +354,7 @@ class Pump:
     """Carries bytes between the guest's streams and ours."""
 
     def __init__(self, qemu, console, debug, keep, grace, control):
-        self._grace = grace     # None: after a panic somebody may be looking
+        self._grace = grace     # None: somebody may be looking with gdb
         self._control = control # None: nobody may be asked where it is
         self._qemu = qemu
         self._console = console

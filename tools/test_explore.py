@@ -47,14 +47,14 @@ class Repeats(unittest.TestCase):
         for strategy in ("random", "pct explore_depth=5 explore_length=1000"):
             with self.subTest(strategy=strategy):
                 options = "explore=%s explore_seeds=" % strategy
-                alone = traces(options + "3..6")
-                self.assertEqual(sorted(alone), [3, 4, 5, 6])
-                self.assertEqual(len({trace for _, trace, _ in alone.values()}), 4)
-                self.assertEqual(len({read for _, _, read in alone.values()}), 4)
+                alone = traces(options + "3..5")
+                self.assertEqual(sorted(alone), [3, 4, 5])
+                self.assertEqual(len({trace for _, trace, _ in alone.values()}), 3)
+                self.assertEqual(len({read for _, _, read in alone.values()}), 3)
                 load = [subprocess.Popen([sys.executable, "-c", BUSY])
-                        for _ in range(2 * (os.cpu_count() or 1))]
+                        for _ in range(os.cpu_count() or 1)]
                 try:
-                    loaded = traces(options + "3..6")
+                    loaded = traces(options + "3..5")
                     threads = traces(options + "5..5", "--cpu-threads", "multi")
                 finally:
                     for busy in load:
@@ -68,7 +68,7 @@ class Repeats(unittest.TestCase):
 class Searches(unittest.TestCase):
     def test_sound_kernel(self):
         fresh = random.randrange(1000000, 1000000000)
-        for seeds in ("1..20", "%d..%d" % (fresh, fresh + 10)):
+        for seeds in ("1..10", "%d..%d" % (fresh, fresh + 9)):
             done = explore("--strategy", "random", "--seeds", seeds, "--",
                            "bout", "exit", "exec", "execexit", "lwp", "sched", "close")
             self.assertEqual(done.returncode, 0, "seeds %s:\n%s%s" % (

@@ -130,7 +130,7 @@ class RunTest(unittest.TestCase):
             self.check(self.run_program("exit", str(status)), status, b"")
 
     def test_profile(self):
-        done = subprocess.run([os.path.join(TOP, "tools/profile"), "/bench/steps", "futex"],
+        done = subprocess.run([os.path.join(TOP, "tools/profile"), "--mem", "32", "/bench/steps", "futex"],
                               stdout=subprocess.PIPE, check=False)
         self.assertEqual(done.returncode, 0)
         self.assertIn(b"mi_switch", done.stdout)
@@ -171,6 +171,8 @@ class RunTest(unittest.TestCase):
     def test_cpus(self):
         done = self.run_tool("--smp", "3", self.program, "cpus")
         self.check(done, 0, b"3\n")
+        done = self.run_tool("--iso", "--smp", "2", self.program, "cpus")
+        self.check(done, 0, b"2\n")
 
     def test_stdin_file(self):
         text = b"".join(b"line %d\n" % i for i in range(500))

@@ -20,6 +20,7 @@ import tracelib     # noqa: E402
 import tracestats   # noqa: E402
 
 USERCC = os.environ.get("USERCC", "musl-gcc")
+LIMIT = 400                     # seconds, against hangs
 
 # Burns CPU time in two threads and sleeps; says how much time each has had.
 PROGRAM = r"""
@@ -65,14 +66,14 @@ main(int argc, char **argv)
 	while (argc > 1)
 		pause();
 
-	pthread_create(&a, NULL, work, (void *)60);
-	pthread_create(&b, NULL, work, (void *)120);
+	pthread_create(&a, NULL, work, (void *)30);
+	pthread_create(&b, NULL, work, (void *)60);
 	pthread_join(a, NULL);
 	pthread_join(b, NULL);
 	fflush(stdout);
 	pid = fork();
 	if (pid == 0) {
-		work((void *)80);
+		work((void *)40);
 		fflush(stdout);
 		_exit(3);
 	}
@@ -120,7 +121,12 @@ STEPS = r"""
 	$("search").value = "no such thing";
 	key($("search"), "Enter");
 	log.push("none=" + $("found").textContent);
-	const bar = items.get().find(i => details.get(i.id).slice && /k-run/.test(i.className));
+	const runs = () => items.get().filter(i => details.get(i.id) && /k-run/.test(i.className));
+	let bar;
+	while (!(bar = runs().find(i => details.get(i.id).slice))) {	/* many in one: zoom into that */
+		timeline.setWindow(runs()[0].start, runs()[0].end, { animation: false });
+		await wait();
+	}
 	select(bar.id);
 	log.push("details=" + /run/.test($("details").textContent));
 	log.push("legend=" + document.querySelectorAll("#legend span").length);
@@ -135,10 +141,12 @@ STEPS = r"""
 
 def tool(*words, check=True):
     return subprocess.run(words, cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True, check=check, timeout=240)
+                          stderr=subprocess.PIPE, text=True, check=check, timeout=LIMIT)
 
 
 class TraceTest(unittest.TestCase):
+
+    traces = {}
 
     @classmethod
     def setUpClass(cls):
@@ -155,12 +163,24 @@ class TraceTest(unittest.TestCase):
 
     def trace(self, name, *options, program=None, build="release", status=0):
         """Run a program with the trace on; return its output and the trace."""
-        done = tool("tools/run", "--build", build, "--trace", self.path(name), *options, "--",
+        done = tool("tools/run", "--timeout", str(LIMIT), "--build", build, "--trace", self.path(name), *options, "--",
                     *(program or [self.program]), check=False)
         self.assertEqual(done.returncode, status, done.stderr)
         trace = tracestats.load(self.path(name))
         self.assertEqual(tracestats.check(trace), [])
         return done, trace
+
+    def shared(self, name, *options, **more):
+        """The same, for tests that look at one trace."""
+        if name not in self.traces:
+            self.traces[name] = self.trace(name, *options, **more)
+        return self.traces[name]
+
+    def forks(self):
+        return self.shared("fork.json", program=["/test/fork"])[1]
+
+    def totals(self, smp):
+        return self.shared("totals%s.json" % smp, "--icount", "--smp", smp, "--append", FEW)
 
     def test_totals(self):
         """Run times of the trace are those that the kernel itself accounts.
@@ -170,7 +190,7 @@ class TraceTest(unittest.TestCase):
         four CPUs QEMU may do so, to let the other three run: hence the hundredth part more.
         """
         for smp in ("1", "4"):
-            done, trace = self.trace("totals.json", "--icount", "--smp", smp, "--append", FEW)
+            done, trace = self.totals(smp)
             self.assertEqual(sum(trace["otherData"]["overrun_events"]), 0)
             stats = tracestats.Stats(trace)
             said = re.findall(r"^(\w+) (\d+) (\d+)$", done.stdout, re.M)
@@ -186,15 +206,15 @@ class TraceTest(unittest.TestCase):
                 # Only of a child that is gone the kernel can say all; others run on to their exit.
                 self.assertLess(found, int(us) + near + (0 if what == "child" else 2000),
                                 (what, number))
-            text = tool("tools/trace", "stats", self.path("totals.json")).stdout
+            text = tool("tools/trace", "stats", self.path("totals%s.json" % smp)).stdout
             for title in ("LWPs, by time", "Wakeup to run", "Exits of processes"):
                 self.assertIn(title, text)
             self.assertEqual(len([e for e in stats.exits if e[2] == 3]), 1)
 
     def test_every_moment_counts(self):
         """An LWP is in one state at any time from birth to death."""
-        _, trace = self.trace("states.json", program=["/test/fork"])
         rows = {}
+        trace = self.forks()
         for e in trace["traceEvents"]:
             if e["ph"] == "X" and e["pid"] != tracejson.CPUS:
                 rows.setdefault((e["pid"], e["tid"]), []).append(e)
@@ -236,11 +256,11 @@ class TraceTest(unittest.TestCase):
                                  program=["/bin/ktest", "panic-sleep-under-spin"])
         self.assertIn("panic: ", done.stderr)
         self.assertGreater(trace["otherData"]["events"], 10)
-        with subprocess.Popen(["tools/run", "--trace", self.path("hang.json"), self.program, "hang"],
+        with subprocess.Popen(["tools/run", "--timeout", str(LIMIT), "--trace", self.path("hang.json"), self.program, "hang"],
                               cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as hangs:
             self.assertEqual(hangs.stdout.readline(), b"hangs\n")
             hangs.terminate()
-            self.assertEqual(hangs.wait(60), 128 + signal.SIGTERM)
+            self.assertEqual(hangs.wait(LIMIT), 128 + signal.SIGTERM)
         self.assertEqual(tracestats.check(tracestats.load(self.path("hang.json"))), [])
 
     def test_switching(self):
@@ -281,7 +301,7 @@ class TraceTest(unittest.TestCase):
                           os.path.join(TOP, "build/release/threadbare.elf"))
 
     def test_picture(self):
-        self.trace("fork.json", program=["/test/fork"])
+        self.forks()
         out = self.path("fork.svg")
         tool("tools/trace", "svg", self.path("fork.json"), "-o", out)
         tool("python3", "-c", "import sys, xml.dom.minidom as m; m.parse(sys.argv[1])", out)
@@ -295,9 +315,9 @@ class TraceTest(unittest.TestCase):
         browser = next(filter(None, map(shutil.which, BROWSERS)), None)
         if not browser:
             self.skipTest("none of %s is here" % ", ".join(BROWSERS))
-        done, _ = self.trace("page.json", "--append", FEW)
+        done, _ = self.totals("4")
         page = self.path("page.html")
-        made = tool("tools/trace", "html", self.path("page.json"), "-o", page, check=False)
+        made = tool("tools/trace", "html", self.path("totals4.json"), "-o", page, check=False)
         if "npm" in made.stderr and made.returncode:
             self.skipTest("npm does not give vis-timeline: " + made.stderr)
         self.assertEqual(made.returncode, 0, made.stderr)
@@ -309,9 +329,9 @@ class TraceTest(unittest.TestCase):
         with open(page, "w", encoding="utf-8") as file:
             file.write(text.replace("</body></html>", STEPS.replace("WANTED", child)))
         out = subprocess.run(
-            ["timeout", "100", browser, "--headless=new", "--no-sandbox", "--disable-gpu",
+            ["timeout", str(LIMIT), browser, "--headless=new", "--no-sandbox", "--disable-gpu",
              "--user-data-dir=" + self.path("profile"), "--window-size=1400,900",
-             "--virtual-time-budget=15000", "--dump-dom", "file://" + page],
+             "--virtual-time-budget=30000", "--dump-dom", "file://" + page],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False).stdout
         found = re.search(r'<pre id="log">(.*?)</pre>', out, re.S)
         self.assertIsNotNone(found, "the steps did not end")

@@ -7,9 +7,6 @@
 #include <kernel/printf.h>
 #include <kernel/string.h>
 
-#define MB2_MAGIC  0x36d76289u
-#define LOW_MEMORY ((paddr_t)0x100000) /* firmware data, AP start code: never handed out */
-
 enum mb2_tag_type {
 	MB2_END = 0,
 	MB2_CMDLINE = 1,
@@ -45,56 +42,6 @@ struct mb2_mmap {
 	char entries[];
 };
 
-extern char __kernel_phys_start[], __kernel_phys_end[]; /* linker script */
-
-/* Adds usable memory, whole pages only, in ascending order, joined with what it touches. */
-static void
-ram_add(struct bootinfo *bi, paddr_t start, paddr_t end)
-{
-	struct memrange *r = bi->bi_ram;
-	unsigned i, last;
-
-	start = round_page(start);
-	end = trunc_page(end);
-	if (start >= end)
-		return;
-	for (i = 0; i < bi->bi_nram && r[i].end < start; i++)
-		continue;
-	for (last = i; last < bi->bi_nram && r[last].start <= end; last++) {
-		start = min(start, r[last].start);
-		end = max(end, r[last].end);
-	}
-	if (last == i) {
-		if (bi->bi_nram == BOOT_MAXRANGES) {
-			kprintf("memory map: too many ranges, %#lx-%#lx is not used\n", start, end);
-			return;
-		}
-		memmove(&r[i + 1], &r[i], (bi->bi_nram - i) * sizeof(r[0]));
-		bi->bi_nram++;
-	} else {
-		memmove(&r[i + 1], &r[last], (bi->bi_nram - last) * sizeof(r[0]));
-		bi->bi_nram -= last - i - 1;
-	}
-	r[i] = (struct memrange){ start, end };
-}
-
-/* Takes every page that [start,end) touches out of the usable memory. */
-static void
-ram_cut(struct bootinfo *bi, paddr_t start, paddr_t end)
-{
-	struct memrange old[BOOT_MAXRANGES];
-	unsigned n = bi->bi_nram;
-
-	start = trunc_page(start);
-	end = round_page(end);
-	memcpy(old, bi->bi_ram, n * sizeof(old[0]));
-	bi->bi_nram = 0;
-	for (unsigned i = 0; i < n; i++) {
-		ram_add(bi, old[i].start, min(old[i].end, start));
-		ram_add(bi, max(old[i].start, end), old[i].end);
-	}
-}
-
 static const struct mb2_tag *
 next_tag(const struct mb2_tag *t)
 {
@@ -111,12 +58,12 @@ parse_mmap(const struct mb2_mmap *map, struct bootinfo *bi)
 	for (const char *p = map->entries; p + sizeof(*e) <= end; p += map->entry_size) {
 		e = (const void *)p;
 		if (e->type == MB2_RAM)
-			ram_add(bi, e->base, e->base + e->length);
+			bootram_add(bi, e->base, e->base + e->length);
 	}
 	for (const char *p = map->entries; p + sizeof(*e) <= end; p += map->entry_size) {
 		e = (const void *)p;
 		if (e->type != MB2_RAM)
-			ram_cut(bi, e->base, e->base + e->length);
+			bootram_cut(bi, e->base, e->base + e->length);
 	}
 }
 
@@ -132,16 +79,12 @@ parse_module(const struct mb2_module *m, struct bootinfo *bi)
 }
 
 void
-mb2_parse(uint32_t magic, paddr_t info, struct bootinfo *bi)
+mb2_parse(paddr_t info, struct bootinfo *bi)
 {
 	const struct mb2_info *head = arch_phys_to_virt(info);
 	const struct mb2_tag *first, *t;
 	bool map_seen = false, new_rsdp = false;
 
-	if (magic != MB2_MAGIC)
-		panic("the boot loader is not Multiboot2: it left %#x in place of %#x", magic,
-		    MB2_MAGIC);
-	memset(bi, 0, sizeof(*bi));
 	first = (const void *)(head + 1);
 	for (t = first; t->type != MB2_END; t = next_tag(t)) {
 		paddr_t body = arch_virt_to_phys(t + 1);
@@ -170,13 +113,11 @@ mb2_parse(uint32_t magic, paddr_t info, struct bootinfo *bi)
 	if (!map_seen)
 		panic("the boot loader gave no memory map");
 
-	ram_cut(bi, 0, LOW_MEMORY);
-	ram_cut(bi, (paddr_t)(uintptr_t)__kernel_phys_start, (paddr_t)(uintptr_t)__kernel_phys_end);
-	ram_cut(bi, info, info + head->total_size);
+	bootram_cut(bi, info, info + head->total_size);
 	for (t = first; t->type != MB2_END; t = next_tag(t)) {
 		const struct mb2_module *m = (const void *)t;
 
 		if (t->type == MB2_MODULE)
-			ram_cut(bi, m->start, m->end);
+			bootram_cut(bi, m->start, m->end);
 	}
 }

@@ -34,7 +34,7 @@ arch_start(uint32_t magic, uint32_t info)
 	idt_load();
 	cpu_detect();
 	cpu_enable();
-	mb2_parse(magic, info, &bootinfo);
+	bootload_parse(magic, info, &bootinfo);
 	kernel_main(&bootinfo);
 }
 

@@ -10,6 +10,10 @@
  * text belongs to an address space, and is written into a page that this one alone has (gdb_memory.c).
  * fork gives the child that page, breakpoint included: debug_fork() takes it out again, from a copy.
  *
+ * While somebody stopped has the address space's lock, that page cannot be made. The breakpoint then waits: a debug
+ * register of our own watches the word of the lock, and who writes it comes to put the breakpoint in
+ * (gdb_break_awaits()), of which gdb hears nothing.
+ *
  * Locking: the owner of the stopped world. debug_fork() reads the table of a living world; should that
  * stop in the middle, the entries that it has seen are still those that were planted then.
  */
@@ -23,6 +27,7 @@
 #include <kernel/vm.h>
 
 #define NBREAKS 128
+#define Z_WRITE 2 /* a watchpoint, as in gdb's packets */
 
 static struct swbreak {
 	bool b_used;
@@ -35,6 +40,37 @@ static struct swbreak {
 } breaks[NBREAKS];
 
 uint32_t debug_nubreaks;
+static uintptr_t
+    awaited; /* the lock word that is watched, 0 = none; changed by the owner of the world only */
+
+/* False: all debug registers are in use. */
+static bool
+await(uintptr_t word)
+{
+	if (awaited == word)
+		return true;
+	if (awaited != 0)
+		(void)arch_debug_hw_remove(Z_WRITE, awaited, sizeof(uintptr_t), NULL);
+	awaited = 0;
+	if (word == 0)
+		return true;
+	if (arch_debug_hw_insert(Z_WRITE, word, sizeof(uintptr_t), NULL) != 0)
+		return false;
+	awaited = word;
+	return true;
+}
+
+static uintptr_t
+lock_word(const struct vmspace *vm)
+{
+	return (uintptr_t)&vm->vm_lock.rw_word;
+}
+
+bool
+gdb_break_awaits(uintptr_t addr)
+{
+	return awaited != 0 && awaited == addr;
+}
 
 /* Those that were forgotten last: a CPU may have run into one and be stopped before it could tell. */
 static struct {
@@ -81,7 +117,10 @@ gdb_break_insert(const struct proc *p, vaddr_t addr)
 		vm = p != NULL ? p->p_vmspace : NULL;
 		if (vm == NULL || vm == &vmspace_kernel)
 			return -EFAULT;
-		if ((error = gdb_own_page(vm, addr, &pa)) != 0)
+		error = gdb_own_page(vm, addr, &pa);
+		if (error == -EBUSY && (awaited != 0 || await(lock_word(vm))))
+			pa = error = 0; /* it will come to that */
+		if (error != 0)
 			return error;
 	}
 	b = find(p, addr);
@@ -117,39 +156,49 @@ gdb_break_clear(void)
 		if (b->b_used)
 			forget(b);
 	arch_debug_clear();
+	awaited = 0;
 }
 
-/* The byte's place now; false: it cannot be reached at present. */
-static bool
+/* Finds the byte's place now. -EBUSY: the address space is being changed. */
+static int
 place(struct swbreak *b)
 {
 	paddr_t pa;
 	int prot;
 
 	if (b->b_proc == NULL)
-		return arch_debug_kpage(b->b_addr, &b->b_pa);
+		return arch_debug_kpage(b->b_addr, &b->b_pa) ? 0 : -EFAULT;
 	if (b->b_vm == NULL)
-		return false;
+		return -ESRCH;
 	/* The same page as before is right even while a fork that is under way shares it. */
 	if (b->b_pa != 0 && arch_debug_upage(b->b_vm->vm_pmap, b->b_addr, &pa, &prot) &&
 	    pa == trunc_page(b->b_pa) && phys_to_page(pa)->pg_kind == PG_ANON)
-		return true;
-	return gdb_own_page(b->b_vm, b->b_addr, &b->b_pa) == 0;
+		return 0;
+	return gdb_own_page(b->b_vm, b->b_addr, &b->b_pa);
 }
 
 void
 gdb_break_plant(uintptr_t skip)
 {
+	uintptr_t word = 0;
+
 	for (struct swbreak *b = breaks; b < breaks + NBREAKS; b++) {
 		uint8_t *byte;
+		int error;
 
-		if (!b->b_used || (b->b_proc == NULL && b->b_addr == skip) || !place(b))
+		if (!b->b_used || (b->b_proc == NULL && b->b_addr == skip))
+			continue;
+		error = place(b);
+		if (error == -EBUSY)
+			word = lock_word(b->b_vm); /* of several, one after the other */
+		if (error != 0)
 			continue;
 		byte = arch_phys_to_virt(b->b_pa);
 		b->b_saved = *byte;
 		*byte = ARCH_BREAK_INSN;
 		b->b_planted = true;
 	}
+	(void)await(word);
 }
 
 /* Last ones first: two at one address (a shared address space) come off in the right order. */

@@ -21,7 +21,8 @@ put_register(const struct lwp *l, unsigned n)
 	uint8_t value[REGISTER_BYTES];
 	int size;
 
-	if (l == NULL) { /* gdb wants to see some place for a thread that it believes in */
+	if (l ==
+	    NULL) { /* gdb wants to see some place for a thread that it believes in, say of a zombie */
 		size = arch_debug_getreg(&lwp0, debug_cpu_of(&lwp0), n, value);
 		for (size = size < 0 ? -size : size; size > 0; size--)
 			gdb_put(&gdb_tx, "00");
@@ -41,8 +42,7 @@ gdb_read_registers(const char *p)
 	const struct lwp *l = selected();
 	uint64_t n = 0;
 
-	if ((l == NULL && gdb_session.ss_general.id_pid != GDB_NOBODY) ||
-	    (*p == 'p' && (p++, !gdb_get_number(&p, &n) || n >= ARCH_DEBUG_REGS))) {
+	if (*p == 'p' && (p++, !gdb_get_number(&p, &n) || n >= ARCH_DEBUG_REGS)) {
 		gdb_reply_error(EINVAL);
 		return;
 	}

@@ -48,7 +48,9 @@ static bool step_lone;      /* owner only: of debug_step_lwp */
 static lwpid_t step_lid;    /* owner only: its id */
 static bool
     input_missed; /* world_lock: bytes came while there was an owner, maybe too late for it */
-static cpuset_t lost_set; /* owner only: CPUs that did not stop */
+static cpuset_t lost_set;         /* owner only: CPUs that did not stop */
+static struct debug_resume going; /* owner only: how the world was let go ... */
+static uintptr_t going_skip;      /* ... and past which breakpoint */
 
 static void
 world_lock(void)
@@ -403,8 +405,20 @@ serve_world(struct cpu *ci, enum debug_cause cause, uintptr_t arg)
 	gdb_break_plant(skip);
 	if (gdb_memory_wants())
 		arch_debug_self_ipi();
+	going = r;
+	going_skip = skip;
 	let_go(ci, &r);
 	return told;
+}
+
+/* What a breakpoint waited for may have come: put it in and go on as before. => owner; on return as serve_world() */
+static void
+serve_break(struct cpu *ci)
+{
+	stop_others(ci);
+	gdb_break_lift();
+	gdb_break_plant(going_skip);
+	let_go(ci, &going);
 }
 
 /* What a CPU came for may have been settled while it waited. */
@@ -441,6 +455,11 @@ debug_enter(struct trapframe *tf, enum debug_cause cause, uintptr_t arg)
 		if (owner == 0) {
 			owner = ci->ci_index + 1;
 			world_unlock();
+			if (cause == DEBUG_WATCH && gdb_break_awaits(arg)) {
+				serve_break(ci);
+				park(ci);
+				break;
+			}
 			told = serve_world(ci, cause, arg);
 			if (!told || cause != DEBUG_PANIC)
 				park(ci); /* if it is to be held */

@@ -2,9 +2,11 @@
 /*
  * The console as a file. Options and sources of input: see <kernel/console.h>.
  *
- * Locking: con_output is held for a whole write, so that writes do not mix. con_reading is held by
+ * Locking: con_writing is set for a whole write, so that writes do not mix; as a write may be long, and the line slow,
+ * it is no mutex: a signal ends the wait for it, and the write itself after the piece at hand. con_reading is held by
  * the reader who takes bytes, not while it waits for them; it shows the bytes to user memory first
- * and takes them when they have arrived, so a bad address loses none. The line discipline's state,
+ * and takes them when they have arrived, so a bad address loses none. One reader is woken at a time; whoever
+ * leaves bytes behind, or may not take them, wakes the next (pass_on()). The line discipline's state,
  * which the interrupt handler changes too, is guarded by the spin lock of the readers' sleep queue.
  * That is not held from the look at the bytes to their taking: con_reading keeps other readers out
  * of the gap, and the generation tells of a flush (TCSETSF, a signal) in it.
@@ -19,6 +21,7 @@
 #include <abi/signal.h>
 #include <arch/arch_if.h>
 #include <kernel/ctty.h>
+#include <kernel/cv.h>
 #include <kernel/file.h>
 #include <kernel/kmem.h>
 #include <kernel/options.h>
@@ -47,6 +50,8 @@ static size_t item_size;   /* constant after boot */
 static size_t item_done;   /* under con_reading */
 
 static struct mutex con_output = MUTEX_INIT("console output", RANK_INODE);
+static bool con_writing;                                            /* under con_output */
+static struct condvar con_written = CV_INIT(con_written, "ttyout"); /* with con_output */
 static struct mutex con_reading = MUTEX_INIT("console input", RANK_INODE);
 static struct tty tty;                           /* under sleepq_lock_of(&tty) */
 static struct list readers = LIST_INIT(readers); /* under sleepq_lock_of(&tty) */
@@ -153,7 +158,7 @@ console_input(char c)
 	spin_lock(lock);
 	n = tty_input(&tty, c, echo, &wake, &sig);
 	if (wake)
-		sleepq_wake(&readers, &tty, ~0u);
+		sleepq_wake(&readers, &tty, 1);
 	if (sig != 0) {
 		tty_signals |= SIGBIT(sig);
 		sleepq_wake(&senders, &tty_signals, 1);
@@ -250,6 +255,17 @@ read_available(struct uio *u, bool *again)
 	return done;
 }
 
+static void
+pass_on(void)
+{
+	struct spinlock *lock = sleepq_lock_of(&tty);
+
+	spin_lock(lock);
+	if (tty.t_tail != tty.t_line)
+		sleepq_wake(&readers, &tty, 1);
+	spin_unlock(lock);
+}
+
 static int
 may_read(void)
 {
@@ -270,10 +286,13 @@ console_read(struct file *f, struct uio *u, uint64_t *off __unused)
 	do {
 		/* Asked again after the wait: the foreground may have changed while it was stopped there. */
 		if ((error = may_read()) != 0 || (error = wait_for_input(nonblock)) != 0 ||
-		    (error = may_read()) != 0)
-			return error;
+		    (error = may_read()) != 0) {
+			n = error;
+			break;
+		}
 		n = read_available(u, &again);
 	} while (again);
+	pass_on();
 	return n;
 }
 
@@ -298,6 +317,30 @@ put_text(const char *s, size_t n)
 	arch_console_write(out, k);
 }
 
+/* 0; -ERESTART, -EINTR */
+static int
+write_begin(void)
+{
+	int error = 0;
+
+	mutex_lock(&con_output);
+	while (con_writing && error == 0)
+		error = cv_wait_sig(&con_written, &con_output);
+	if (error == 0)
+		con_writing = true;
+	mutex_unlock(&con_output);
+	return error;
+}
+
+static void
+write_end(void)
+{
+	mutex_lock(&con_output);
+	con_writing = false;
+	cv_signal(&con_written);
+	mutex_unlock(&con_output);
+}
+
 static int64_t
 console_write(struct file *f __unused, struct uio *u, uint64_t *off __unused)
 {
@@ -309,7 +352,8 @@ console_write(struct file *f __unused, struct uio *u, uint64_t *off __unused)
 	if (unlikely(tty.t_modes.c_lflag & TOSTOP) && source == SOURCE_TTY &&
 	    (error = ctty_check(SIGTTOU)) != 0)
 		return error;
-	mutex_lock(&con_output);
+	if ((error = write_begin()) != 0)
+		return error;
 	while (u->u_resid > 0) {
 		size_t chunk = min(u->u_resid, sizeof(text)), n = uio_get(u, text, chunk);
 
@@ -319,12 +363,11 @@ console_write(struct file *f __unused, struct uio *u, uint64_t *off __unused)
 			done = done == 0 ? -EFAULT : done;
 			break;
 		}
-		/* Who is being killed need not wait for a slow line. */
 		preempt_point();
-		if (lwp_killed(curlwp()))
-			break;
+		if (lwp_interrupted(curlwp()))
+			break; /* as on Linux, any signal ends it */
 	}
-	mutex_unlock(&con_output);
+	write_end();
 	return done;
 }
 
@@ -345,7 +388,7 @@ set_modes(uintptr_t arg, bool flush)
 	spin_lock(lock);
 	restart = tty_set_modes(&tty, &modes, flush);
 	if (tty.t_tail != tty.t_line)
-		sleepq_wake(&readers, &tty, ~0u);
+		sleepq_wake(&readers, &tty, 1);
 	spin_unlock(lock);
 	poll_notify(&pollers);
 	if (restart)

@@ -16,6 +16,7 @@
 #include <abi/errno.h>
 #include <abi/fcntl.h>
 #include <arch/arch_if.h>
+#include <kernel/cred.h>
 #include <kernel/cv.h>
 #include <kernel/file.h>
 #include <kernel/kmem.h>
@@ -274,6 +275,20 @@ tell_readers(struct pipe *pi)
 	poll_notify(&pi->pi_poll);
 }
 
+/* The writer's own signal, and its own in name, as on Linux. */
+static void __noinline
+broken_pipe(void)
+{
+	struct lwp *l = curlwp();
+	siginfo_t info = { .si_signo = SIGPIPE, .si_code = SI_USER };
+
+	info.u.rt.pid = l->l_proc->p_pid;
+	info.u.rt.uid = cred_ruid();
+	mutex_lock(&l->l_proc->p_lock);
+	(void)sig_post_lwp(l, SIGPIPE, &info);
+	mutex_unlock(&l->l_proc->p_lock);
+}
+
 static int64_t
 pipe_write(struct file *f, struct uio *u, uint64_t *off __unused)
 {
@@ -294,11 +309,8 @@ pipe_write(struct file *f, struct uio *u, uint64_t *off __unused)
 		tell_readers(pi); /* before we wait for room */
 	}
 	pass_on(pi);
-	if (unlikely(n == -EPIPE)) {
-		mutex_lock(&curproc()->p_lock);
-		sig_post_lwp(curlwp(), SIGPIPE, NULL);
-		mutex_unlock(&curproc()->p_lock);
-	}
+	if (unlikely(n == -EPIPE))
+		broken_pipe();
 	return done > 0 ? done : n;
 }
 

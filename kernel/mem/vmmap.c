@@ -80,6 +80,9 @@ vm_unmap_locked(struct vmspace *vm, vaddr_t start, vaddr_t end)
 	if (r == NULL || end <= r->vr_start)
 		return 0;
 	start = max(start, r->vr_start);
+	if (unlikely(vm->vm_regions.rs_count >= VM_MAXREGIONS) && start > r->vr_start &&
+	    end < r->vr_end)
+		return -ENOMEM; /* two of one */
 	error = vm_region_delete(&vm->vm_regions, start, end);
 	if (error == 0)
 		vm_drop_pages(vm, start, end);
@@ -190,23 +193,29 @@ vm_may_protect_data(const struct vmspace *vm, vaddr_t start, vaddr_t end)
 	return more == 0 || vm_may_grow_data(vm, more);
 }
 
-/* Sets the protection of regions whose borders are `start` and `end`, and that of their pages. */
+/*
+ * Sets the protection of regions whose borders are `start` and `end`, and that of their pages: all at once, for a flush
+ * of all CPUs for each of many regions would take seconds.
+ */
 static void
 set_protection(struct vmspace *vm, vaddr_t start, vaddr_t end, int prot)
 {
+	vaddr_t first = end, last = start;
+	int hw = vm_hwprot(prot);
+
 	for (struct vm_region *r = vm_region_first(&vm->vm_regions, start);
 	     r != NULL && r->vr_start < end; r = vm_region_next(r)) {
-		int hw = vm_hwprot(prot);
-
-		if (r->vr_prot == prot)
-			continue;
-		r->vr_prot = (uint8_t)prot;
 		/* Pages may have several owners: a write fault finds out. */
 		if ((r->vr_flags & VR_SHARED) == 0)
 			hw &= ~PROT_W;
-		if (vm_resident(vm) != 0)
-			pmap_protect(vm->vm_pmap, r->vr_start, r->vr_end, hw);
+		if (r->vr_prot == prot)
+			continue;
+		r->vr_prot = (uint8_t)prot;
+		first = min(first, r->vr_start);
+		last = r->vr_end;
 	}
+	if (first < last && vm_resident(vm) != 0)
+		pmap_protect(vm->vm_pmap, first, last, hw);
 }
 
 int
@@ -267,14 +276,14 @@ vm_advise(struct vmspace *vm, vaddr_t start, size_t size, int advice)
 	     r != NULL && r->vr_start < end; r = vm_region_next(r)) {
 		if (r->vr_start > at)
 			error = -ENOMEM; /* a hole; the rest is done all the same */
-		at = r->vr_end;
 		if (advice == MADV_FREE && r->vr_obj != NULL) {
 			error = -EINVAL;
 			break;
 		}
-		if (advice == MADV_DONTNEED || advice == MADV_FREE)
-			vm_drop_pages(vm, max(r->vr_start, start), min(r->vr_end, end));
+		at = r->vr_end;
 	}
+	if (advice == MADV_DONTNEED || advice == MADV_FREE)
+		vm_drop_pages(vm, start, min(at, end)); /* at once: see set_protection() */
 	if (error == 0 && at < end)
 		error = -ENOMEM;
 	rw_exit(&vm->vm_lock);

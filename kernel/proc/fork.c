@@ -3,9 +3,10 @@
  * fork, vfork, clone: new processes and new LWPs. docs/protocol.md 3.2, 4.4.
  *
  * All memory is got and all copying done before anything is visible; then one hold of proc_lock gives the
- * id and links the child. Under the same locks a signal or an exit that has come for the parent meanwhile
+ * id and links the child. Under the same locks a signal to the parent's group or an exit that has come meanwhile
  * stops the fork, so that whoever signals a group does not miss a child born from a member (B59). It counts
- * whichever LWP was told of it, if ours could take it.
+ * whichever LWP was told of it, if ours could take it. A signal to the parent alone waits: with a timer that is
+ * shorter than the copying takes, the fork would never end.
  */
 #include <kernel/process.h>
 
@@ -147,6 +148,7 @@ fork_process(const struct clone_args *ca)
 	struct lwp *self = curlwp(), *l;
 	struct proc *parent = self->l_proc, *p;
 	struct lwpctl *lent = NULL;
+	uint32_t groupsigs;
 	int64_t error = -ENOMEM;
 	pid_t pid;
 
@@ -162,6 +164,12 @@ fork_process(const struct clone_args *ca)
 		error = -EAGAIN;
 		goto free_lwp;
 	}
+	if (sig_deliverable(self)) {
+		mutex_unlock(&parent->p_lock);
+		error = -ERESTARTNOINTR;
+		goto free_lwp;
+	}
+	groupsigs = parent->p_groupsigs;
 	p->p_sigacts = sigacts_copy(parent->p_sigacts);
 	p->p_cred = cred_ref(parent->p_cred);
 	p->p_cwd = parent->p_cwd;
@@ -194,7 +202,8 @@ fork_process(const struct clone_args *ca)
 	/* Signals are posted and exits begun under p_lock; groups are signalled under proc_lock too. */
 	mutex_lock(&parent->p_lock);
 	if ((atomic_load_relaxed(&self->l_flag) & (LW_WEXIT | LW_WBOUNDARY | LW_WSTOP)) ||
-	    (parent->p_flag & (PK_KILLED | PK_EXITING)) || sig_deliverable(self)) {
+	    (parent->p_flag & (PK_KILLED | PK_EXITING)) ||
+	    (parent->p_groupsigs != groupsigs && sig_deliverable(self))) {
 		mutex_unlock(&parent->p_lock);
 		error = -ERESTARTNOINTR;
 		goto unlock;
@@ -225,6 +234,7 @@ fork_process(const struct clone_args *ca)
 		mutex_lock(&p->p_lock);
 		lwp_start(l);
 		mutex_unlock(&p->p_lock);
+		hold_poke(); /* it may have been found before, and waited for */
 	} else {
 		lwp_start(l);
 		mutex_unlock(&p->p_lock);

@@ -46,6 +46,8 @@ take(struct lwp *l, sigset_t wanted, siginfo_t *info)
 	sigpend_take(sp, sig, info);
 	if (unlikely(info->si_code == SI_TIMER))
 		timers_taken(l->l_proc, info);
+	if (unlikely(sig == SIGALRM))
+		timers_alarm_taken(l->l_proc);
 	return sig;
 }
 

@@ -75,6 +75,8 @@ void sig_discard_timer(struct proc *, int32_t id); /* what this timer has pendin
  * without its information. 0; 1 = dropped; -EAGAIN
  */
 int sig_post_timer(struct proc *, struct lwp *l, int sig, const siginfo_t *);
+int sig_post_itimer(
+    struct proc *, int sig); /* that of an interval timer; 0, 1 = dropped, -EAGAIN */
 void sig_retarget(
     struct proc *, struct lwp *except, sigset_t); /* finds other takers for process signals */
 /* What was left pending while p was stopped or held is looked at now. */

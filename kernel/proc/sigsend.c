@@ -196,6 +196,8 @@ stop_or_continue(struct proc *p, int sig)
 			proc_continue(p);
 			sig_rearm(p);
 		}
+		if (unlikely(p->p_timers != NULL))
+			timers_wake(p, sigs_stop);
 		return false;
 	}
 	sig_discard(p, SIGBIT(SIGCONT));
@@ -247,6 +249,12 @@ sig_post_lwp(struct lwp *l, int sig, const siginfo_t *info)
 }
 
 int
+sig_post_itimer(struct proc *p, int sig)
+{
+	return sig_post(p, NULL, sig, NULL);
+}
+
+int
 sig_post_timer(struct proc *p, struct lwp *l, int sig, const siginfo_t *info)
 {
 	KASSERT(info->si_code == SI_TIMER && info->u.timer.seq != 0);
@@ -261,6 +269,7 @@ sig_post_pgrp(struct pgrp *pg, int sig, const siginfo_t *info)
 	KASSERT(mutex_owned(&proc_lock));
 	list_foreach (p, &pg->pg_members, p_pglist) {
 		mutex_lock(&p->p_lock);
+		p->p_groupsigs++;
 		sig_post_proc(p, sig, info);
 		mutex_unlock(&p->p_lock);
 	}

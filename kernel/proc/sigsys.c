@@ -11,6 +11,7 @@
 #include <kernel/sched.h>
 #include <kernel/string.h>
 #include <kernel/syscall.h>
+#include <kernel/timers.h>
 
 /* ---- actions and masks ---- */
 
@@ -41,6 +42,8 @@ sys_rt_sigaction(const uint64_t *a)
 		sigacts_set(p, sig, &new);
 		if (p->p_sigacts->sa_ignored & SIGBIT(sig))
 			sig_discard(p, SIGBIT(sig));
+		else if (unlikely(p->p_timers != NULL))
+			timers_wake(p, SIGBIT(sig));
 	}
 	mutex_unlock(&p->p_lock);
 	return uold != 0 ? arch_copyout(uold, &old, sizeof(old)) : 0;
@@ -256,8 +259,9 @@ may_signal(const struct proc *p, int sig)
 	    p->p_pgrp->pg_session == self->p_pgrp->pg_session;
 }
 
+/* `one`: to no other at once */
 static int
-kill_proc(struct proc *p, int sig, const siginfo_t *info)
+kill_proc(struct proc *p, int sig, const siginfo_t *info, bool one)
 {
 	int error = 0;
 
@@ -266,6 +270,8 @@ kill_proc(struct proc *p, int sig, const siginfo_t *info)
 	if (!may_signal(p, sig))
 		return -EPERM;
 	mutex_lock(&p->p_lock);
+	if (!one)
+		p->p_groupsigs++;
 	if (sig != 0)
 		error = sig_post_proc(p, sig, info);
 	mutex_unlock(&p->p_lock);
@@ -280,7 +286,7 @@ kill_group(struct pgrp *pg, int sig, const siginfo_t *info)
 	struct proc *p;
 
 	list_foreach (p, &pg->pg_members, p_pglist) {
-		error = kill_proc(p, sig, info);
+		error = kill_proc(p, sig, info, false);
 		if (result != 0)
 			result = error;
 	}
@@ -297,7 +303,7 @@ kill_all(int sig, const siginfo_t *info)
 	list_foreach (p, &allproc, p_list) {
 		if (p->p_pid <= 1 || p == curproc() || p->p_stat == PS_IDL)
 			continue;
-		error = kill_proc(p, sig, info);
+		error = kill_proc(p, sig, info, false);
 		if (result != 0)
 			result = error;
 	}
@@ -320,7 +326,7 @@ sys_kill(const uint64_t *a)
 	mutex_lock(&proc_lock);
 	if (pid > 0) {
 		p = proc_find_any(pid);
-		error = p != NULL ? kill_proc(p, sig, &info) : -ESRCH;
+		error = p != NULL ? kill_proc(p, sig, &info, true) : -ESRCH;
 	} else if (pid == -1)
 		error = kill_all(sig, &info);
 	else {
@@ -416,7 +422,7 @@ sys_rt_sigqueueinfo(const uint64_t *a)
 		return error;
 	mutex_lock(&proc_lock);
 	p = proc_find_any(pid);
-	error = p != NULL ? kill_proc(p, (int)a[1], &info) : -ESRCH;
+	error = p != NULL ? kill_proc(p, (int)a[1], &info, true) : -ESRCH;
 	mutex_unlock(&proc_lock);
 	return error;
 }

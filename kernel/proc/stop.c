@@ -9,6 +9,7 @@
  *	IDL			starts as STOP (lwp_start())
  *	RUN, ONPROC		LW_WSTOP: stops at its stop point
  *	SLEEP, interruptible	STOP where it sleeps, still queued; a wakeup takes it off its queue, and it stays
+ *	SLEEP, for a PI futex	LW_WSTOP ends the sleep, as on Linux: it would be given a lock that others wait for
  *	SLEEP, otherwise	LW_WSTOP: it holds something, or will be woken soon
  *	SUSPENDED, dead		rests already
  *
@@ -96,6 +97,13 @@ tell_parent(struct proc *p, int code)
 
 /* ---- stop ---- */
 
+/* Does l, asleep, wait for a lock of user programs that is handed over, or to be moved to one? => l locked */
+static inline bool
+awaits_lock(const struct lwp *l)
+{
+	return unlikely(l->l_syncobj->so_user || l->l_futex_pi != NULL);
+}
+
 void
 lwps_stop(struct proc *p, const struct lwp *self)
 {
@@ -111,6 +119,11 @@ lwps_stop(struct proc *p, const struct lwp *self)
 		lwp_lock(l);
 		switch (l->l_stat) {
 		case LS_SLEEP:
+			if (awaits_lock(l) && (p->p_flag & PK_STOP)) {
+				lwp_unlock(l);
+				lwp_interrupt(l, LW_WSTOP);
+				continue;
+			}
 			/* One that has not left its CPU finds the flag instead; who waits for a lock soon has it. */
 			if ((l->l_flag & LW_SINTR) && !l->l_running &&
 			    l->l_syncobj != &syncobj_turnstile) {

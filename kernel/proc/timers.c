@@ -13,9 +13,10 @@
  * The thread finds the process under proc_lock, before whose next hold an exiting process deletes its timers,
  * and drops it when it has p_lock: so the process is there and not DYING, but p_timers may be NULL by then.
  *
- * A POSIX timer has at most one signal pending. Its next period starts when that is taken, and counts what it has
- * missed as overruns: a short period costs nothing while nobody looks. Interval timers, whose signal has no
- * count, start again at once, but not earlier than in REARM_MIN.
+ * A POSIX timer and ITIMER_REAL have at most one signal pending. The next period starts when that is taken, and
+ * counts what it has missed as overruns. A timer whose signal is dropped rests (pt_rests) until sigaction() gives the
+ * signal another action, or SIGCONT lets a stopped process take it. So a short period costs nothing while nobody
+ * looks, however many timers a user has. Those by CPU time go on at once; a tick is the fastest they are.
  */
 #include "timers_internal.h"
 
@@ -32,7 +33,7 @@
 
 #include "signal_internal.h"
 
-#define REARM_MIN ((nsec_t)100000)   /* an interval timer's, or one's whose signal is ignored */
+#define REARM_MIN ((nsec_t)100000)   /* of one whose signal nobody took */
 #define RETRY     ((nsec_t)10000000) /* no memory for a signal: again then */
 
 static struct list fired_procs = LIST_INIT(fired_procs);     /* (f) pts_link */
@@ -130,12 +131,12 @@ ptimer_left(const struct ptimer *pt)
 {
 	nsec_t now;
 
-	if (!pt->pt_armed && !(pt->pt_pending && pt->pt_interval != 0))
+	if (!pt->pt_armed && !((pt->pt_pending || pt->pt_rests) && pt->pt_interval != 0))
 		return 0;
 	now = ptimer_now(pt);
 	if (now < pt->pt_when)
 		return pt->pt_when - now;
-	if (pt->pt_interval != 0 && (pt->pt_pending || pt->pt_notify == SIGEV_NONE))
+	if (pt->pt_interval != 0 && (!pt->pt_armed || pt->pt_notify == SIGEV_NONE))
 		return pt->pt_interval - (now - pt->pt_when) % pt->pt_interval;
 	return pt->pt_notify == SIGEV_NONE ? 0 : 1; /* over, but not yet posted */
 }
@@ -157,7 +158,7 @@ ptimer_arm(struct ptimer *pt)
 	struct ptimers *pts = pt->pt_owner;
 	struct proc *p = pts->pts_proc;
 
-	KASSERT(mutex_owned(&p->p_lock) && !pt->pt_armed && !pt->pt_pending);
+	KASSERT(mutex_owned(&p->p_lock) && !pt->pt_armed && !pt->pt_pending && !pt->pt_rests);
 	KASSERT((p->p_flag & PK_EXITING) == 0);
 	pt->pt_armed = true;
 	if (pt->pt_notify == SIGEV_NONE)
@@ -198,9 +199,9 @@ ptimer_stop(struct ptimer *pt)
 		list_remove(&pt->pt_fired);
 	spin_unlock(lock);
 	disarm(pt);
-	if (pt->pt_pending)
+	if (pt->pt_pending && pt->pt_id >= 0) /* SIGALRM stays */
 		sig_discard_timer(p, pt->pt_id);
-	pt->pt_pending = false;
+	pt->pt_pending = pt->pt_rests = false;
 }
 
 struct ptimer *
@@ -220,7 +221,7 @@ ptimer_find(struct ptimers *pts, int32_t id)
 
 /* ---- expiry, in the thread ---- */
 
-/* 0, 1 = it is ignored or there is nobody, -EAGAIN */
+/* 0, 1 = dropped, -EAGAIN */
 static int
 post(struct proc *p, struct ptimer *pt)
 {
@@ -265,7 +266,7 @@ expire(struct proc *p, struct ptimer *pt)
 		ptimer_limit_reached(p, pt);
 		return;
 	}
-	if (pt->pt_id < 0) {
+	if (!by_callout(pt) && pt->pt_id < 0) {
 		disarm(pt);
 		(void)sig_post_proc(p, pt->pt_sig, NULL);
 		next_period(pt);
@@ -275,7 +276,7 @@ expire(struct proc *p, struct ptimer *pt)
 		disarm(pt);
 		return;
 	}
-	error = post(p, pt);
+	error = pt->pt_id < 0 ? sig_post_itimer(p, pt->pt_sig) : post(p, pt);
 	if (error == -EAGAIN) {
 		if (by_callout(pt)) {
 			pt->pt_callout.co_wall = false;
@@ -284,10 +285,8 @@ expire(struct proc *p, struct ptimer *pt)
 		return; /* or the next tick */
 	}
 	disarm(pt);
-	if (error == 0)
-		pt->pt_pending = true;
-	else
-		next_period(pt);
+	pt->pt_pending = error == 0;
+	pt->pt_rests = error != 0;
 }
 
 /* => p_lock held */
@@ -387,6 +386,19 @@ timers_init(void)
 /* ---- a signal is taken or lost ---- */
 
 void
+timers_alarm_taken(struct proc *p)
+{
+	struct ptimer *pt;
+
+	KASSERT(mutex_owned(&p->p_lock));
+	if (p->p_timers == NULL || !(pt = &p->p_timers->pts_itimer[ITIMER_REAL])->pt_pending)
+		return;
+	pt->pt_pending = false;
+	if ((p->p_flag & PK_EXITING) == 0)
+		next_period(pt);
+}
+
+void
 timers_taken(struct proc *p, siginfo_t *info)
 {
 	uint32_t seq = info->u.timer.seq;
@@ -414,6 +426,18 @@ timers_taken(struct proc *p, siginfo_t *info)
 	     (n) != NULL && ((pt) = container_of((n), struct ptimer, pt_node), true); \
 	     (n) = rb_next(n))
 
+static void
+discarded(struct ptimer *pt, sigset_t set)
+{
+	if (!pt->pt_pending || (SIGBIT(pt->pt_sig) & set) == 0)
+		return;
+	pt->pt_pending = false;
+	if (pt->pt_owner->pts_proc->p_sigacts->sa_ignored & SIGBIT(pt->pt_sig))
+		pt->pt_rests = true;
+	else
+		next_period(pt);
+}
+
 void
 timers_discarded(struct proc *p, sigset_t set)
 {
@@ -423,11 +447,30 @@ timers_discarded(struct proc *p, sigset_t set)
 	KASSERT(mutex_owned(&p->p_lock));
 	if (p->p_timers == NULL || (p->p_flag & PK_EXITING))
 		return;
-	foreach_posix(pt, n, p->p_timers) if (pt->pt_pending && (SIGBIT(pt->pt_sig) & set))
-	{
-		pt->pt_pending = false;
-		next_period(pt);
-	}
+	foreach_posix(pt, n, p->p_timers) discarded(pt, set);
+	discarded(&p->p_timers->pts_itimer[ITIMER_REAL], set);
+}
+
+static void
+wake(struct ptimer *pt, sigset_t set)
+{
+	if (!pt->pt_rests || (SIGBIT(pt->pt_sig) & set) == 0)
+		return;
+	pt->pt_rests = false;
+	next_period(pt);
+}
+
+void
+timers_wake(struct proc *p, sigset_t set)
+{
+	struct rb_node *n;
+	struct ptimer *pt;
+
+	KASSERT(mutex_owned(&p->p_lock));
+	if (p->p_timers == NULL || (p->p_flag & PK_EXITING))
+		return;
+	foreach_posix(pt, n, p->p_timers) wake(pt, set);
+	wake(&p->p_timers->pts_itimer[ITIMER_REAL], set);
 }
 
 void
@@ -445,7 +488,7 @@ timers_lwp_exit(struct proc *p, lwpid_t lid)
 			pt->pt_clocklid = LID_GONE;
 		if (pt->pt_lid == lid) {
 			pt->pt_lid = LID_GONE;
-			pt->pt_pending = false; /* dropped with the LWP's signals */
+			pt->pt_pending = pt->pt_rests = false; /* dropped with the LWP's signals */
 		}
 	}
 }
@@ -481,7 +524,7 @@ ptimer_delete(struct ptimer *pt)
 	ptimer_stop(pt);
 	rb_remove(&pt->pt_owner->pts_tree, &pt->pt_node);
 	KASSERT(!list_linked(&pt->pt_fired) && !list_linked(&pt->pt_cpulink));
-	KASSERT(!pt->pt_callout.co_pending && !pt->pt_armed && !pt->pt_pending);
+	KASSERT(!pt->pt_callout.co_pending && !pt->pt_armed && !pt->pt_pending && !pt->pt_rests);
 	DEBUG_ONLY(pt->pt_owner = NULL;)
 	uid_sigpend_leave(pt->pt_ui);
 	kmem_free(pt, sizeof(*pt));

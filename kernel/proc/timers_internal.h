@@ -33,11 +33,12 @@ struct ptimer {
 	lwpid_t pt_clocklid;       /* (p) PTB_LWP: whose time, or LID_GONE */
 	bool pt_armed;             /* (p) pt_when lies ahead, or has not been acted on */
 	bool pt_pending;           /* (p) its signal is pending; the next period waits for that */
-	uint32_t pt_seq;           /* (p) of the pending signal, never 0 there */
-	int32_t pt_overrun;        /* (p) of the signal taken last */
-	nsec_t pt_when;            /* (p) in its base */
-	nsec_t pt_interval;        /* (p) 0 = once */
-	struct uidinfo *pt_ui;     /* (i) whom a POSIX timer is counted for */
+	bool pt_rests;   /* (p) its signal was dropped; the next period waits for timers_wake() */
+	uint32_t pt_seq; /* (p) of the pending signal, never 0 there */
+	int32_t pt_overrun;    /* (p) of the signal taken last */
+	nsec_t pt_when;        /* (p) in its base */
+	nsec_t pt_interval;    /* (p) 0 = once */
+	struct uidinfo *pt_ui; /* (i) whom a POSIX timer is counted for */
 };
 
 /* struct ptimers, field locks: (p) p_lock (f) the fired lock (i) set once */

@@ -10,7 +10,7 @@
 #include <kernel/string.h>
 #include <kernel/vm.h>
 
-/* User and system time of all LWPs that p had and has. => p_lock held or p is dead */
+/* User and system time of all LWPs that p had and has; neither goes back. => p_lock held, or p is dead and proc_lock held */
 void
 proc_times(struct proc *p, nsec_t *user, nsec_t *sys)
 {
@@ -24,7 +24,9 @@ proc_times(struct proc *p, nsec_t *user, nsec_t *sys)
 			ut += atomic_load_relaxed(&l->l_uticks);
 			st += atomic_load_relaxed(&l->l_sticks);
 		}
-	ticks_split(rtime, ut, st, user, sys);
+	ticks_split(rtime, ut, st, &p->p_ru.ru_utime, &p->p_ru.ru_stime);
+	*user = p->p_ru.ru_utime;
+	*sys = p->p_ru.ru_stime;
 }
 
 void

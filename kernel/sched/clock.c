@@ -88,13 +88,21 @@ sched_tick(nsec_t now, bool user)
 	spc->spc_tickpick = ci->ci_nswitch;
 }
 
+/* As on Linux: a tick that moves the border moves what is told from now on, not what was. */
 void
 ticks_split(nsec_t rtime, uint64_t uticks, uint64_t sticks, nsec_t *user, nsec_t *sys)
 {
-	uint64_t all = uticks + sticks;
+	nsec_t s = 0;
 
-	*sys = all == 0 ? rtime : rtime / all * sticks;
-	*user = rtime - *sys;
+	if (*user + *sys >= rtime)
+		return;
+	if (sticks != 0)
+		s = uticks == 0 ? rtime : rtime / (uticks + sticks) * sticks;
+	s = max(s, *sys);
+	if (rtime - s < *user)
+		s = rtime - *user;
+	*sys = s;
+	*user = rtime - s;
 }
 
 /*
@@ -122,5 +130,7 @@ lwp_cputime(struct lwp *l)
 void
 lwp_times(struct lwp *l, nsec_t *user, nsec_t *sys)
 {
-	ticks_split(lwp_cputime(l), l->l_uticks, l->l_sticks, user, sys);
+	ticks_split(lwp_cputime(l), l->l_uticks, l->l_sticks, &l->l_utime, &l->l_stime);
+	*user = l->l_utime;
+	*sys = l->l_stime;
 }

@@ -122,10 +122,11 @@ KTEST(monitor_cycle, "monitor-cycle", monitor_cycle);
 static int
 monitor_broken(void)
 {
-	struct list *queue = &cpu0.ci_spc->spc_queue[1], was = *queue;
 	struct lwp *l = curlwp();
 	struct proc *p = l->l_proc;
 	bool on = arch_intr_disable();
+	/* Our own: fsck leaves out another CPU's when that was stopped with interrupts off. */
+	struct list *queue = &arch_curcpu()->ci_spc->spc_queue[1], was = *queue;
 
 	l->l_proc = (struct proc *)0xdeadbeef00000000;
 	queue->next = (struct list *)0xffff900000000000;

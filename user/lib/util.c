@@ -20,6 +20,8 @@
 
 #include "tap.h"
 
+#define PATIENCE 4 /* for a host that is busy: what hangs, hangs for longer */
+
 extern char **environ;
 
 long long
@@ -96,6 +98,15 @@ arg_long(int argc, char **argv, int i, long def)
 	return i < argc && argv[i][0] != '\0' ? strtol(argv[i], NULL, 0) : def;
 }
 
+/* How often a test that counts on chance tries: argv[1], else def; $ROUNDS times as often. */
+long
+arg_rounds(int argc, char **argv, long def)
+{
+	const char *times = getenv("ROUNDS");
+
+	return arg_long(argc, argv, 1, def) * (times != NULL ? strtol(times, NULL, 0) : 1);
+}
+
 void
 rng_seed(struct rng *r, uint64_t seed)
 {
@@ -165,7 +176,7 @@ reap(pid_t pid)
 int
 reap_ms(pid_t pid, int ms)
 {
-	long long end = now_ns() + ms * 1000000LL;
+	long long end = now_ns() + PATIENCE * ms * 1000000LL;
 	int status, i;
 	pid_t r;
 
@@ -180,7 +191,7 @@ reap_ms(pid_t pid, int ms)
 		else
 			sleep_ms(1);
 	}
-	diag("process %d still lives after %d ms: killing it", (int)pid, ms);
+	diag("process %d still lives after %d ms: killing it", (int)pid, PATIENCE * ms);
 	kill(pid, SIGKILL);
 	reap(pid);
 	return -2;
@@ -325,6 +336,37 @@ data_path(const char *name)
 	}
 	snprintf(p, sizeof(b[0]), "/testdata/%s", name);
 	return p;
+}
+
+/* In /proc/TID/stat, behind the name; 'S', after a while, where there is none. */
+static char
+linux_state(pid_t tid)
+{
+	char path[40], text[512], *end;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)tid);
+	if ((fd = open(path, O_RDONLY)) == -1) {
+		sleep_ms(200);
+		return 'S';
+	}
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	end = strrchr(text, ')');
+	return end != NULL && end[1] == ' ' ? end[2] : '?';
+}
+
+void
+until_asleep(pid_t tid)
+{
+	char cmd[40];
+	int e;
+
+	snprintf(cmd, sizeof(cmd), "rests %d", (int)tid);
+	while ((e = dbg_cmd(cmd)) != 0 && (e != -ENOSYS || linux_state(tid) != 'S'))
+		sleep_ms(1);
 }
 
 int

@@ -27,6 +27,8 @@ int unpin_cpu(void);              /* back to every CPU the program began with */
 
 /* --- arguments and random numbers ------------------------------------------ */
 long arg_long(int argc, char **argv, int i, long def);
+/* argv[1] or def, $ROUNDS times (tools/test --rounds, tools/soak). */
+long arg_rounds(int argc, char **argv, long def);
 struct rng {
 	uint64_t r_state;
 };
@@ -42,7 +44,7 @@ typedef int (*child_fn)(void *);
 pid_t spawn(child_fn fn, void *arg);
 /* Collect one child; its status, or -1. */
 int reap(pid_t pid);
-/* As reap() with a limit; a child that takes longer is killed and collected: -2. */
+/* As reap() with a limit, by and large; a child that takes longer is killed and collected: -2. */
 int reap_ms(pid_t pid, int ms);
 /* spawn() with `shared` zeroed before; returns when the child has added 1 to *ready, which lies in it. */
 pid_t spawn_ready(child_fn fn, void *arg, void *shared, size_t size, atomic_int *ready);
@@ -93,6 +95,8 @@ const char *data_path(const char *name);
 /* --- kernel debug device ------------------------------------------------------ */
 /* Write one command to /dev/debug: 0, -errno; -ENOSYS when there is no such device. */
 int dbg_cmd(const char *cmd);
+/* Returns when the thread sleeps or is stopped, off its CPU. */
+void until_asleep(pid_t tid);
 /* Arm a fail point (microseconds; 0 disarms). */
 int fp_arm(const char *name, unsigned usec);
 

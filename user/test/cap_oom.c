@@ -306,7 +306,7 @@ test_victim(bool by_init)
 int
 main(int argc, char **argv)
 {
-	long n = arg_long(argc, argv, 1, 300);
+	long n = arg_rounds(argc, argv, 120);
 
 	become_reaper();
 	run_child(nothing, NULL); /* fill the kernel's caches */

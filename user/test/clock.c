@@ -62,7 +62,7 @@ test_sleep(void)
 
 	is_int(nanosleep(&ts, &rem), 0, "nanosleep of 50 ms");
 	t = now_ns() - t;
-	ok(t >= 50000000 && t < 5000000000, "takes at least that");
+	ok(t >= 50000000 && t < 60000000000, "takes at least that");
 	ok(rem.tv_sec == 9, "and leaves the rest alone");
 	ts.tv_nsec = 1000000000;
 	is_err(nanosleep(&ts, NULL), EINVAL, "a second in nanoseconds: EINVAL");

@@ -20,7 +20,7 @@
 #include "tap.h"
 #include "util.h"
 
-#define RUN_MS   700
+#define RUN_MS   250
 #define SLEEPERS 3
 
 static atomic_int stop;
@@ -91,7 +91,7 @@ static long long used[SLEEPERS], used_at[SLEEPERS];
 static void *
 use(void *arg)
 {
-	long long end = (2 + (long)arg) * 60000000LL;
+	long long end = (2 + (long)arg) * 30000000LL;
 
 	while (cpu_ns(CLOCK_THREAD_CPUTIME_ID) < end)
 		if ((long)arg & 1)

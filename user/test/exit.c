@@ -5,8 +5,8 @@
  * docs/protocol.md 4.3: EXIT.
  *
  * test: timeout=90
- * test: name=b47 flavour=debug smp=2,4 append="fp=zombie-before-switch:500"
- * test: name=b46 flavour=debug smp=2,4 append="fp=switch-before-clear-RUNNING:500"
+ * test: name=b47 flavour=debug smp=2,4 append="fp=zombie-before-switch:200"
+ * test: name=b46 flavour=debug smp=2,4 append="fp=switch-before-clear-RUNNING:150"
  */
 #define _GNU_SOURCE
 #include <pthread.h>

@@ -91,7 +91,7 @@ main(int argc, char **argv)
 	long lost = 0, wrong = 0;
 	void *bad;
 
-	rounds = arg_long(argc, argv, 1, 15);
+	rounds = arg_rounds(argc, argv, 8);
 	area = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	pthread_barrier_init(&barrier, NULL, THREADS + 1);
 	for (long i = 0; i < THREADS; i++)

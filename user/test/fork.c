@@ -2,8 +2,11 @@
 /*
  * fork: the child gets 0, its own pid and a copy of memory; only the calling
  * thread is copied; open files are shared, and thread-local storage is kept.
+ * Signals that come more often than the memory can be copied do not keep it
+ * from its end.
  *
  * test: timeout=60
+ * test: name=alarms args="alarms" smp=1 icount=yes timeout=60
  * test: name=fp smp=2,4 flavour=debug append="fp=id-published-not-started:300" groups=stress
  */
 #define _GNU_SOURCE
@@ -13,7 +16,9 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -166,12 +171,77 @@ nest(void *arg)
 	return WIFEXITED(status) ? WEXITSTATUS(status) + 1 : 200;
 }
 
+/* --- a timer that is shorter than the fork takes -------------------------------------- */
+#define MEMORY      ((size_t)64 << 20)
+#define ALARMS_MANY 300
+
+static volatile sig_atomic_t alarms;
+
+static void
+on_alarm(int sig)
+{
+	static const struct itimerval off;
+
+	(void)sig;
+	if (++alarms == ALARMS_MANY)
+		setitimer(ITIMER_REAL, &off, NULL);
+}
+
+/* By the bare call, for C libraries may block signals meanwhile. Returns the time until the child's pid is there. */
+static long long
+timed_fork(int *status)
+{
+	long long t = now_ns();
+	pid_t pid = (pid_t)syscall(SYS_fork);
+
+	if (pid == 0)
+		_exit(5);
+	t = now_ns() - t;
+	*status = reap(pid);
+	return t;
+}
+
+static void
+test_alarms(void)
+{
+	struct sigaction sa = { .sa_handler = on_alarm, .sa_flags = SA_RESTART };
+	struct itimerval it = { 0 }, off = { 0 };
+	char *p = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long long t, least = 1000000000;
+	int i, status;
+	size_t at;
+
+	if (p == MAP_FAILED)
+		bail_out("no memory");
+	for (at = 0; at < MEMORY; at += PAGE)
+		p[at] = 1;
+	for (i = 0; i < 3; i++)
+		if ((t = timed_fork(&status)) < least)
+			least = t;
+	it.it_value.tv_usec = (suseconds_t)(least / 4000) + 100;
+	it.it_interval = it.it_value;
+	sigaction(SIGALRM, &sa, NULL);
+	setitimer(ITIMER_REAL, &it, NULL);
+	timed_fork(&status);
+	setitimer(ITIMER_REAL, &off, NULL);
+	diag("fork takes %lld us, a timer of %ld us came %d times", least / 1000,
+	    (long)it.it_value.tv_usec, (int)alarms);
+	ok(alarms < ALARMS_MANY, "a fork ends that takes longer than the period of a timer");
+	is_exit(status, 5, "its child is there");
+	signal(SIGALRM, SIG_DFL);
+	munmap(p, MEMORY);
+}
+
 int
-main(void)
+main(int argc, char **argv)
 {
 	pid_t pid[16];
 	int i, good = 0, status;
 
+	if (argc > 1 && strcmp(argv[1], "alarms") == 0) {
+		test_alarms();
+		return tap_done();
+	}
 	shared = shared_mem(PAGE);
 	rep = (struct report *)(shared + 16);
 	test_ids();

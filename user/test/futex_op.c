@@ -84,6 +84,7 @@ struct waiter {
 	atomic_int *word;
 	int flags, bits;
 	pthread_t thread;
+	atomic_int tid;
 };
 
 static void *
@@ -91,6 +92,7 @@ waiter(void *arg)
 {
 	struct waiter *w = arg;
 
+	atomic_store(&w->tid, gettid());
 	word_add(&entered, 1);
 	if (futex(w->word, FUT_WAIT_BITSET | w->flags, 1, NULL, NULL, w->bits) == 0)
 		word_add(&woken, 1);
@@ -105,7 +107,8 @@ start(struct waiter *w, int n)
 	for (int i = 0; i < n; i++)
 		pthread_create(&w[i].thread, NULL, waiter, &w[i]);
 	word_wait(&entered, n);
-	sleep_ms(150);
+	for (int i = 0; i < n; i++)
+		until_asleep(atomic_load(&w[i].tid));
 }
 
 static void
@@ -141,13 +144,13 @@ test_wakes(int flags)
 	size_t i;
 
 	for (i = 0; i < NELEM(w); i++)
-		w[i] = (struct waiter){ i < 2 ? &a : &b, flags, -1, 0 };
+		w[i] = (struct waiter){ i < 2 ? &a : &b, flags, -1, 0, 0 };
 	atomic_store(&a, 1);
 	atomic_store(&b, 1);
 	start(w, NELEM(w));
 	atomic_store(&b, 5);
 	is_int(wake_op(&a, 2, 1, &b, flags, CODE(0, 5, 0, 4)), 2, "%s: 2 at the first word", kind);
-	ok(word_wait_ms(&woken, 2, 5000), "%s: they ran", kind);
+	ok(word_wait_ms(&woken, 2, 60000), "%s: they ran", kind);
 	for (i = 0; i < NELEM(cmps); i++)
 		is_int(wake_op(&a, 1, 1, &b, flags, CODE(0, 5, cmps[i].cmp, cmps[i].arg)),
 		    cmps[i].want, "%s: %s", kind, cmps[i].what);
@@ -157,8 +160,8 @@ test_wakes(int flags)
 static void
 test_bitset(int flags)
 {
-	struct waiter w[4] = { { &a, flags, 1, 0 }, { &a, flags, 2, 0 }, { &a, flags, 6, 0 },
-		{ &a, flags, -1, 0 } };
+	struct waiter w[4] = { { &a, flags, 1, 0, 0 }, { &a, flags, 2, 0, 0 },
+		{ &a, flags, 6, 0, 0 }, { &a, flags, -1, 0, 0 } };
 
 	atomic_store(&a, 1);
 	start(w, 4);

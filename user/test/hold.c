@@ -576,7 +576,7 @@ main(int argc, char **argv)
 	test_stop();
 	test_stop_holder();
 	test_no_exit();
-	test_suspend(arg_long(argc, argv, 1, 40) * 2);
-	test_storm(arg_long(argc, argv, 1, 40));
+	test_suspend(arg_rounds(argc, argv, 16) * 2);
+	test_storm(arg_rounds(argc, argv, 16));
 	return tap_done();
 }

@@ -50,7 +50,7 @@ check(pid_t *id, long n, const char *what)
 int
 main(int argc, char **argv)
 {
-	long i, n = arg_long(argc, argv, 1, 1000);
+	long i, n = arg_rounds(argc, argv, 500);
 	pid_t *id = calloc((size_t)n, sizeof(*id));
 	char *stk = private_mem(STK);
 	static atomic_int tid;

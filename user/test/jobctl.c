@@ -150,7 +150,7 @@ on_chld(int sig, siginfo_t *si, void *uc)
 static void
 told(int n, int code, int status, const char *what)
 {
-	for (int i = 0; i < 5000 && nchld < n; i++)
+	for (int i = 0; i < 20000 && nchld < n; i++)
 		sleep_ms(1);
 	is_int(nchld, n, "SIGCHLD: %s", what);
 	is_int(chld_code[(n - 1) % 8], code, "its code");
@@ -550,11 +550,11 @@ test_wakeup(child_fn fn, const char *what)
 	waitpid(first, &st, WUNTRACED);
 	wake_one(fn);
 	is_int(
-	    word_wait_ms(&sh->count, 1, 5000), 1, "%s: a wakeup passes over who is stopped", what);
+	    word_wait_ms(&sh->count, 1, 60000), 1, "%s: a wakeup passes over who is stopped", what);
 	kill(first, SIGCONT);
 	sleep_ms(20);
 	wake_one(fn);
-	is_int(word_wait_ms(&sh->count, 2, 5000), 1, "%s: continued, he gets the next", what);
+	is_int(word_wait_ms(&sh->count, 2, 60000), 1, "%s: continued, he gets the next", what);
 	kill(first, SIGKILL);
 	kill(second, SIGKILL);
 	reap_all();
@@ -563,7 +563,7 @@ test_wakeup(child_fn fn, const char *what)
 int
 main(int argc, char **argv)
 {
-	long n = arg_long(argc, argv, 1, 20);
+	long n = arg_rounds(argc, argv, 10);
 
 	sh = shared_mem(PAGE);
 	test_wait();

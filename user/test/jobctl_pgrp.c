@@ -70,7 +70,7 @@ test_errors(void)
 	s = spawn(lead_session, NULL);
 	word_wait(&sh->ready, 3);
 	x = spawn_self("pause", NULL, NULL);
-	for (int i = 0; i < 5000 && setpgid(x, 0) == 0; i++)
+	for (int i = 0; i < 20000 && setpgid(x, 0) == 0; i++)
 		sleep_ms(1);
 
 	is_err(setpgid(0, -1), EINVAL, "setpgid to a negative group: EINVAL");
@@ -132,7 +132,7 @@ member(void *arg)
 	word_add(&sh->ready, 1);
 	if (arg != NULL)
 		raise(SIGSTOP);
-	word_wait_ms(&sh->gate, 1, 5000);
+	word_wait_ms(&sh->gate, 1, 100000);
 	return 0;
 }
 
@@ -161,7 +161,7 @@ orphaning_session(void *arg)
 	pid = spawn(lead_group, arg);
 	waitpid(pid, &st, 0);
 	/* Its member's parent is in another session now. */
-	for (int i = 0; i < 300 && arg != NULL && atomic_load(&sh->cont) == 0; i++)
+	for (int i = 0; i < 3000 && arg != NULL && atomic_load(&sh->cont) == 0; i++)
 		sleep_ms(10);
 	sleep_ms(20);
 	word_add(&sh->gate, 1);
@@ -302,6 +302,6 @@ main(int argc, char **argv)
 	test_errors();
 	test_orphans();
 	seed = rng_arg(argc, argv);
-	test_random(arg_long(argc, argv, 1, 20));
+	test_random(arg_rounds(argc, argv, 12));
 	return tap_done();
 }

@@ -169,7 +169,7 @@ test_typed(void)
 	is_int(atomic_load(&sh->sig), 0, "and not us");
 	tcsetpgrp(0, getpgrp());
 	type("03");
-	for (int i = 0; i < 5000 && atomic_load(&sh->sig) == 0; i++)
+	for (int i = 0; i < 20000 && atomic_load(&sh->sig) == 0; i++)
 		sleep_ms(1);
 	is_int(atomic_load(&sh->sig), 1 << SIGINT, "in the foreground, we get it");
 	set_lflag(ICANON);
@@ -186,7 +186,7 @@ test_typed(void)
 	set_lflag(ISIG | ICANON);
 	atomic_store(&sh->sig, 0);
 	type("61 62 69 63 0a"); /* ab, i, c */
-	for (int i = 0; i < 5000 && atomic_load(&sh->sig) == 0; i++)
+	for (int i = 0; i < 20000 && atomic_load(&sh->sig) == 0; i++)
 		sleep_ms(1);
 	is_int(atomic_load(&sh->sig), 1 << SIGINT, "VINTR may be any character");
 	{
@@ -329,6 +329,101 @@ test_background(void)
 	}
 }
 
+/* Reads a line that comes while it waits; says so. */
+static int
+waits_for_line(void *arg)
+{
+	char c[8];
+
+	setpgid(0, 0);
+	word_add(&sh->ready, 1);
+	(void)arg;
+	return read(0, c, sizeof(c)) == 2 ? c[0] : 1;
+}
+
+static pid_t
+asleep(child_fn fn)
+{
+	pid_t pid = start(fn, NULL);
+	char cmd[40];
+
+	if (fn == waits_for_line) { /* stopped on its way in, for it was in the background */
+		stopped_by(pid, SIGTTIN);
+		tcsetpgrp(0, pid);
+		kill(pid, SIGCONT);
+		waitpid(pid, NULL, WCONTINUED);
+	}
+	snprintf(cmd, sizeof(cmd), "rests %d", pid);
+	while (dbg_cmd(cmd) != 0)
+		sleep_ms(1);
+	return pid;
+}
+
+/* One line wakes one reader: one that may not have it lets the next one know. */
+static void
+test_readers(void)
+{
+	pid_t first = asleep(waits_for_line), second = asleep(waits_for_line);
+
+	type("70 0a");
+	is_exit(reap_ms(second, 20000), 'p',
+	    "two wait, the first is in the background by now: the other gets the line");
+	tcsetpgrp(0, getpgrp());
+	kill(first, SIGKILL);
+	reap(first);
+}
+
+/* Blank lines, for it cannot be done without. */
+static int
+writes_for_long(void *arg)
+{
+	static char much[1 << 20];
+	struct sigaction sa = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+	ssize_t n;
+
+	(void)arg;
+	memset(much, '\n', sizeof(much));
+	sigaction(SIGUSR1, &sa, NULL);
+	word_add(&sh->ready, 1);
+	n = write(1, much, sizeof(much));
+	atomic_store(&sh->gate, 1);
+	return n > 0 && n < (ssize_t)sizeof(much) ? 21 : 22;
+}
+
+static int
+writes_on(void *arg)
+{
+	(void)arg;
+	word_add(&sh->ready, 1);
+	for (;;)
+		if (write(1, "\n", 1) != 1)
+			return 1;
+}
+
+static void
+test_long_write(void)
+{
+	pid_t writer = start(writes_for_long, NULL), waiter = spawn(writes_on, NULL);
+	int killed, over, ended = -1;
+	char cmd[40];
+
+	word_wait(&sh->ready, 2);
+	snprintf(cmd, sizeof(cmd), "rests %d", waiter);
+	while (atomic_load(&sh->gate) == 0 && dbg_cmd(cmd) != 0)
+		continue;
+	kill(waiter, SIGTERM);
+	killed = reap(waiter);
+	over = atomic_load(&sh->gate);
+	while (waitpid(writer, &ended, WNOHANG) == 0) {
+		kill(writer, SIGUSR1);
+		sleep_ms(1);
+	}
+	/* What we have to say would have waited, too. */
+	is_killed(killed, SIGTERM, "who waits to write can be killed");
+	is_int(over, 0, "while the other writes on");
+	is_exit(ended, 21, "whose long write a signal ends before it is done");
+}
+
 static void
 test_orphan(void)
 {
@@ -356,7 +451,7 @@ foreground_of_session(void *arg)
 	word_add(&sh->ready, 1);
 	if (arg != NULL)
 		raise(SIGSTOP);
-	word_wait_ms(&sh->gate, 1, 10000);
+	word_wait_ms(&sh->gate, 1, 100000);
 	return 0;
 }
 
@@ -386,7 +481,7 @@ test_leader(void)
 		memset(sh, 0, sizeof(*sh));
 		is_exit(run_child(session, i != 0 ? sh : NULL), 7,
 		    "a session takes the terminal and ends");
-		for (int k = 0; k < 5000 && atomic_load(&sh->hup) == 0; k++)
+		for (int k = 0; k < 20000 && atomic_load(&sh->hup) == 0; k++)
 			sleep_ms(1);
 		ok(atomic_load(&sh->hup) >= 1, "its foreground group gets SIGHUP");
 		ok(atomic_load(&sh->cont) >= 1, "and SIGCONT");
@@ -409,6 +504,8 @@ main(void)
 	test_owner();
 	test_typed();
 	test_background();
+	test_readers();
+	test_long_write();
 	test_orphan();
 	test_leader();
 	return tap_done();

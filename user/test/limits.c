@@ -75,7 +75,7 @@ child_threads(void *arg)
 	(void)arg;
 	if (set(RLIMIT_NPROC, 5, 5) == -1 || setuid(USER) == -1)
 		return 1;
-	for (i = 0; i < 50; i++) {
+	for (i = 0; i < 20; i++) {
 		int n, tries = 0;
 
 		/* A thread that was joined may still be on its way out. */

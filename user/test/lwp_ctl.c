@@ -117,7 +117,7 @@ all_are(int value, const char *what)
 {
 	int i, n = 0;
 
-	for (int tries = 0; tries < 1000 && n < CROWD; tries++) {
+	for (int tries = 0; tries < 20000 && n < CROWD; tries++) {
 		for (n = 0, i = 0; i < CROWD; i++)
 			n += of[i]->lc_curcpu == value;
 		if (n < CROWD)

@@ -67,7 +67,7 @@ test_errors(void)
 	t0 = now_ns();
 	is_err(_lwp_park(CLOCK_REALTIME, TIMER_ABSTIME, &ts, 0, NULL, NULL), ETIMEDOUT,
 	    "park: a time of the wall clock");
-	ok(now_ns() - t0 >= 19 * MS && now_ns() - t0 < 10000 * MS, "passes in time");
+	ok(now_ns() - t0 >= 19 * MS && now_ns() - t0 < 60000 * MS, "passes in time");
 
 	is_ok(_lwp_unpark(main_lid, NULL), "unpark oneself: a token");
 	is_ok(_lwp_unpark(main_lid, NULL), "a second one makes no two");
@@ -278,7 +278,7 @@ test_wakeup(long n)
 	atomic_store(&naps, 0);
 	lid = lwp_start(stacks[0], wait_child_vfork, NULL, 0);
 	lwp_until(&naps, 1);
-	for (i = 0; i < 100 && (_lwp_wakeup(lid), errno != EBUSY); i++)
+	for (i = 0; i < 20000 && (_lwp_wakeup(lid), errno != EBUSY); i++)
 		usleep(1000);
 	is_err(_lwp_wakeup(lid), EBUSY, "wakeup: a sleep that cannot be interrupted");
 	atomic_store(&naps, 2);
@@ -321,7 +321,7 @@ test_signal(void)
 int
 main(int argc, char **argv)
 {
-	long n = arg_long(argc, argv, 1, 200);
+	long n = arg_rounds(argc, argv, 80);
 
 	main_lid = _lwp_self();
 	test_errors();

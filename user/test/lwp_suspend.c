@@ -410,7 +410,7 @@ test_vfork(int n)
 int
 main(int argc, char **argv)
 {
-	long n = arg_long(argc, argv, 1, 100);
+	long n = arg_rounds(argc, argv, 40);
 
 	if (argc > 1 && strcmp(argv[1], "--true") == 0)
 		return 7;

@@ -239,7 +239,7 @@ test_named_first(long n)
 int
 main(int argc, char **argv)
 {
-	long n = arg_long(argc, argv, 1, 20);
+	long n = arg_rounds(argc, argv, 8);
 	struct rng r;
 	int i;
 

@@ -96,14 +96,32 @@ die_of_pipe(void *arg)
 	return 1;
 }
 
+static siginfo_t sigpipe;
+
+static void
+on_sigpipe(int sig, siginfo_t *info, void *context)
+{
+	(void)sig, (void)context;
+	sigpipe = *info;
+}
+
 static void
 test_broken(void)
 {
+	struct sigaction sa = { .sa_sigaction = on_sigpipe, .sa_flags = SA_SIGINFO };
 	int fd[2];
 	pthread_t t;
 	void *ret;
 
 	is_killed(run_child(die_of_pipe, NULL), SIGPIPE, "no reader: SIGPIPE");
+	sigaction(SIGPIPE, &sa, NULL);
+	pipe(fd);
+	close(fd[0]);
+	is_err(write(fd[1], "x", 1), EPIPE, "SIGPIPE caught: EPIPE");
+	ok(sigpipe.si_signo == SIGPIPE && sigpipe.si_code == SI_USER &&
+		sigpipe.si_pid == getpid() && sigpipe.si_uid == getuid(),
+	    "the handler is told that it comes from the writer");
+	close(fd[1]);
 	signal(SIGPIPE, SIG_IGN);
 	pipe(fd);
 	pthread_create(&t, NULL, write_thread, &fd[1]);

@@ -29,7 +29,7 @@
 
 #define MS     1000000LL
 #define PIPES  12 /* more than the kernel has room for on its stack */
-#define ROUNDS 300
+#define ROUNDS 150
 #define MANY   300
 #define HERD   200
 

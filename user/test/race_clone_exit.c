@@ -5,8 +5,8 @@
  * process is told to exit too).  Rows B24, B50, and B59 within one process.
  *
  * test: timeout=60
- * test: name=newborn smp=2,4 append="fp=id-published-not-started:300" args="40" host=no
- * test: name=corpse smp=2,4 append="fp=zombie-before-switch:200,free-after-IDL-before-id:200" args="40" host=no
+ * test: name=newborn smp=2,4 append="fp=id-published-not-started:300" args="16" host=no
+ * test: name=corpse smp=2,4 append="fp=zombie-before-switch:200,free-after-IDL-before-id:200" args="16" host=no
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -90,7 +90,7 @@ test_rounds(long n, struct rng *r, const char *what)
 			diag("why: round %ld: %s", i, st < 0 ? "it hangs" : status_text(st));
 		if (st < 0)
 			break;
-		if (i % 16 == 0)
+		if (i % 4 == 0)
 			sleep_ms(2);
 		moved += atomic_load(beats) != v;
 	}
@@ -101,7 +101,7 @@ test_rounds(long n, struct rng *r, const char *what)
 int
 main(int argc, char **argv)
 {
-	long n = arg_long(argc, argv, 1, 60);
+	long n = arg_rounds(argc, argv, 20);
 	struct rng r;
 
 	rng_seed(&r, rng_arg(argc, argv));

@@ -5,8 +5,8 @@
  * starts another after the winner is alone.
  *
  * test: timeout=90
- * test: name=commit smp=2,4 append="fp=exec-commit:500" args="30" host=no
- * test: name=b31 smp=2,4 append="fp=lend-restart:50,zombie-before-switch:200,switch-before-clear-RUNNING:200" args="30" host=no
+ * test: name=commit smp=2,4 append="fp=exec-commit:500" args="12" host=no
+ * test: name=b31 smp=2,4 append="fp=lend-restart:50,zombie-before-switch:200,switch-before-clear-RUNNING:200" args="12" host=no
  */
 #define _GNU_SOURCE
 #include <stdatomic.h>
@@ -115,7 +115,7 @@ main(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "role-won") == 0)
 		return BY_EXEC;
-	n = arg_long(argc, argv, 1, 60);
+	n = arg_rounds(argc, argv, 24);
 	rng_seed(&r, rng_arg(argc, argv));
 	become_reaper();
 	exec_argv[0] = (char *)self_path();

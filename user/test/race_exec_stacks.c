@@ -6,8 +6,8 @@
  * docs/protocol.md 4.3: EXIT.
  *
  * test: timeout=60
- * test: name=b51 smp=2,4 append="fp=switch-before-clear-RUNNING:300,zombie-before-switch:300" args="30" host=no
- * test: name=commit smp=2,4 append="fp=exec-commit:500" args="30" host=no
+ * test: name=b51 smp=2,4 append="fp=switch-before-clear-RUNNING:300,zombie-before-switch:300" args="12" host=no
+ * test: name=commit smp=2,4 append="fp=exec-commit:500" args="12" host=no
  */
 #define _GNU_SOURCE
 #include <stdatomic.h>
@@ -120,7 +120,7 @@ main(int argc, char **argv)
 
 	if (argc > 2 && strcmp(argv[1], "role-check") == 0)
 		return role_check(argv);
-	n = arg_long(argc, argv, 1, 60);
+	n = arg_rounds(argc, argv, 24);
 	rng_arg(argc, argv);
 	for (mode = 0; mode < 3; mode++) {
 		static const char *const what[] = { "leave at once", "leave soon", "never leave" };

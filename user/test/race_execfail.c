@@ -5,7 +5,7 @@
  * process do not wait for each other's memory.  docs/protocol.md 4.3: BOUNDARY.
  *
  * test: timeout=60
- * test: name=b53 smp=2,4 append="fp=exec-commit:300,lend-restart:50" args="30" host=no
+ * test: name=b53 smp=2,4 append="fp=exec-commit:300,lend-restart:50" args="15" host=no
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -91,7 +91,7 @@ fail_many(void *arg)
 int
 main(int argc, char **argv)
 {
-	long i, n = arg_long(argc, argv, 1, 100), good = 0, alive = 0;
+	long i, n = arg_rounds(argc, argv, 50), good = 0, alive = 0;
 	struct failer f[FAILERS];
 	pthread_t t[BEATS], ft[FAILERS];
 

@@ -5,8 +5,8 @@
  * B50 (collected before the last has left the CPU).
  *
  * test: timeout=60
- * test: name=b60 smp=2,4 append="fp=zombie-before-switch:200,exit-after-DEAD:200" args="100" host=no
- * test: name=b50 smp=2,4 append="fp=switch-before-clear-RUNNING:200" args="100" host=no
+ * test: name=b60 smp=2,4 append="fp=zombie-before-switch:200,exit-after-DEAD:200" args="40" host=no
+ * test: name=b50 smp=2,4 append="fp=switch-before-clear-RUNNING:200" args="40" host=no
  */
 #define _GNU_SOURCE
 #include <stdatomic.h>
@@ -108,7 +108,7 @@ test_round(child_fn fn, long n, int lo, int hi, struct rng *r, const char *what)
 int
 main(int argc, char **argv)
 {
-	long n = arg_long(argc, argv, 1, 300);
+	long n = arg_rounds(argc, argv, 100);
 	struct rng r;
 
 	rng_seed(&r, rng_arg(argc, argv));

@@ -6,9 +6,9 @@
  * told forks meanwhile (B59).
  *
  * test: timeout=60
- * test: name=vfork smp=1,2,4 append="fp=vfork-child-started:3000" args="40" host=no
- * test: name=group smp=2,4 append="fp=signal-not-taken:3000" args="25" host=no
- * test: name=release flavour=release smp=2,4 args="150" host=no
+ * test: name=vfork smp=1,2,4 append="fp=vfork-child-started:3000" args="20" host=no
+ * test: name=group smp=2,4 append="fp=signal-not-taken:3000" args="12" host=no
+ * test: name=release flavour=release smp=2,4 args="50" host=no
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -135,7 +135,7 @@ group_ends(pid_t group)
 {
 	int i;
 
-	for (i = 0; i < 500; i++) {
+	for (i = 0; i < 20000; i++) {
 		while (waitpid(-1, NULL, WNOHANG) > 0)
 			continue;
 		if (kill(-group, 0) == -1 && errno == ESRCH)
@@ -168,7 +168,7 @@ test_group(long n, int sig, struct rng *r, const char *what)
 int
 main(int argc, char **argv)
 {
-	long n = arg_long(argc, argv, 1, 40);
+	long n = arg_rounds(argc, argv, 20);
 	struct rng r;
 
 	rng_seed(&r, rng_arg(argc, argv));

@@ -6,8 +6,8 @@
  * counted ended exactly one wait with 0, and no token of a semaphore is lost.
  *
  * test: timeout=60
- * test: name=b10 smp=2,4 append="fp=sleep-queued-not-switched:200,woken-while-RUNNING:200" args="150" host=no
- * test: name=b14 smp=2,4 append="fp=timer-fired-not-run:300,lend-restart:50" args="150" host=no
+ * test: name=b10 smp=2,4 append="fp=sleep-queued-not-switched:200,woken-while-RUNNING:200" args="80" host=no
+ * test: name=b14 smp=2,4 append="fp=timer-fired-not-run:300,lend-restart:50" args="80" host=no
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -199,7 +199,7 @@ main(int argc, char **argv)
 {
 	struct sigaction sa = { .sa_handler = on_usr1 };
 
-	rounds = arg_long(argc, argv, 1, 500);
+	rounds = arg_rounds(argc, argv, 250);
 	seed = rng_arg(argc, argv);
 	sigaction(SIGUSR1, &sa, NULL);
 	test_conserved();

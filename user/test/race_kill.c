@@ -6,8 +6,8 @@
  * waiting in vfork, stopping and going on, leaving.
  *
  * test: timeout=90
- * test: name=b59 smp=2,4 append="fp=id-published-not-started:300,exit-after-DEAD:200" args="8" host=no
- * test: name=b58 smp=2,4 append="fp=exec-commit:300,vfork-release:300,lend-restart:50" args="8" host=no
+ * test: name=b59 smp=2,4 append="fp=id-published-not-started:300,exit-after-DEAD:200" args="4" host=no
+ * test: name=b58 smp=2,4 append="fp=exec-commit:300,vfork-release:300,lend-restart:50" args="4" host=no
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -229,7 +229,7 @@ main(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "role-again") == 0)
 		return exec_again(NULL);
-	n = arg_long(argc, argv, 1, 20);
+	n = arg_rounds(argc, argv, 8);
 	rng_seed(&r, rng_arg(argc, argv));
 	become_reaper();
 	born = shared_mem(PAGE);

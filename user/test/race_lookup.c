@@ -5,9 +5,9 @@
  * (lookup touches a recycled thread), B66 (a stale id is ESRCH).
  *
  * test: timeout=90
- * test: name=b5 smp=2,4 append="fp=id-grow-unlocked:2000" args="100" host=no
- * test: name=b4 smp=2,4 append="fp=id-published-not-started:100" args="100" host=no
- * test: name=b2 smp=2,4 append="fp=free-after-IDL-before-id:100,zombie-before-switch:100" args="100" host=no
+ * test: name=b5 smp=2,4 append="fp=id-grow-unlocked:2000" args="40" host=no
+ * test: name=b4 smp=2,4 append="fp=id-published-not-started:100" args="40" host=no
+ * test: name=b2 smp=2,4 append="fp=free-after-IDL-before-id:100,zombie-before-switch:100" args="40" host=no
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -176,7 +176,7 @@ churn_processes(long n)
 int
 main(int argc, char **argv)
 {
-	long n = arg_long(argc, argv, 1, 200), bad = 0;
+	long n = arg_rounds(argc, argv, 70), bad = 0;
 	pid_t maker[MAKERS], hit[2];
 	uint64_t seed;
 	int i;

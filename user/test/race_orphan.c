@@ -5,8 +5,8 @@
  * B65 (child list under concurrent exits of both).
  *
  * test: timeout=60
- * test: name=b62 smp=2,4 append="fp=exit-after-DEAD:300" args="50" host=no
- * test: name=b65 smp=2,4 append="fp=exit-after-wake-before-switch:300,zombie-before-switch:200" args="50" host=no
+ * test: name=b62 smp=2,4 append="fp=exit-after-DEAD:300" args="24" host=no
+ * test: name=b65 smp=2,4 append="fp=exit-after-wake-before-switch:300,zombie-before-switch:200" args="24" host=no
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -177,7 +177,7 @@ test_getppid(long n)
 int
 main(int argc, char **argv)
 {
-	long i, n = arg_long(argc, argv, 1, 120), trees = n / 12 + 1;
+	long i, n = arg_rounds(argc, argv, 48), trees = n / 12 + 1;
 	struct rng r;
 
 	rng_seed(&r, rng_arg(argc, argv));

@@ -79,7 +79,7 @@ member(pid_t lead, pid_t home, int rounds)
 int
 main(int argc, char **argv)
 {
-	int rounds = (int)arg_long(argc, argv, 1, 300), st;
+	int rounds = (int)arg_rounds(argc, argv, 120), st;
 	pid_t home = getpgid(0), lead, other, group;
 	long reused = 0;
 

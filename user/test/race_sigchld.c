@@ -3,7 +3,7 @@
  * B28: who is told of an exit by SIGCHLD can collect that child at once, without waiting for it.
  *
  * test: timeout=60
- * test: name=b28 smp=1,2,4 append="fp=exit-after-DEAD:300,exit-after-wake-before-switch:300" args="100" host=no
+ * test: name=b28 smp=1,2,4 append="fp=exit-after-DEAD:300,exit-after-wake-before-switch:300" args="50" host=no
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -40,7 +40,7 @@ collect(int sig)
 int
 main(int argc, char **argv)
 {
-	long i, n = arg_long(argc, argv, 1, 300), bad = 0;
+	long i, n = arg_rounds(argc, argv, 120), bad = 0;
 	struct timespec limit = { 30, 0 };
 	siginfo_t si;
 	sigset_t set, old;

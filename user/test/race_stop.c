@@ -5,9 +5,9 @@
  * continue in its going on, and nothing that was handed over is lost. docs/protocol.md 4.3: a stop.
  *
  * test: timeout=120 host=no
- * test: name=b41 smp=2,4 append="fp=sleep-queued-not-switched:200,woken-while-RUNNING:100,stop-not-taken:300" args="25" host=no timeout=120
- * test: name=b48 smp=2,4 append="fp=lwp-exit-begun:2000,zombie-before-switch:300,stopped-not-at-rest:500,exit-after-DEAD:200" args="25" host=no timeout=120
- * test: name=exec smp=2,4 append="fp=exec-commit:500,signal-not-taken:200,id-published-not-started:200" args="25" host=no timeout=120
+ * test: name=b41 smp=2,4 append="fp=sleep-queued-not-switched:200,woken-while-RUNNING:100,stop-not-taken:300" args="10" host=no timeout=120
+ * test: name=b48 smp=2,4 append="fp=lwp-exit-begun:2000,zombie-before-switch:300,stopped-not-at-rest:500,exit-after-DEAD:200" args="10" host=no timeout=120
+ * test: name=exec smp=2,4 append="fp=exec-commit:500,signal-not-taken:200,id-published-not-started:200" args="10" host=no timeout=120
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -420,13 +420,13 @@ main(int argc, char **argv)
 	sh = shared_mem(PAGE);
 	if (argc > 2 && strcmp(argv[1], "chain") == 0)
 		return exec_chain(atol(argv[2]));
-	n = arg_long(argc, argv, 1, 60);
+	n = arg_rounds(argc, argv, 20);
 	rng_seed(&rnd, rng_arg(argc, argv));
 	become_reaper();
 	test_sleepers(n);
 	test_churn(n);
 	test_ends(n / 3);
 	test_execs(n);
-	test_group(n / 10);
+	test_group(n / 10 + 1);
 	return tap_done();
 }

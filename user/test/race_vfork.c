@@ -6,8 +6,8 @@
  * it must), B50.  docs/protocol.md 4.3: a sleep that cannot be interrupted.
  *
  * test: timeout=60
- * test: name=release smp=2,4 append="fp=vfork-release:500" args="30" host=no
- * test: name=exit smp=2,4 append="fp=exit-after-DEAD:200,zombie-before-switch:200,exec-commit:300" args="30" host=no
+ * test: name=release smp=2,4 append="fp=vfork-release:500" args="15" host=no
+ * test: name=exit smp=2,4 append="fp=exit-after-DEAD:200,zombie-before-switch:200,exec-commit:300" args="15" host=no
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -107,7 +107,7 @@ main(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "role-leaf") == 0)
 		return BY_EXEC;
-	n = arg_long(argc, argv, 1, 60);
+	n = arg_rounds(argc, argv, 24);
 	rng_seed(&r, rng_arg(argc, argv));
 	become_reaper();
 	exec_argv[0] = (char *)self_path();

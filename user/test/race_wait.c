@@ -5,8 +5,8 @@
  * named wait), B36 (seen dead, yet not to be collected).
  *
  * test: timeout=90
- * test: name=b37 smp=2,4 append="fp=wait-scan-to-sleep:500" args="60" host=no
- * test: name=b36 smp=2,4 append="fp=exit-after-DEAD:300,exit-after-wake-before-switch:300" args="60" host=no
+ * test: name=b37 smp=2,4 append="fp=wait-scan-to-sleep:500" args="24" host=no
+ * test: name=b36 smp=2,4 append="fp=exit-after-DEAD:300,exit-after-wake-before-switch:300" args="24" host=no
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -164,7 +164,7 @@ test_mixed(long n)
 int
 main(int argc, char **argv)
 {
-	long n = arg_long(argc, argv, 1, 120);
+	long n = arg_rounds(argc, argv, 40);
 	struct rng r;
 
 	rng_seed(&r, rng_arg(argc, argv));

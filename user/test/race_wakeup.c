@@ -6,8 +6,8 @@
  * the machine may be a slow emulation: a lost wakeup takes for ever.
  *
  * test: timeout=60
- * test: name=b29 smp=2,4 append="fp=sleep-queued-not-switched:200,woken-while-RUNNING:200" args="300" host=no
- * test: name=switch smp=2,4 append="fp=switch-before-clear-RUNNING:200,steal-between-count-and-lock:200" args="300" host=no
+ * test: name=b29 smp=2,4 append="fp=sleep-queued-not-switched:200,woken-while-RUNNING:200" args="120" host=no
+ * test: name=switch smp=2,4 append="fp=switch-before-clear-RUNNING:200,steal-between-count-and-lock:200" args="120" host=no
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -18,7 +18,7 @@
 #include "util.h"
 
 #define PAIRS    4
-#define LIMIT_NS 2000000000LL
+#define LIMIT_NS 15000000000LL
 
 struct pair {
 	atomic_int p_turn; /* even: the first thread's; moved by one at each hand-over */
@@ -50,7 +50,7 @@ player(void *arg)
 	for (i = 0; i < p->p_rounds; i++) {
 		turn = (int)(2 * i) + s->s_which;
 		t0 = now_ns();
-		if (!word_wait_ms(&p->p_turn, turn, 20000)) {
+		if (!word_wait_ms(&p->p_turn, turn, 60000)) {
 			atomic_fetch_add(&p->p_late, 1000000);
 			return NULL;
 		}
@@ -105,7 +105,7 @@ test_pairs(int n, long rounds, int cpu0, int cpu1, const char *what)
 int
 main(int argc, char **argv)
 {
-	long i, n = arg_long(argc, argv, 1, 1000);
+	long i, n = arg_rounds(argc, argv, 200);
 	int cpu[CPU_MAX], ncpus;
 	pthread_t burn[CPU_MAX];
 

@@ -4,7 +4,7 @@
  * and die. The walkers are kill(-1), kill(0), the priorities of a group, holds and fsck.
  *
  * test: timeout=90 host=no
- * test: name=b42 smp=2,4 append="fp=exit-after-DEAD:200,exit-after-wake-before-switch:200,free-after-IDL-before-id:200" args="60" host=no timeout=90
+ * test: name=b42 smp=2,4 append="fp=exit-after-DEAD:200,exit-after-wake-before-switch:200,free-after-IDL-before-id:200" args="30" host=no timeout=90
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -47,7 +47,7 @@ breed(void *arg)
 int
 main(int argc, char **argv)
 {
-	long i, n = arg_long(argc, argv, 1, 200), bad = 0, least;
+	long i, n = arg_rounds(argc, argv, 80), bad = 0, least;
 	pid_t pids[BREEDERS];
 
 	rng_arg(argc, argv);

@@ -166,7 +166,7 @@ threads_with_children(void *arg)
 int
 main(int argc, char **argv)
 {
-	long n = arg_long(argc, argv, 1, 30);
+	long n = arg_rounds(argc, argv, 15);
 
 	become_reaper();
 	gate = shared_mem(PAGE);

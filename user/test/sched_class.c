@@ -356,7 +356,7 @@ test_states(void)
 	for (int i = 0; i < 6; i++)
 		while (atomic_load(&tids[i]) == 0)
 			sleep_ms(1);
-	for (int i = 0; i < 1500; i++) {
+	for (int i = 0; i < 600; i++) {
 		int tid = atomic_load(&tids[rng_below(&r, 6)]);
 		int p = policies[rng_below(&r, NELEM(policies))];
 		int pri = p == SCHED_FIFO || p == SCHED_RR ? 1 + (int)rng_below(&r, 20) : 0;

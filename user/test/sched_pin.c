@@ -130,7 +130,7 @@ main(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "kernel") == 0)
 		return kernel_threads();
-	rounds = arg_long(argc, argv, 1, 50);
+	rounds = arg_rounds(argc, argv, 25);
 	rng_seed(&r, rng_arg(argc, argv));
 	ncpus = cpu_list(cpu, CPU_MAX);
 	ok(ncpus > 0, "there are CPUs to run on");
@@ -154,9 +154,9 @@ main(int argc, char **argv)
 	is_int(bad, 0, "B16: four threads pin themselves here and there at once");
 
 	was = atomic_load(&beats);
-	for (i = 0; i < 2000 && atomic_load(&beats) < was + 2 * ncpus; i++)
+	for (i = 0; i < 20000 && atomic_load(&beats) < was + 2 * ncpus; i++)
 		sleep_ms(5);
-	ok(i < 2000, "the load goes on");
+	ok(i < 20000, "the load goes on");
 	atomic_store(&stop, 1);
 	for (i = 0; i < 2 * ncpus; i++)
 		pthread_join(t[i], NULL);

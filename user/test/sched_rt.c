@@ -234,7 +234,17 @@ test_preempted(int policy, const char *want, const char *what)
 	for (int i = 0; i < 6; i++)
 		sleep_ms(7);
 	members_join(m, 2);
-	is_notes(want, what);
+	if (exact || policy == SCHED_FIFO) {
+		is_notes(want, what);
+	} else { /* a host that is busy may use up a slice */
+		const char *got = notes();
+		int as = 0;
+
+		diag("turns %s", got);
+		for (int i = 0; got[i] != '\0'; i++)
+			as += got[i] == 'a';
+		ok(strlen(got) == 4 && as == 2, "%s", what);
+	}
 }
 
 static void

@@ -81,7 +81,7 @@ until_hits(int n)
 {
 	int i;
 
-	for (i = 0; i < 2000 && atomic_load(&hits) < n; i++)
+	for (i = 0; i < 20000 && atomic_load(&hits) < n; i++)
 		sleep_ms(1);
 	return atomic_load(&hits) >= n;
 }
@@ -225,7 +225,7 @@ endure(void *arg)
 int
 main(int argc, char **argv)
 {
-	long n = arg_long(argc, argv, 1, 500);
+	long n = arg_rounds(argc, argv, 200);
 	pthread_t t;
 	void *ret;
 	pid_t pid;

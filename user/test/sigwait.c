@@ -229,7 +229,7 @@ waiter(void *arg)
 	(void)arg;
 	atomic_fetch_add(&ready, 1);
 	for (;;) {
-		r = await(set_of(RT, RT + 1), &si, 10000);
+		r = await(set_of(RT, RT + 1), &si, 60000);
 		if (r == RT + 1)
 			return NULL;
 		if (r == -1 && errno == EINTR)
@@ -253,9 +253,9 @@ test_threads(void)
 		if (sigqueue(getpid(), RT, v) != 0)
 			atomic_fetch_add(&wrong, 1);
 		if (i % 8 == 0)
-			word_wait_ms(&got, (int)i + 1, 10000);
+			word_wait_ms(&got, (int)i + 1, 60000);
 	}
-	word_wait_ms(&got, ROUNDS, 10000);
+	word_wait_ms(&got, ROUNDS, 60000);
 	is_int(got, ROUNDS, "three threads take what is sent to the process, each signal once");
 	for (i = 0; i < NELEM(t); i++)
 		sigqueue(getpid(), RT + 1, v);
@@ -269,13 +269,13 @@ static atomic_int once_got, once_ready;
 static void *
 wait_once(void *arg)
 {
-	long long end = now_ns() + 3000 * MS;
+	long long end = now_ns() + 30000 * MS;
 	long r;
 
 	(void)arg;
 	atomic_fetch_add(&once_ready, 1);
 	do
-		r = await(set_of(RT, 0), NULL, 3000);
+		r = await(set_of(RT, 0), NULL, 30000);
 	while (r == -1 && errno == EINTR && now_ns() < end);
 	if (r == RT)
 		atomic_fetch_add(&once_got, 1);

@@ -5,10 +5,10 @@
  * woken), B46 (fault on a freed kernel stack), B50 (collected before the last
  * thread has left the CPU).
  *
- * test: timeout=60
- * test: name=b46 smp=2,4 append="fp=switch-before-clear-RUNNING:200" args="100" host=no
- * test: name=b26 smp=2,4 append="fp=exit-after-wake-before-switch:200" args="100" host=no
- * test: name=b50 smp=2,4 append="fp=exit-after-DEAD:200,zombie-before-switch:200" args="100" host=no
+ * test: timeout=60 args="60"
+ * test: name=b46 smp=2,4 append="fp=switch-before-clear-RUNNING:200" args="40" host=no
+ * test: name=b26 smp=2,4 append="fp=exit-after-wake-before-switch:200" args="40" host=no
+ * test: name=b50 smp=2,4 append="fp=exit-after-DEAD:200,zombie-before-switch:200" args="40" host=no
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -94,7 +94,7 @@ chain(long n)
 int
 main(int argc, char **argv)
 {
-	long i, n = arg_long(argc, argv, 1, 200), bad = 0;
+	long i, n = arg_rounds(argc, argv, 200), bad = 0;
 	pthread_t t[FORKERS];
 	pid_t pid[FORKERS];
 	void *ret;

@@ -4,8 +4,8 @@
  * while others are created, detached and waited for; then the process exits in the middle of it.
  * B32 and B52 in all orders.
  *
- * test: args="6" host=no timeout=60
- * test: name=fp smp=4 args="6" append="fp=lwpwait-after-drop:50,sleep-queued-not-switched:50,woken-while-RUNNING:50,zombie-before-switch:50" host=no timeout=60
+ * test: args="3" host=no timeout=60
+ * test: name=fp smp=4 args="3" append="fp=lwpwait-after-drop:50,sleep-queued-not-switched:50,woken-while-RUNNING:50,zombie-before-switch:50" host=no timeout=60
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -121,7 +121,7 @@ cut_short(void *arg)
 int
 main(int argc, char **argv)
 {
-	long i, n = arg_long(argc, argv, 1, 4), bad = 0;
+	long i, n = arg_rounds(argc, argv, 4), bad = 0;
 
 	seed = rng_arg(argc, argv);
 	for (i = 0; i < n; i++) {

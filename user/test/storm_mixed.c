@@ -4,10 +4,10 @@
  * in an order that the seed chooses.  No row of its own; it mixes the windows
  * of B24, B26, B31, B46, B50, B60, B62 and B65.
  *
- * test: timeout=90
- * test: name=fp-exit smp=2,4 timeout=120 append="fp=exit-after-DEAD:200,exit-after-wake-before-switch:200,zombie-before-switch:200" args="20" host=no
- * test: name=fp-switch smp=2,4 timeout=120 append="fp=switch-before-clear-RUNNING:200,lend-restart:50,woken-while-RUNNING:200" args="20" host=no
- * test: name=fp-exec smp=2,4 timeout=120 append="fp=exec-commit:500,vfork-release:500,id-published-not-started:200" args="20" host=no
+ * test: timeout=90 args="30"
+ * test: name=fp-exit smp=2,4 timeout=120 append="fp=exit-after-DEAD:200,exit-after-wake-before-switch:200,zombie-before-switch:200" args="12" host=no
+ * test: name=fp-switch smp=2,4 timeout=120 append="fp=switch-before-clear-RUNNING:200,lend-restart:50,woken-while-RUNNING:200" args="12" host=no
+ * test: name=fp-exec smp=2,4 timeout=120 append="fp=exec-commit:500,vfork-release:500,id-published-not-started:200" args="12" host=no
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -188,7 +188,7 @@ main(int argc, char **argv)
 		rng_seed(&r, (uint64_t)atol(argv[3]));
 		tree(&r, atoi(argv[2]));
 	}
-	n = arg_long(argc, argv, 1, 60);
+	n = arg_rounds(argc, argv, 60);
 	seed = rng_arg(argc, argv);
 	become_reaper();
 	memset(trees, 0, sizeof(trees));

@@ -4,10 +4,10 @@
  * B24 (two detached corpses, one lost), B45 (ended threads kept: memory must
  * stay flat), B3 and B46 (stack reused before its owner left it).
  *
- * test: timeout=90
- * test: name=b24 smp=2,4 append="fp=zombie-before-switch:200" args="200" timeout=90 host=no
- * test: name=b45 smp=2,4 append="fp=free-after-IDL-before-id:200" args="200" timeout=90 host=no
- * test: name=b3 smp=2,4 append="fp=switch-before-clear-RUNNING:200" args="200" timeout=90 host=no
+ * test: timeout=90 args="160"
+ * test: name=b24 smp=2,4 append="fp=zombie-before-switch:200" args="80" timeout=90 host=no
+ * test: name=b45 smp=2,4 append="fp=free-after-IDL-before-id:200" args="80" timeout=90 host=no
+ * test: name=b3 smp=2,4 append="fp=switch-before-clear-RUNNING:200" args="80" timeout=90 host=no
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -150,7 +150,7 @@ main(int argc, char **argv)
 	long long lost = 0;
 	int i;
 
-	per_creator = arg_long(argc, argv, 1, 400) / CREATORS;
+	per_creator = arg_rounds(argc, argv, 400) / CREATORS;
 	rng_arg(argc, argv);
 	one_pass(&failed, &wrong); /* fills the kernel's caches too */
 	/* The peak of threads alive at once is chance, and caches keep it; a leak shows each time. */

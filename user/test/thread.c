@@ -213,7 +213,7 @@ main(int argc, char **argv)
 	void *ret;
 	long i, n, total, good = 0;
 
-	n = arg_long(argc, argv, 1, 1000);
+	n = arg_rounds(argc, argv, 400);
 	if (n < rounds)
 		rounds = n;
 	for (i = 0; i < n; i++) {
@@ -237,7 +237,7 @@ main(int argc, char **argv)
 	atomic_store(&flag, 0);
 	for (i = 0; i < 100; i++)
 		pthread_create(&t, &attr, detached, NULL);
-	ok(word_wait_ms(&flag, 100, 20000), "a hundred detached threads run");
+	ok(word_wait_ms(&flag, 100, 60000), "a hundred detached threads run");
 	test_cancel();
 	test_kinds();
 	return tap_done();

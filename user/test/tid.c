@@ -176,7 +176,7 @@ main(int argc, char **argv)
 	is_int(gettid(), getpid(), "the lead thread's id is the pid");
 	test_set_tid_address();
 	test_unique();
-	test_stale(arg_long(argc, argv, 1, 1000));
+	test_stale(arg_rounds(argc, argv, 300));
 	is_err(tgkill(getpid(), 0, 0), EINVAL, "tgkill tid 0: EINVAL");
 	is_err(tgkill(0, gettid(), 0), EINVAL, "tgkill pid 0: EINVAL");
 	is_err(tgkill(-1, gettid(), 0), EINVAL, "tgkill pid -1: EINVAL");

@@ -401,6 +401,58 @@ child_limit(void *arg)
 	return 2;
 }
 
+static volatile int shots;
+
+static void
+on_signal(int sig)
+{
+	(void)sig;
+	shots++;
+}
+
+/* Sets a thousand timers that are always over; its signal is ignored. */
+static int
+crowd(void *arg)
+{
+	int id;
+
+	for (int i = 0; i < 1000; i++)
+		if (create(CLOCK_MONOTONIC, SIGEV_SIGNAL, RT + 2, 0, 0, &id) != 0 ||
+		    set(id, 0, 1, 1) != 0)
+			return 1;
+	word_add(arg, 1);
+	for (;;)
+		;
+}
+
+static void
+test_ignored(void)
+{
+	atomic_int *ready;
+	pid_t child;
+	int id = -1, i;
+
+	signal(RT + 2, SIG_IGN);
+	is_int(create(CLOCK_MONOTONIC, SIGEV_SIGNAL, RT + 2, 0, 0, &id), 0,
+	    "a timer of an ignored signal");
+	set(id, 0, MS, MS);
+	sleep_ms(5);
+	ok(left(id) > 0 && left(id) <= MS, "it goes on");
+	signal(RT + 2, on_signal);
+	for (i = 0; i < 20000 && shots < 3; i++)
+		sleep_ms(1);
+	ok(shots >= 3, "its signals come once it has a handler");
+	delete (id);
+
+	signal(RT + 2, SIG_IGN);
+	ready = shared_mem(sizeof(*ready));
+	child = spawn(crowd, ready);
+	word_wait(ready, 1);
+	sleep_ms(5);
+	kill(child, SIGKILL);
+	is_int(reap(child), SIGKILL, "a thousand whose signal is ignored leave others their time");
+}
+
 static void
 test_errors(void)
 {
@@ -455,6 +507,7 @@ main(int argc, char **argv)
 	test_events();
 	test_thread();
 	test_family();
+	test_ignored();
 	test_errors();
 	return tap_done();
 }

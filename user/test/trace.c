@@ -66,7 +66,7 @@ stormer(void *arg)
 int
 main(int argc, char **argv)
 {
-	long rounds = arg_long(argc, argv, 1, 60);
+	long rounds = arg_rounds(argc, argv, 24);
 	pid_t pids[STORMERS];
 	int i, error = 0, good = 0;
 	long r;

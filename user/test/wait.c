@@ -236,7 +236,7 @@ test_nocldwait(void)
 int
 main(int argc, char **argv)
 {
-	long i, n = arg_long(argc, argv, 1, 200), good = 0;
+	long i, n = arg_rounds(argc, argv, 80), good = 0;
 	pid_t pid;
 	int st;
 

@@ -141,6 +141,6 @@ main(int argc, char **argv)
 	test_errors();
 	test_report();
 	test_nohang();
-	test_race(arg_long(argc, argv, 1, 100));
+	test_race(arg_rounds(argc, argv, 50));
 	return tap_done();
 }

@@ -226,6 +226,8 @@ struct lwp {
 	nsec_t l_rtime;    /* (l) time on a CPU, the present run excluded */
 	uint64_t l_uticks; /* (o) clock ticks that found it in user mode */
 	uint64_t l_sticks; /* (o) ... in the kernel; together they split l_rtime */
+	nsec_t l_utime;    /* (o) ... as they were told last */
+	nsec_t l_stime;    /* (o) */
 	uint64_t l_nvcsw;  /* (o) voluntary switches */
 	uint64_t l_nivcsw; /* (o) involuntary switches */
 	uint64_t l_minflt; /* (o) page faults without I/O */

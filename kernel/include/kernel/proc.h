@@ -66,10 +66,10 @@ enum proc_report { REPORT_NONE, REPORT_STOPPED, REPORT_CONTINUED };
 
 #define PROC_NAMELEN 16
 
-struct rusage_acc { /* accumulated usage */
-	nsec_t ru_utime, ru_stime;
+struct rusage_acc {                /* accumulated usage */
+	nsec_t ru_utime, ru_stime; /* of one process: as they were told last; see proc_times() */
 	nsec_t ru_rtime;
-	uint64_t ru_uticks, ru_sticks; /* of a live process: split when it is asked for */
+	uint64_t ru_uticks, ru_sticks;
 	uint64_t ru_nvcsw, ru_nivcsw, ru_minflt;
 	uint64_t ru_maxrss; /* pages */
 };
@@ -142,6 +142,7 @@ struct proc {
 	struct ptimers *p_timers;  /* (p) to set; NULL = none was ever used; see timers.c */
 	int p_stopsig;             /* (p) the signal that stopped it last */
 	uint32_t p_cputick;        /* (a) there are timers by CPU time: changed under p_lock */
+	uint32_t p_groupsigs;      /* (p) signals that were sent to it and others at once */
 
 	/* Exit. */
 	int p_xexit; /* (p) exit code */

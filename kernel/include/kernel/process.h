@@ -186,7 +186,8 @@ void init_exited(struct proc *) __noreturn;
 void vfork_release(struct proc *); /* => proc_lock held */
 void proc_announce(
     struct proc *); /* one that is DEAD becomes ZOMB, and its parent's. => no lock held */
-void proc_times(struct proc *, nsec_t *user, nsec_t *sys); /* => p_lock held or p dead */
+/* Neither goes back. => p_lock held; or p is dead, and proc_lock held */
+void proc_times(struct proc *, nsec_t *user, nsec_t *sys);
 void proc_adopter(void) __noreturn;
 /* Waits until the adopter has freed all that is dead and its to collect. => no lock held; sleeps */
 void proc_adopter_drain(void);

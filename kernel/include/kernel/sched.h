@@ -243,11 +243,11 @@ assert_may_sleep(void)
 
 extern bool cold; /* booting: one CPU, one LWP, nothing can sleep */
 
-/* CPU time of l up to now, nanoseconds, and its split. => l is no idle LWP, and not locked */
+/* CPU time of l up to now, nanoseconds, and its split, for l itself. => l is no idle LWP, and not locked */
 nsec_t lwp_cputime(struct lwp *);
 nsec_t lwp_cputime_locked(const struct lwp *);
 void lwp_times(struct lwp *, nsec_t *user, nsec_t *sys);
-/* Splits `rtime` in proportion to the ticks. */
+/* Splits `rtime` in proportion to the ticks; neither part gets less than the caller has in it. */
 void ticks_split(nsec_t rtime, uint64_t uticks, uint64_t sticks, nsec_t *user, nsec_t *sys);
 
 #endif

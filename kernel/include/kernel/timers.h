@@ -30,10 +30,13 @@ void timers_unfork(struct proc *);
 void timers_lwp_exit(struct proc *, lwpid_t);
 
 /*
- * A timer's signal has been taken: fills in the overruns and starts the next period. => p_lock held
- * Those pending of `set` were discarded: the periods go on without. => p_lock held
+ * A timer's signal has been taken: fills in the overruns and starts the next period; for SIGALRM, whoever sent it,
+ * ITIMER_REAL's. timers_discarded: those pending of `set` were discarded; the timers of ignored signals rest then.
+ * timers_wake: signals of `set` may be taken now that were dropped. => p_lock held
  */
 void timers_taken(struct proc *, siginfo_t *);
+void timers_alarm_taken(struct proc *);
 void timers_discarded(struct proc *, sigset_t set);
+void timers_wake(struct proc *, sigset_t set);
 
 #endif

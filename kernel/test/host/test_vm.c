@@ -422,6 +422,44 @@ single_cases(void)
 	the_proc.p_rlimit[9].cur = UINT64_MAX;
 }
 
+/* As many regions as there may be, and a call on many of them, which interrupts the other CPUs once. */
+static void
+many_regions(void)
+{
+	struct vmspace *vm = vmspace_create();
+	size_t size = (size_t)VM_MAXREGIONS * 2 * PAGE_SIZE;
+	vaddr_t va = VA(0), end = va + 20 * PAGE_SIZE, at;
+	int error = 0;
+
+	CHECK(vm_map(vm, &va, size, RW, RWX, VM_FIXED | VM_NORESERVE, NULL, 0) == 0);
+	for (at = va; at < va + size && error == 0; at += 2 * PAGE_SIZE)
+		error = vm_protect(vm, at, PAGE_SIZE, PROT_R);
+	CHECK(error == -ENOMEM && at < va + size);
+	for (error = 0; at < va + size && error == 0; at += 2 * PAGE_SIZE)
+		error = vm_unmap(vm, at, PAGE_SIZE);
+	CHECK_NAMED(error == -ENOMEM && vm->vm_regions.rs_count == VM_MAXREGIONS,
+	    "munmap splits no region when there are as many as may be");
+	CHECK(vm_unmap(vm, end, size - (end - va)) == 0);
+	for (at = va + PAGE_SIZE; at < end; at += 4 * PAGE_SIZE) {
+		vaddr_t to = at;
+
+		CHECK(vm_map(vm, &to, PAGE_SIZE, RW, RWX, VM_FIXED | VR_SHARED, objs[0], 0) == 0);
+	}
+	for (at = va; at < end; at += PAGE_SIZE)
+		CHECK(vm_fault(vm, at, PROT_R) == 0);
+	host_flushes = 0;
+	CHECK(vm_protect(vm, va, end - va, PROT_R) == 0);
+	CHECK_NAMED(host_flushes == 1, "mprotect of many regions flushes once");
+	CHECK(vm_check(vm) == NULL && vm_protect(vm, va, end - va, RW) == 0);
+	CHECK(vm_check(vm) == NULL && vm_fault(vm, va + PAGE_SIZE, PROT_W) == 0 &&
+	    vm_fault(vm, va + 2 * PAGE_SIZE, PROT_W) == 0);
+	host_flushes = 0;
+	CHECK(vm_advise(vm, va, end - va, MADV_DONTNEED) == 0);
+	CHECK_NAMED(host_flushes == 1 && vm_resident(vm) == 0, "so does madvise");
+	CHECK(vm_check(vm) == NULL);
+	vmspace_unref(vm);
+}
+
 void
 lwpctl_destroy(struct vmspace *vm)
 {
@@ -445,6 +483,7 @@ main(void)
 		objs[i] = vmobj_create_anon(OBJ_PAGES * PAGE_SIZE);
 
 	single_cases();
+	many_regions();
 	CHECK(host_pages == OBJ_PAGES);
 	for (int i = 0; i < NSPACES; i++)
 		space[i].vm = vmspace_create();

@@ -37,10 +37,16 @@ void arch_irq(struct trapframe *, bool user);
 /* Maps device registers (or, with `cached`, tables) for ever; any alignment. */
 void *mmio_map(paddr_t, size_t, bool cached);
 
-/* ---- mb2.c ---- */
+/* ---- bootload.c, mb2.c, mb1.c ---- */
 
-/* Reads the Multiboot2 information. Panics when it is not there. => the direct map holds it */
-void mb2_parse(uint32_t magic, paddr_t info, struct bootinfo *);
+/* Reads what the boot loader left. Panics when it is not there. => the direct map holds it */
+void bootload_parse(uint32_t magic, paddr_t info, struct bootinfo *);
+void mb2_parse(paddr_t info, struct bootinfo *);
+void mb1_parse(paddr_t info, struct bootinfo *);
+/* Adds usable memory, whole pages only, in ascending order, joined with what it touches. */
+void bootram_add(struct bootinfo *, paddr_t start, paddr_t end);
+/* Takes every page that [start,end) touches out of the usable memory. */
+void bootram_cut(struct bootinfo *, paddr_t start, paddr_t end);
 
 /* ---- acpi.c ---- */
 

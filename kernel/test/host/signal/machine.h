@@ -37,6 +37,16 @@ timers_taken(struct proc *p __unused, siginfo_t *info)
 }
 
 void
+timers_alarm_taken(struct proc *p __unused)
+{
+}
+
+void
+timers_wake(struct proc *p __unused, sigset_t set __unused)
+{
+}
+
+void
 timers_discarded(struct proc *p __unused, sigset_t set __unused)
 {
 }

@@ -358,10 +358,13 @@ pmap_resident(const struct pmap *pm)
 	return pm->count;
 }
 
+static unsigned host_flushes; /* calls that interrupt other CPUs */
+
 void
 pmap_remove(struct pmap *pm, vaddr_t start, vaddr_t end, void (*fn)(void *, paddr_t), void *arg)
 {
 	KASSERT(fn == NULL && arg == NULL);
+	host_flushes++;
 	for (size_t i = pm->count; i-- > 0;) {
 		paddr_t pa = pm->pte[i].pa;
 
@@ -381,6 +384,7 @@ pmap_remove_all(struct pmap *pm, void (*fn)(void *, paddr_t), void *arg)
 void
 pmap_protect(struct pmap *pm, vaddr_t start, vaddr_t end, int prot)
 {
+	host_flushes++;
 	for (size_t i = 0; i < pm->count; i++) {
 		if (pm->pte[i].va >= start && pm->pte[i].va < end)
 			pm->pte[i].prot = prot;
