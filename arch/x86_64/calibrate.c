@@ -107,7 +107,8 @@ calibrate(const struct counters *cs)
 			continue;
 		if (best.r_tsc_hz == 0)
 			best = r; /* better than nothing */
-		differ = max(apart(r.r_tsc_hz, last.r_tsc_hz), apart(r.r_count_hz, last.r_count_hz));
+		differ =
+		    max(apart(r.r_tsc_hz, last.r_tsc_hz), apart(r.r_count_hz, last.r_count_hz));
 		if (last.r_tsc_hz != 0 && differ < least) {
 			least = differ;
 			best.r_tsc_hz = (r.r_tsc_hz + last.r_tsc_hz) / 2;

@@ -10,8 +10,9 @@
 
 struct counters {
 	const struct refclock *cs_reference;
-	uint64_t (*cs_tsc)(void);    /* counts up */
-	void (*cs_restart)(void);    /* the other, which counts down from UINT32_MAX to 0, and stays there */
+	uint64_t (*cs_tsc)(void); /* counts up */
+	void (*cs_restart)(
+	    void); /* the other, which counts down from UINT32_MAX to 0, and stays there */
 	uint32_t (*cs_count)(void);
 };
 

@@ -23,10 +23,10 @@
 #include "refclock.h"
 #include "timescale.h"
 
-#define NSEC_PER_SEC      1000000000ul
-#define LONGEST_COUNT_NS  ((nsec_t)1 << 32)
-#define NEVER             ((nsec_t)-1)                /* NSEC_FOREVER */
-#define EXPLORE_WALL      (1735689600 * NSEC_PER_SEC) /* 1 January 2025 */
+#define NSEC_PER_SEC     1000000000ul
+#define LONGEST_COUNT_NS ((nsec_t)1 << 32)
+#define NEVER            ((nsec_t)-1)                /* NSEC_FOREVER */
+#define EXPLORE_WALL     (1735689600 * NSEC_PER_SEC) /* 1 January 2025 */
 
 #define MSR_TSC_DEADLINE        0x6e0
 #define CPUID1_ECX_TSC_DEADLINE (1u << 24)
@@ -130,7 +130,8 @@ time_init(void)
 	    tsc_hz / 1000000, tsc_hz / 1000 % 1000, count_hz / 1000000, count_hz / 1000 % 1000,
 	    r->name, deadline ? "TSC deadline" : "APIC count");
 	if (!rates.r_sure)
-		kprintf("time: no two of %u measurements agree: clocks may be wrong\n", rates.r_tries);
+		kprintf(
+		    "time: no two of %u measurements agree: clocks may be wrong\n", rates.r_tries);
 }
 
 /* Panics if this CPU's counter is behind what another's has shown. */

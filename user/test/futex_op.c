@@ -444,9 +444,9 @@ cell(void *arg)
 		ts.tv_nsec %= 1000000000;
 		fourth = (long)&ts;
 	}
-	return letter(syscall(SYS_futex, c->w1, c->op,
-	    c->val + (c->value == 2 ? atomic_load(&W) : 0), fourth, c->w2,
-	    c->val3 + (c->value == 3 ? atomic_load(&W) : 0)));
+	return letter(
+	    syscall(SYS_futex, c->w1, c->op, c->val + (c->value == 2 ? atomic_load(&W) : 0), fourth,
+		c->w2, c->val3 + (c->value == 3 ? atomic_load(&W) : 0)));
 }
 
 static void

@@ -10,7 +10,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,7 +19,6 @@
 
 #include "lwputil.h"
 #include "tap.h"
-#include "thr.h"
 #include "util.h"
 
 #define LIMIT_MS 30000
@@ -396,56 +394,6 @@ test_no_exit(void)
 	is_exit(reap(pid), 0, "then they run on, and the sleeper has slept on");
 }
 
-/* The child's id is told before it is started: who holds it then need not wait for anything else to happen. */
-static void *
-hold_newborn(void *arg)
-{
-	char cmd[40];
-	int pid;
-
-	while ((pid = atomic_load((atomic_int *)arg)) == 0)
-		continue;
-	snprintf(cmd, sizeof(cmd), "hold %d 0", pid);
-	return hide((uintptr_t)-dbg_cmd(cmd));
-}
-
-static int
-newborn(void *arg)
-{
-	(void)arg;
-	return 0;
-}
-
-static int
-births(void *arg)
-{
-	static atomic_int told;
-	pthread_t t;
-	void *error;
-
-	for (int i = 0; i < *(int *)arg; i++) {
-		long pid;
-
-		atomic_store(&told, 0);
-		pthread_create(&t, NULL, hold_newborn, &told);
-		pid = thr_clone(CLONE_PARENT_SETTID | SIGCHLD, stacks[0] + LWP_STACK, newborn, NULL,
-		    &told, NULL, 0);
-		pthread_join(t, &error);
-		reap((pid_t)pid);
-		if (error != NULL && error != (void *)ESRCH)
-			return 1;
-	}
-	return 0;
-}
-
-static void
-test_newborn(int n)
-{
-	fp_arm("child-not-started", 20000);
-	is_exit(reap_ms(spawn(births, &n), LIMIT_MS), 0, "held between its birth and its start");
-	fp_arm("child-not-started", 0);
-}
-
 /* ---- storms ---- */
 
 static void *
@@ -628,7 +576,6 @@ main(int argc, char **argv)
 	test_stop();
 	test_stop_holder();
 	test_no_exit();
-	test_newborn(8);
 	test_suspend(arg_long(argc, argv, 1, 40) * 2);
 	test_storm(arg_long(argc, argv, 1, 40));
 	return tap_done();

@@ -176,7 +176,20 @@ test_set_tid_address(void)
 /* ---- whose id? ---- */
 
 /* The caller; a child, one that is a zombie, one whose first thread has left; a grandchild; a thread of each. */
-enum whose { SELF, THREAD, CHILD, CTHREAD, ZOMBIE, HEADLESS, HTHREAD, GRAND, GTHREAD, DEAD, NEVER, IDS };
+enum whose {
+	SELF,
+	THREAD,
+	CHILD,
+	CTHREAD,
+	ZOMBIE,
+	HEADLESS,
+	HTHREAD,
+	GRAND,
+	GTHREAD,
+	DEAD,
+	NEVER,
+	IDS
+};
 static atomic_int *ids;
 
 #define LIFE 60 /* seconds: nothing is left behind if the test dies */
@@ -285,7 +298,10 @@ queueinfo(pid_t pid, pid_t tid)
 	X(clock_of_a_thread, clock_gettime(CPUTIME_OF(id, 1), &ts), "00IIIIIIIII")
 
 #define X(name, call, want) \
-	static long call_##name(pid_t id) { return call; }
+	static long call_##name(pid_t id) \
+	{ \
+		return call; \
+	}
 CALLS(X)
 #undef X
 
@@ -305,9 +321,11 @@ letter(long r)
 {
 	if (r != -1)
 		return r == 0 ? '0' : '+';
-	return errno == ESRCH ? 'S' : errno == EINVAL ? 'I' : errno == EPERM ? 'P'
-	    : errno == ECHILD				    ? 'C'
-							    : '?';
+	return errno == ESRCH ? 'S'
+	    : errno == EINVAL ? 'I'
+	    : errno == EPERM  ? 'P'
+	    : errno == ECHILD ? 'C'
+			      : '?';
 }
 
 /* In a child: it leads no group. */
@@ -336,7 +354,8 @@ ask(void *arg)
 	sched_getaffinity(0, sizeof(cpus), &cpus);
 	for (size_t i = 0; i < NELEM(id_calls); i++)
 		for (int k = 0; k < IDS; k++)
-			got[i][k] = id_calls[i].want[k] == '.' ? '.' : letter(id_calls[i].fn(ids[k]));
+			got[i][k] =
+			    id_calls[i].want[k] == '.' ? '.' : letter(id_calls[i].fn(ids[k]));
 	kill(ids[GRAND], SIGKILL);
 	kill(ids[CHILD], SIGKILL);
 	kill(ids[HEADLESS], SIGKILL);

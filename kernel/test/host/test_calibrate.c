@@ -15,7 +15,7 @@
 
 static uint64_t now; /* ps; what is read is a function of it */
 static uint64_t tsc_hz, count_hz, restarted, seed;
-static unsigned often; /* of a million reads so many are followed by a stall */
+static unsigned often;         /* of a million reads so many are followed by a stall */
 static uint64_t longest, same; /* ps; same: of all, as by a scheduler that gives turns */
 
 static uint64_t
@@ -107,7 +107,8 @@ main(void)
 		count_hz = count_rates[i / 15 % 2];
 		often = stalls[i / 60 % ARRAY_SIZE(stalls)];
 		longest = i % 3 == 0 ? 120 * PS_PER_SEC : 200 * MS;
-		same = i % 4 == 0 && often <= 200 ? 56 * MS : 0; /* a little more than the PIT's round */
+		same = i % 4 == 0 && often <= 200 ? 56 * MS
+						  : 0; /* a little more than the PIT's round */
 		seed = i;
 		now = any(PS_PER_SEC);
 		r = calibrate(&counters);
