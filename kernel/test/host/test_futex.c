@@ -49,6 +49,11 @@ pifutex_wanted(const struct futex_bucket *fb __unused, const struct futex_key *k
 	return false;
 }
 
+void
+kpreempt(void)
+{
+}
+
 nsec_t
 time_now(void)
 {
