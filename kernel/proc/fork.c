@@ -231,10 +231,11 @@ fork_process(const struct clone_args *ca)
 		mutex_unlock(&p->p_lock);
 		mutex_unlock(&proc_lock);
 		(void)arch_ustore_32(ca->parent_tid, (uint32_t)pid);
+		fp(child_not_started);
 		mutex_lock(&p->p_lock);
 		lwp_start(l);
 		mutex_unlock(&p->p_lock);
-		hold_poke(); /* it may have been found before, and waited for */
+		hold_poke(); /* who found the child not started, and waits for it */
 	} else {
 		lwp_start(l);
 		mutex_unlock(&p->p_lock);

@@ -15,6 +15,7 @@
 /* ---- lookups, docs/protocol.md 1.5 ---- */
 struct proc *proc_find(pid_t);                     /* => proc_lock held; live processes only */
 struct proc *proc_find_any(pid_t);                 /* => proc_lock held; zombies too */
+struct proc *proc_find_member(lwpid_t);            /* the same, or by the id of one of its LWPs */
 struct pgrp *pgrp_find(pid_t);                     /* => proc_lock held; non-empty groups only */
 struct lwp *lwp_find(struct proc *, lwpid_t);      /* => p_lock held; not IDL, not ZOMB */
 struct lwp *lwp_find_dead(struct proc *, lwpid_t); /* => p_lock held; not IDL: the dead too */
