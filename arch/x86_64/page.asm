@@ -64,6 +64,38 @@ arch_zero_page:
 	leave
 	ret
 
+; The page by four registers of %4 bytes each; they are kept below rbp, and the flags below them.
+; copy_by unaligned move, aligned move, register, bytes of it
+%macro copy_by 4
+  %assign i 0
+  %rep 4
+	%1	[rbp - (i + 1) * 32], %3 %+ i
+    %assign i i + 1
+  %endrep
+  %assign off 0
+  %rep PAGE_SIZE / (4 * %4)
+    %assign i 0
+    %rep 4
+	%2	%3 %+ i, [rsi + off + i * %4]
+      %assign i i + 1
+    %endrep
+    %assign i 0
+    %rep 4
+	%2	[rdi + off + i * %4], %3 %+ i
+      %assign i i + 1
+    %endrep
+    %assign off off + 4 * %4
+  %endrep
+  %assign i 0
+  %rep 4
+	%1	%3 %+ i, [rbp - (i + 1) * 32]
+    %assign i i + 1
+  %endrep
+	popfq
+	leave
+	ret
+%endmacro
+
 ; void arch_copy_page(void *restrict dst, const void *restrict src)
 	global	arch_copy_page:function
 	align	16
@@ -77,54 +109,10 @@ arch_copy_page:
 	cli
 	je	.sse
 
-.avx:	vmovups	[rbp - 32], ymm0
-	vmovups	[rbp - 64], ymm1
-	vmovups	[rbp - 96], ymm2
-	vmovups	[rbp - 128], ymm3
-%assign off 0
-%rep PAGE_SIZE / 128
-	vmovaps	ymm0, [rsi + off]
-	vmovaps	ymm1, [rsi + off + 32]
-	vmovaps	ymm2, [rsi + off + 64]
-	vmovaps	ymm3, [rsi + off + 96]
-	vmovaps	[rdi + off], ymm0
-	vmovaps	[rdi + off + 32], ymm1
-	vmovaps	[rdi + off + 64], ymm2
-	vmovaps	[rdi + off + 96], ymm3
-%assign off off + 128
-%endrep
-	vmovups	ymm0, [rbp - 32]
-	vmovups	ymm1, [rbp - 64]
-	vmovups	ymm2, [rbp - 96]
-	vmovups	ymm3, [rbp - 128]
-	popfq
-	leave
-	ret
+.avx:	copy_by	vmovups, vmovaps, ymm, 32
 
 	align	16
-.sse:	movups	[rbp - 32], xmm0
-	movups	[rbp - 64], xmm1
-	movups	[rbp - 96], xmm2
-	movups	[rbp - 128], xmm3
-%assign off 0
-%rep PAGE_SIZE / 64
-	movaps	xmm0, [rsi + off]
-	movaps	xmm1, [rsi + off + 16]
-	movaps	xmm2, [rsi + off + 32]
-	movaps	xmm3, [rsi + off + 48]
-	movaps	[rdi + off], xmm0
-	movaps	[rdi + off + 16], xmm1
-	movaps	[rdi + off + 32], xmm2
-	movaps	[rdi + off + 48], xmm3
-%assign off off + 64
-%endrep
-	movups	xmm0, [rbp - 32]
-	movups	xmm1, [rbp - 64]
-	movups	xmm2, [rbp - 96]
-	movups	xmm3, [rbp - 128]
-	popfq
-	leave
-	ret
+.sse:	copy_by	movups, movaps, xmm, 16
 
 	align	16
 .plain:	mov	ecx, PAGE_SIZE / 8

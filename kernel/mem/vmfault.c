@@ -65,6 +65,15 @@ grow_stack(struct vmspace *vm, vaddr_t va)
 	return vm_region_lookup(&vm->vm_regions, va);
 }
 
+static void
+note_resident(struct vmspace *vm)
+{
+	size_t now = vm_resident(vm);
+
+	if (now > vm->vm_maxpages)
+		atomic_store_relaxed(&vm->vm_maxpages, now);
+}
+
 /*
  * Enters a page that the caller holds a reference to; it passes to the entry, or is dropped on failure.
  * `prot` is vm_hwprot()'s.
@@ -77,7 +86,7 @@ enter(struct vmspace *vm, vaddr_t va, struct page *pg, int prot)
 	if (unlikely(error != 0))
 		page_unref(pg);
 	else
-		vm->vm_maxpages = max(vm->vm_maxpages, vm_resident(vm));
+		note_resident(vm);
 	return error;
 }
 
@@ -206,7 +215,7 @@ first_touch(struct vmspace *vm, vaddr_t va, int access)
 	error =
 	    pmap_enter_new(vm->vm_pmap, trunc_page(va), page_to_phys(pg), vm_hwprot(r->vr_prot));
 	if (likely(error == 0))
-		vm->vm_maxpages = max(vm->vm_maxpages, vm_resident(vm));
+		note_resident(vm);
 	mutex_unlock(&vm->vm_ptlock);
 	if (unlikely(error != 0)) {
 		page_unref(pg);
@@ -304,7 +313,7 @@ vm_fault_trap(uintptr_t addr, int access, bool user)
 	EXPLORE_POINT(FAULT, addr);
 	error = vm_fault(l->l_proc->p_vmspace, addr, access);
 	if (likely(error == 0)) {
-		l->l_minflt++;
+		atomic_count(&l->l_minflt);
 		return 0;
 	}
 	if (!user)

@@ -21,8 +21,8 @@ proc_times(struct proc *p, nsec_t *user, nsec_t *sys)
 	if (p->p_stat < PS_DEAD) /* from then on p_ru has all */
 		list_foreach (l, &p->p_lwps, l_sibling) {
 			rtime += lwp_cputime(l);
-			ut += l->l_uticks;
-			st += l->l_sticks;
+			ut += atomic_load_relaxed(&l->l_uticks);
+			st += atomic_load_relaxed(&l->l_sticks);
 		}
 	ticks_split(rtime, ut, st, user, sys);
 }
@@ -48,11 +48,12 @@ proc_usage(struct proc *p, struct rusage_acc *ru)
 	*ru = p->p_ru;
 	proc_times(p, &ru->ru_utime, &ru->ru_stime);
 	list_foreach (l, &p->p_lwps, l_sibling) {
-		ru->ru_nvcsw += l->l_nvcsw;
-		ru->ru_nivcsw += l->l_nivcsw;
-		ru->ru_minflt += l->l_minflt;
+		ru->ru_nvcsw += atomic_load_relaxed(&l->l_nvcsw);
+		ru->ru_nivcsw += atomic_load_relaxed(&l->l_nivcsw);
+		ru->ru_minflt += atomic_load_relaxed(&l->l_minflt);
 	}
-	ru->ru_maxrss = max(ru->ru_maxrss, (uint64_t)p->p_vmspace->vm_maxpages);
+	ru->ru_maxrss =
+	    max(ru->ru_maxrss, (uint64_t)atomic_load_relaxed(&p->p_vmspace->vm_maxpages));
 }
 
 /* What one LWP has used. => l is curlwp */
@@ -64,7 +65,8 @@ lwp_usage(struct lwp *l, struct rusage_acc *ru)
 	ru->ru_nvcsw = l->l_nvcsw;
 	ru->ru_nivcsw = l->l_nivcsw;
 	ru->ru_minflt = l->l_minflt;
-	ru->ru_maxrss = max(l->l_proc->p_ru.ru_maxrss, (uint64_t)l->l_proc->p_vmspace->vm_maxpages);
+	ru->ru_maxrss = max(l->l_proc->p_ru.ru_maxrss,
+	    (uint64_t)atomic_load_relaxed(&l->l_proc->p_vmspace->vm_maxpages));
 }
 
 void

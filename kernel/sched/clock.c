@@ -63,9 +63,9 @@ sched_tick(nsec_t now, bool user)
 		return;
 	}
 	if (user)
-		l->l_uticks++;
+		atomic_count(&l->l_uticks);
 	else
-		l->l_sticks++;
+		atomic_count(&l->l_sticks);
 	if (unlikely(atomic_load_relaxed(&l->l_proc->p_cputick) != 0))
 		timers_tick(l->l_proc);
 	spc->spc_nexttick = now + SCHED_QUANTUM;

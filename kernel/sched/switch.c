@@ -154,9 +154,9 @@ mi_switch(struct lwp *l)
 	TRACE(SWITCH, l->l_stat | (l->l_pflag & LP_INTR ? TRACE_INVOLUNTARY : 0), new->l_lid,
 	    l->l_stat == LS_SLEEP ? (uintptr_t)l->l_wmesg : 0);
 	if (l->l_pflag & LP_INTR)
-		l->l_nivcsw++;
+		atomic_count(&l->l_nivcsw);
 	else
-		l->l_nvcsw++;
+		atomic_count(&l->l_nvcsw);
 	l->l_pflag &= ~(uint32_t)LP_INTR;
 	ci->ci_nswitch++;
 

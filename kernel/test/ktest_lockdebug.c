@@ -115,12 +115,25 @@ circle_spin(void)
 KTEST(circle_spin, "lockdebug-circle-spin", circle_spin);
 
 static void
+sleep_until(uint32_t n)
+{
+	while (atomic_load_acquire(&here) < n)
+		(void)kpause("circle", false, arch_time_ns() + 1000000);
+}
+
+/* meet() for who holds no spin lock. */
+static void
+meet_asleep(void)
+{
+	(void)atomic_add(&here, 1);
+	sleep_until(2);
+}
+
+static void
 mutex_mid_high(void *arg __unused)
 {
 	mutex_lock(&m_mid);
-	(void)atomic_add(&here, 1);
-	while (atomic_load_acquire(&here) < 2)
-		(void)kpause("circle", false, arch_time_ns() + 1000000);
+	meet_asleep();
 	mutex_lock(&m_high);
 	panic("no deadlock");
 }
@@ -136,9 +149,7 @@ circle_mutex(void)
 	mutex_lock(&m_high);
 	if (!mutex_trylock(&m_low))
 		return -EBUSY;
-	(void)atomic_add(&here, 1);
-	while (atomic_load_acquire(&here) < 2)
-		(void)kpause("circle", false, arch_time_ns() + 1000000);
+	meet_asleep();
 	mutex_lock(&m_mid);
 	panic("no deadlock");
 }
@@ -148,9 +159,7 @@ static void
 rw_mid_high(void *arg __unused)
 {
 	rw_enter(&r_mid, RW_WRITE);
-	(void)atomic_add(&here, 1);
-	while (atomic_load_acquire(&here) < 2)
-		(void)kpause("circle", false, arch_time_ns() + 1000000);
+	meet_asleep();
 	mutex_lock(&m_high);
 	panic("no deadlock");
 }
@@ -167,8 +176,7 @@ circle_rw(void)
 	mutex_lock(&m_high);
 	if (!mutex_trylock(&m_low))
 		return -EBUSY;
-	while (atomic_load_acquire(&here) < 1)
-		(void)kpause("circle", false, arch_time_ns() + 1000000);
+	sleep_until(1);
 	(void)atomic_add(&here, 1);
 	rw_enter(&r_mid, RW_READ);
 	panic("no deadlock");
@@ -192,8 +200,7 @@ stuck(void)
 
 	if (error != 0)
 		return error;
-	while (atomic_load_acquire(&here) == 0)
-		(void)kpause("stuck", false, arch_time_ns() + 1000000);
+	sleep_until(1);
 	mutex_lock(&m_low);
 	return -EIO;
 }

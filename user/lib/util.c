@@ -194,6 +194,19 @@ run_child(child_fn fn, void *arg)
 	return pid == -1 ? -1 : reap(pid);
 }
 
+int
+exit_with(void *arg)
+{
+	return (int)(long)arg;
+}
+
+int
+die_by(void *arg)
+{
+	raise((int)(long)arg);
+	return 1;
+}
+
 const char *
 self_path(void)
 {

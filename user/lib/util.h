@@ -48,6 +48,9 @@ int reap_ms(pid_t pid, int ms);
 pid_t spawn_ready(child_fn fn, void *arg, void *shared, size_t size, atomic_int *ready);
 /* spawn() and reap(); -1 when the fork failed. */
 int run_child(child_fn fn, void *arg);
+/* For spawn(): returns its argument; raises that signal. */
+int exit_with(void *arg);
+int die_by(void *arg);
 /* Fork and exec our own program with a role and up to two more arguments. */
 pid_t spawn_self(const char *role, const char *a, const char *b);
 /* Path of the running program. */

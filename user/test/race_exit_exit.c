@@ -34,32 +34,32 @@ leave(void *arg)
 	return (int)(long)arg;
 }
 
+/* One thread leaves with 4 while the lead makes the call. */
 static int
-two_leave(void *arg)
+leave_beside(long call, int status)
 {
 	static atomic_int tid;
 
-	(void)arg;
 	if (thr_start(stk + STK, leave, (void *)4, &tid) < 0)
 		return 99;
 	thr_meet(&met, 2);
 	thr_spin(skew[0]);
-	raw3(RAW_EXIT, 3, 0, 0);
+	raw3(call, status, 0, 0);
 	return 98;
+}
+
+static int
+two_leave(void *arg)
+{
+	(void)arg;
+	return leave_beside(RAW_EXIT, 3);
 }
 
 static int
 leave_and_group(void *arg)
 {
-	static atomic_int tid;
-
 	(void)arg;
-	if (thr_start(stk + STK, leave, (void *)4, &tid) < 0)
-		return 99;
-	thr_meet(&met, 2);
-	thr_spin(skew[0]);
-	raw3(RAW_EXIT_GROUP, 5, 0, 0);
-	return 98;
+	return leave_beside(RAW_EXIT_GROUP, 5);
 }
 
 static int

@@ -29,12 +29,6 @@
 static atomic_int *count;
 static long per_forker;
 
-static int
-exit_with(void *arg)
-{
-	return (int)(long)arg;
-}
-
 /* Spin on WNOHANG, so that the corpse is found in the first instant it can be. */
 static long
 fast_parent(long n)

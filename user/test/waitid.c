@@ -23,23 +23,10 @@
 static atomic_int *gate;
 
 static int
-exit_with(void *arg)
-{
-	return (int)(long)arg;
-}
-
-static int
 exit_at_gate(void *arg)
 {
 	word_wait(gate, 1);
 	return (int)(long)arg;
-}
-
-static int
-die_by(void *arg)
-{
-	raise((int)(long)arg);
-	return 1;
 }
 
 static void

@@ -19,6 +19,8 @@
 /* Strong compare-and-swap; on failure *expected is set to the value seen. Returns success. */
 #define atomic_cas(p, expected, v) \
 	__atomic_compare_exchange_n((p), (expected), (v), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
+/* Counts up a word that only its owner writes and others read at any time; no locked instruction. */
+#define atomic_count(p)     atomic_store_relaxed((p), *(p) + 1)
 #define atomic_fence_full() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #define compiler_barrier()  __asm volatile("" ::: "memory")
 

@@ -122,7 +122,7 @@ struct sched_class {
 /*
  * struct lwp, field locks:
  *   (l) the LWP's lock, l_mutex            (p) l_proc->p_lock
- *   (c) constant while the LWP is not IDL  (o) the LWP itself, or anyone once it is off CPU
+ *   (c) constant while the LWP is not IDL  (o) the LWP itself, or anyone once it is off CPU; counts are read by anyone
  *   (a) atomic                             (s) stable for ever (type-stable memory)
  *   (x) proc_lock                          (b) the futex bucket's lock
  *   (w) the owner lock of kernel/proc/pifutex.c

@@ -35,7 +35,7 @@ struct vmspace {
 	uint32_t vm_refs;               /* (a) processes that share it (vfork) */
 	struct pmap *vm_pmap;           /* (c) page tables; contents (p) */
 	struct vm_regionset vm_regions; /* (v) */
-	size_t vm_maxpages;             /* (p) the most resident pages there ever were */
+	size_t vm_maxpages;             /* (p) its peak of resident pages; read by all */
 	vaddr_t vm_brk_start;           /* (v) set by exec; 0 = no heap */
 	vaddr_t vm_brk;                 /* (v) */
 	vaddr_t vm_mmap_top;            /* (v) automatic placement ends here */
