@@ -180,7 +180,8 @@ vm_may_protect_data(const struct vmspace *vm, vaddr_t start, vaddr_t end)
 	const struct vm_regionset *rs = &vm->vm_regions;
 	size_t more = 0;
 
-	if (likely((end - start) >> PAGE_SHIFT <= pmem_total() && vm_may_grow_data(vm, end - start)))
+	if (likely(
+		(end - start) >> PAGE_SHIFT <= pmem_total() && vm_may_grow_data(vm, end - start)))
 		return true;
 	for (const struct vm_region *r = vm_region_first(rs, start); r != NULL && r->vr_start < end;
 	     r = vm_region_next(r))

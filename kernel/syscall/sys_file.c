@@ -230,7 +230,9 @@ sys_fsync(const uint64_t *a)
 	if (r.fr_file->f_ops == &path_ops)
 		n = -EBADF;
 	else
-		n = r.fr_file->f_ops == &regular_ops || r.fr_file->f_ops == &directory_ops ? 0 : -EINVAL;
+		n = r.fr_file->f_ops == &regular_ops || r.fr_file->f_ops == &directory_ops
+		    ? 0
+		    : -EINVAL;
 	fd_put(r);
 	return n;
 }

@@ -87,7 +87,8 @@ sys_mmap(const uint64_t *a)
 		addr = trunc_page(addr);
 
 	if ((flags & MAP_ANONYMOUS) != 0) {
-		if ((flags & MAP_TYPE) == MAP_SHARED_VALIDATE) /* there is no file to validate for */
+		if ((flags & MAP_TYPE) ==
+		    MAP_SHARED_VALIDATE) /* there is no file to validate for */
 			return -EINVAL;
 	} else {
 		error = mmap_file((int)a[4], prot, shared, &obj, &maxprot);

@@ -178,8 +178,10 @@ test_clone3(void)
 	a.flags = 0x100000000; /* CLONE_CLEAR_SIGHAND */
 	pid = syscall(NR_CLONE3, &a, sizeof(a));
 	if (pid == 0)
-		_exit((signal(SIGUSR1, SIG_DFL) == SIG_IGN) + 2 * (signal(SIGUSR2, SIG_IGN) == SIG_DFL));
-	is_exit(reap((pid_t)pid), 3, "CLEAR_SIGHAND: caught signals have their default, ignored ones stay so");
+		_exit((signal(SIGUSR1, SIG_DFL) == SIG_IGN) +
+		    2 * (signal(SIGUSR2, SIG_IGN) == SIG_DFL));
+	is_exit(reap((pid_t)pid), 3,
+	    "CLEAR_SIGHAND: caught signals have their default, ignored ones stay so");
 	ok(signal(SIGUSR2, SIG_DFL) == on_signal, "the parent's are as they were");
 	signal(SIGUSR1, SIG_DFL);
 	a.flags |= CLONE_VM | CLONE_SIGHAND;

@@ -237,7 +237,8 @@ test_lock(void)
 	is_int(in_core(p, 600), 1, "it is given up");
 	s[PAGE] = 1;
 	q = mremap(s, 0, 4 * PAGE, MREMAP_MAYMOVE);
-	is_int(q == MAP_FAILED ? 1 : in_core(q, 4), 1, "a page of a shared mapping, seen by another");
+	is_int(
+	    q == MAP_FAILED ? 1 : in_core(q, 4), 1, "a page of a shared mapping, seen by another");
 	is_int(mlock(p + 7, 2 * PAGE), 0, "mlock of a part of three pages");
 	is_int(in_core(p, 10), 3, "brings all three");
 	is_int(mlock2(p + 10 * PAGE, PAGE, MLOCK_ONFAULT), 0, "MLOCK_ONFAULT");

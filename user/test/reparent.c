@@ -245,7 +245,8 @@ test_subreaper(void)
 
 	atomic_store(seen, 0);
 	atomic_store(gate, 0);
-	is_exit(run_child(subreaper, (void *)1), 11, "a subreaper gets the living and the dead orphan");
+	is_exit(
+	    run_child(subreaper, (void *)1), 11, "a subreaper gets the living and the dead orphan");
 	atomic_store(seen, 0);
 	atomic_store(gate, 0);
 	is_exit(run_child(far_subreaper, NULL), 5, "also from further down, past who is none");
