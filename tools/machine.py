@@ -44,7 +44,9 @@ BREAK = b"\x01b"                # makes QEMU send a break
 EOT = b"\x04"                   # ^D: end of a stream over the serial line
 DLE = b"\x10"                   # makes the byte behind it a plain one
 STDIN_MAX = 4 << 20             # what the kernel takes as an item
-GRACE = 10.0                    # seconds between the last word and the end
+# To QEMU: the kernel answers an NMI that none of its CPUs sent with a report of where each LWP is.
+WHERE = b'{"execute": "qmp_capabilities"} {"execute": "inject-nmi"}\n'
+GRACE = 10.0                    # seconds between the last word, or that question, and the end
 INPUT_DELAY = 5.0               # feed input by then, whatever the log says
 PR_SET_PDEATHSIG = 1
 
@@ -197,7 +199,7 @@ class Machine:
         self._config = config
         self._scratch = None
         self._qemu = None
-        self._console = self._debug = None
+        self._console = self._debug = self._control = None
         self._ends = []
         self._ram = None
 
@@ -205,15 +207,16 @@ class Machine:
         self._scratch = tempfile.mkdtemp(prefix="threadbare-")
         self._console, console_end = socket.socketpair()
         self._debug, debug_end = socket.socketpair()
-        self._ends = [console_end, debug_end]
+        self._control, control_end = socket.socketpair()
+        self._ends = [console_end, debug_end, control_end]
         if getattr(self._config, "keep_memory", False):
             self._ram = os.memfd_create("threadbare-memory")
-        self.command = self._command(console_end.fileno(), debug_end.fileno())
+        self.command = self._command(*[end.fileno() for end in self._ends])
         return self
 
     def __exit__(self, *_):
         self._kill()
-        for end in self._ends + [self._console, self._debug]:
+        for end in self._ends + [self._console, self._debug, self._control]:
             end.close()
         if self._ram is not None:
             os.close(self._ram)
@@ -233,7 +236,7 @@ class Machine:
             file.write(data)
         return path
 
-    def _command(self, console, debug):
+    def _command(self, console, debug, control):
         config = self._config
         command = hardware(config.smp, config.mem, config.accel, config.icount,
                            config.one_thread)
@@ -246,7 +249,9 @@ class Machine:
                     "-serial", "chardev:console",
                     "-chardev", "socket,id=log,fd=%d" % debug,
                     "-device", "isa-debugcon,iobase=0xe9,chardev=log",
-                    "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]
+                    "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04",
+                    "-chardev", "socket,id=control,fd=%d" % control,
+                    "-mon", "chardev=control,mode=control"]
         if self._ram is not None:       # the same memory, in a file that we hold
             command += ["-object", "memory-backend-file,id=ram,size=%dM,share=on,"
                         "mem-path=/proc/self/fd/%d" % (config.mem, self._ram),
@@ -281,7 +286,8 @@ class Machine:
             try:
                 self._start(errors)
                 grace = GRACE if self._config.gdb_serial is None else None
-                pump = Pump(self._qemu, self._console, self._debug, keep, grace)
+                pump = Pump(self._qemu, self._console, self._debug, keep, grace,
+                            None if self._watched(interactive) else self._control)
                 how = pump.run(interactive, self._config.stdin is None, timeout)
             finally:
                 self._kill()
@@ -294,6 +300,12 @@ class Machine:
             pump.log.lines[first:] = srcline.annotate(pump.log.lines[first:],
                                                       self._config.gdb_file)
         return self._verdict(how, pump.log, text, timeout, repeat)
+
+    def _watched(self, interactive):
+        """Tell whether somebody else asks the machine where it is."""
+        config = self._config
+        return (interactive or config.gdb is not None or config.gdb_serial is not None
+                or "explore=" in config.options)
 
     def _start(self, errors):
         try:
@@ -320,12 +332,15 @@ class Machine:
         for text in log.lines:
             if ignored_option(text) or (log.status and missing_call(text)):
                 say("tools/run: " + text)
+        if how == TIMED_OUT:
+            say("tools/run: ended after %g seconds" % timeout)
+            if log.panic is not None:
+                say("where it was:", *log.lines[log.panic:], "repeat: " + repeat)
+            return how
         if log.panic is not None:
             say(*log.lines[log.panic:], "repeat: " + repeat)
             return PANICKED
         if how is not None:
-            if how == TIMED_OUT:
-                say("tools/run: ended after %g seconds" % timeout)
             return how
         if log.status is not None:
             if log.status in (126, 127) and log.refusal is not None:
@@ -345,8 +360,9 @@ class Machine:
 class Pump:
     """Carries bytes between the guest's streams and ours."""
 
-    def __init__(self, qemu, console, debug, keep, grace):
+    def __init__(self, qemu, console, debug, keep, grace, control):
         self._grace = grace     # None: after a panic somebody may be looking
+        self._control = control # None: nobody may be asked where it is
         self._qemu = qemu
         self._console = console
         self._debug = debug
@@ -387,6 +403,7 @@ class Pump:
 
     def _loop(self, interactive, timeout):
         deadline = None if timeout is None else time.monotonic() + timeout
+        asked = None            # what to return after the kernel was asked where it is
         selector = self._selector
         for stream in (self._console, self._debug):
             stream.setblocking(False)
@@ -396,11 +413,14 @@ class Pump:
         while streams:
             now = time.monotonic()
             if deadline is not None and now >= deadline:
-                return TIMED_OUT
+                if asked is not None or self._control is None or not self.log.ready:
+                    return TIMED_OUT
+                self._control.sendall(WHERE)
+                asked, deadline = TIMED_OUT, now + GRACE
             if (self.log.status is not None or self.log.panic is not None) \
                     and self._grace is not None and now - last_word > self._grace \
                     and not self.log.monitor:
-                return None     # the kernel has said all but does not stop
+                return asked    # the kernel has said all but does not stop
 
             ready = self._ready_for_input(now)
             want = ready and self._input_fd is not None and len(self._input) < 4096
@@ -432,7 +452,7 @@ class Pump:
                         self._send_eot = False
                         self._drop_input()
         self._qemu.wait()
-        return None
+        return asked
 
     def _ready_for_input(self, now):
         if self._first_word is None and self.log.lines:

@@ -196,8 +196,16 @@ class RunTest(unittest.TestCase):
             self.check(self.run_program("file", name, options=options), 0, want)
 
     def test_timeout(self):
-        done = self.run_program("hang", options=("--timeout", "4"))
-        self.check(done, 124)
+        log = os.path.join(self.folder, "timeout.log")
+        for limit in ("4", "16", "64"):     # the first that is long enough for a boot here
+            done = self.run_program("hang", options=("--timeout", limit, "--log", log))
+            self.check(done, 124)
+            with open(log, encoding="utf-8") as file:
+                if "init: " in file.read():
+                    break
+        # The kernel was asked where everybody is.
+        self.assertRegex(done.stderr.decode(), r"(?s)ended after %s seconds\nwhere it was:\npanic: .*NMI from outside.*"
+                                               r"\ncpu3 lid.*\n +1  LWP of 1 +\w+ +cpu\d  \w+ " % limit)
         self.assertIn(b"4 seconds", done.stderr)
 
     def test_icount(self):

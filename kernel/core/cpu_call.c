@@ -174,7 +174,7 @@ cpu_nmi(struct trapframe *tf)
 	if (cpu_stop_wanted(ci))
 		cpu_obey_stop(tf);
 	else if ((atomic_load_acquire(&stop_hard_set) & CPU_BIT(ci)) == 0)
-		kprintf("cpu%u: NMI that nobody sent, pc %#lx\n", ci->ci_index, arch_frame_pc(tf));
+		panic_asked();
 }
 
 bool

@@ -4,12 +4,34 @@
  * follows no list: it walks the array and prints what each busy entry points at.
  */
 #include <kernel/idtable.h>
+#include <kernel/log.h>
+#include <kernel/monitor.h>
 #include <kernel/panic.h>
 #include <kernel/printf.h>
 #include <kernel/process.h>
 #include <kernel/sched.h>
 
 #define LINES 64
+#define WALKS 32
+
+/* Where the user LWPs are that no CPU runs. */
+static void
+report_everyone(const struct id_array *a)
+{
+	unsigned walks = 0;
+
+	for (uint32_t i = 1; i <= a->mask && walks < WALKS; i++) {
+		const struct lwp *l = idt_lwp(&idtable, a->entry[i].pid);
+
+		if (l == NULL || (l->l_proc->p_flag & PK_SYSTEM) != 0 || l->l_stat == LS_IDL ||
+		    l->l_stat == LS_ONPROC || l->l_stat == LS_ZOMB)
+			continue;
+		walks++;
+		kprintf("lid%d:\n", l->l_lid);
+		mo_backtrace(&log_out, l);
+		(void)mo_locks(&log_out, l);
+	}
+}
 
 void
 panic_report(void)
@@ -39,4 +61,6 @@ panic_report(void)
 	}
 	if (more != 0)
 		kprintf("and %u more\n", more);
+	if (panic_everyone)
+		report_everyone(a);
 }

@@ -24,6 +24,7 @@
 #define PANIC_STATUS 125
 
 bool panicking;              /* (a) */
+bool panic_everyone;         /* reporter only */
 static uint32_t panic_owner; /* (a) the reporter's CPU index + 1 */
 static uint32_t panic_depth; /* reporter only */
 char panic_message[256];     /* for the debugger */
@@ -60,20 +61,13 @@ print_other_cpus(const struct cpu *me)
 {
 	cpuset_t online = atomic_load_relaxed(&cpu_online_set);
 	struct cpu *ci;
-	uintptr_t pc;
 
 	for_each_cpu(ci)
 	{
 		if (ci == me || (online & CPU_BIT(ci)) == 0)
 			continue;
-		pc = cpu_stopped_pc(ci);
-		kprintf("cpu%u lid%d: ", ci->ci_index, lwp_id(ci->ci_curlwp));
-		if (pc != 0) {
-			kprintf("at %#lx ", pc);
-			mo_symbol(&log_out, pc);
-			kprintf("\n");
-		} else
-			kprintf("did not stop\n");
+		kprintf("cpu%u lid%d:\n", ci->ci_index, lwp_id(ci->ci_curlwp));
+		mo_backtrace(&log_out, ci->ci_curlwp);
 	}
 }
 
@@ -92,6 +86,18 @@ report(struct cpu *ci, const char *fmt, va_list ap)
 	print_locks(l);
 	print_other_cpus(ci);
 	panic_report();
+}
+
+void
+panic_asked(void)
+{
+	const struct cpu *ci = arch_curcpu();
+	cpuset_t online = atomic_load_relaxed(&cpu_online_set);
+
+	if ((online & (CPU_BIT(ci) - 1)) != 0)
+		return;
+	panic_everyone = true;
+	panic("NMI from outside");
 }
 
 void

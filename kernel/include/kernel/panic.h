@@ -17,6 +17,13 @@ void panic(const char *fmt, ...) __printflike(1, 2) __noreturn __cold;
 /* Set once, by the first CPU that panics; code that waits for others must give up when it is set. */
 extern bool panicking;
 
+/*
+ * Upcall of the NMI handler, for an NMI that no CPU sent: somebody outside asks a machine that hangs where
+ * it is. A panic whose report has the backtrace of every LWP, made by the first CPU: all CPUs get such an NMI.
+ */
+void panic_asked(void);
+extern bool panic_everyone; /* the report tells where each LWP is */
+
 /* Upcall: adds to the report, such as the id table; the default adds nothing. */
 void panic_report(void);
 
