@@ -181,6 +181,11 @@ fork_process(const struct clone_args *ca)
 	mutex_unlock(&parent->p_lock);
 	if (p->p_sigacts == NULL)
 		goto free_cwd;
+	if (unlikely(ca->flags & CLONE_CLEAR_SIGHAND)) {
+		mutex_lock(&p->p_lock);
+		sigacts_exec(p);
+		mutex_unlock(&p->p_lock);
+	}
 	if (ca->flags & CLONE_VM) {
 		p->p_vmspace = parent->p_vmspace;
 		vmspace_ref(p->p_vmspace);
@@ -269,7 +274,7 @@ free_proc:
 #define CLONE_KNOWN \
 	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK | CLONE_THREAD | \
 	    CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | \
-	    CLONE_CHILD_SETTID | CLONE_DETACHED | CLONE_UNTRACED | CLONE_IO)
+	    CLONE_CHILD_SETTID | CLONE_DETACHED | CLONE_UNTRACED | CLONE_IO | CLONE_CLEAR_SIGHAND)
 
 int64_t
 do_clone(const struct clone_args *ca)
@@ -280,7 +285,7 @@ do_clone(const struct clone_args *ca)
 		return -EINVAL;
 	if ((f & CLONE_THREAD) && !(f & CLONE_SIGHAND))
 		return -EINVAL;
-	if ((f & CLONE_SIGHAND) && !(f & CLONE_VM))
+	if ((f & CLONE_SIGHAND) && (!(f & CLONE_VM) || (f & CLONE_CLEAR_SIGHAND)))
 		return -EINVAL;
 	if ((f & CLONE_SETTLS) && ca->tls >= USER_END)
 		return -EPERM;
@@ -298,7 +303,7 @@ int64_t
 sys_clone(const uint64_t *a)
 {
 	struct clone_args ca = {
-		.flags = a[0] & ~(uint64_t)CLONE_SIGNAL_MASK,
+		.flags = (uint32_t)a[0] & ~(uint32_t)CLONE_SIGNAL_MASK,
 		.stack = a[1],
 		.parent_tid = a[2],
 		.child_tid = a[3],

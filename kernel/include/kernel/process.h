@@ -102,6 +102,8 @@ void lwp_stop_point(void);
 void proc_stop_check(
     struct proc *); /* an LWP of p has left: is p stopped now? => no lock held; sleeps */
 void proc_continue(struct proc *); /* PK_STOP is set. => proc_lock and p_lock held */
+/* Is p to have its descendants' orphans? => proc_lock held */
+void proc_set_subreaper(struct proc *, bool);
 void proc_report(struct proc *, enum proc_report); /* => proc_lock held */
 
 /* LWPs of p that a stop or hold waits for: those in exit rest soon enough. => p_lock held */
