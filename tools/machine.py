@@ -13,7 +13,9 @@ swallow what is waiting in it.
 """
 
 import collections
+import contextlib
 import ctypes
+import fcntl
 import mmap
 import os
 import re
@@ -78,17 +80,36 @@ class Config:
         self.__dict__.update(fields)
 
 
+@contextlib.contextmanager
+def _build_lock():
+    """Of several that find no kernel at the same time, one makes it."""
+    try:
+        os.makedirs(os.path.join(TOP, "build"), exist_ok=True)
+        lock = open(os.path.join(TOP, "build", "lock"), "w", encoding="ascii")
+    except OSError:     # a tree that cannot be written to is not made, either
+        yield
+        return
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _make(build):
+    what = build.replace("bug-", "BUG=") if build.startswith("bug-") else "BUILD=" + build
+    made = subprocess.run(["make", "-C", TOP, "--no-print-directory", what, "iso"],
+                          stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
+    if made.returncode != 0:
+        raise CannotStart("there is no kernel; `make BUILD=%s iso` failed" % build)
+
+
 def image(build):
     """Return (Image, names in its RAM disk), making the ISO if there is none."""
     made = Image(os.path.join(TOP, "build", build, "threadbare.iso"),
                  os.path.join(TOP, "build", build, "threadbare.stripped"),
                  os.path.join(TOP, "build", "ramdisk.cpio"))
-    if not all(map(os.path.exists, made)):
-        done = subprocess.run(
-            ["make", "-C", TOP, "--no-print-directory", build.replace("bug-", "BUG=") if build.startswith("bug-") else "BUILD=" + build, "iso"],
-            stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
-        if done.returncode != 0:
-            raise CannotStart("there is no kernel; `make BUILD=%s iso` failed" % build)
+    with _build_lock():
+        if not all(map(os.path.exists, made)):
+            _make(build)
     with open(made.ramdisk, "rb") as file:
         return made, {name for name, _ in newc.names(file.read())}
 

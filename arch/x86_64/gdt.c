@@ -70,7 +70,9 @@ gdt_init(struct cpu *ci, uintptr_t ist[])
 		       "movl %%eax, %%ds\n\t"
 		       "movl %%eax, %%es\n\t"
 		       "movl %3, %%eax\n\t"
-		       "ltr %%ax"
+		       "ltr %%ax\n\t"
+		       "xorl %%eax, %%eax\n\t"
+		       "lldt %%ax" /* after a reset it describes the lowest 64 KiB */
 		       :
 		       : "m"(p), "i"(SEL_KCODE), "i"(SEL_KDATA), "i"(SEL_TSS)
 		       : "rax", "memory");

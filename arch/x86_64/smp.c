@@ -115,6 +115,7 @@ start_cpu(uint32_t apicid)
 	/* It runs our code, which ends in a panic or here. */
 	while (atomic_load_acquire(&ci->ci_online) == 0)
 		arch_cpu_relax();
+	time_stamp(); /* nor is its counter ahead of ours */
 	return true;
 
 free_ist:

@@ -3,7 +3,7 @@
  * Time and the timer of each CPU.
  *
  * The clock is the time-stamp counter, which all CPUs read alike. Its rate, and that of the local APIC's
- * timer, are measured at boot against the best reference there is (HPET, ACPI timer, PIT). Conversions are
+ * timer, are measured at boot (calibrate.c) against the best reference there is (HPET, ACPI timer, PIT). Conversions are
  * multiplications by a fixed-point factor; 128-bit products keep them exact.
  *
  * The timer is one-shot: TSC deadline where the processor has that, else the APIC's counter. A time in the
@@ -19,15 +19,14 @@
 #include <kernel/panic.h>
 #include <kernel/printf.h>
 
+#include "calibrate.h"
 #include "refclock.h"
 #include "timescale.h"
 
-#define NSEC_PER_SEC      1000000000ul
-#define CALIBRATE_PER_SEC 100 /* 1/100 s each */
-#define SAMPLES           8
-#define LONGEST_COUNT_NS  ((nsec_t)1 << 32)
-#define NEVER             ((nsec_t)-1)                /* NSEC_FOREVER */
-#define EXPLORE_WALL      (1735689600 * NSEC_PER_SEC) /* 1 January 2025 */
+#define NSEC_PER_SEC     1000000000ul
+#define LONGEST_COUNT_NS ((nsec_t)1 << 32)
+#define NEVER            ((nsec_t)-1)                /* NSEC_FOREVER */
+#define EXPLORE_WALL     (1735689600 * NSEC_PER_SEC) /* 1 January 2025 */
 
 #define MSR_TSC_DEADLINE        0x6e0
 #define CPUID1_ECX_TSC_DEADLINE (1u << 24)
@@ -40,11 +39,6 @@ static bool deadline;
 static nsec_t wall_at_boot;
 
 static uint64_t tsc_reached; /* (a) a count that every CPU must have passed */
-
-struct sample {
-	uint64_t reference, tsc;
-	uint32_t count;
-};
 
 nsec_t
 arch_time_ns(void)
@@ -99,51 +93,28 @@ arch_timer_set(nsec_t when)
 	lapic_timer_oneshot((uint32_t)count);
 }
 
-/* One reading of all three clocks, the closest together of several. */
-static struct sample
-take_sample(const struct refclock *r)
+static uint64_t
+read_tsc(void)
 {
-	struct sample best = { 0, 0, 0 };
-	uint64_t shortest = UINT64_MAX;
-
-	for (int i = 0; i < SAMPLES; i++) {
-		uint64_t before = rdtsc(), reference = r->read(), after;
-		uint32_t count = lapic_timer_count();
-
-		after = rdtsc();
-		if (after - before < shortest) {
-			shortest = after - before;
-			best = (struct sample){ reference, before + shortest / 2, count };
-		}
-	}
-	return best;
+	return rdtsc();
 }
 
-/* Measures the rates of the TSC and of the APIC's timer, in Hz. */
 static void
-calibrate(const struct refclock *r, uint64_t *hz, uint64_t *count_hz)
+restart_count(void)
 {
-	struct sample a, b;
-	uint64_t ticks;
-
 	lapic_timer_oneshot(UINT32_MAX);
-	a = take_sample(r);
-	while (((r->read() - a.reference) & r->mask) < r->hz / CALIBRATE_PER_SEC)
-		arch_cpu_relax();
-	b = take_sample(r);
-	lapic_timer_oneshot(0);
-	ticks = (b.reference - a.reference) & r->mask;
-	*hz = (b.tsc - a.tsc) * r->hz / ticks;
-	*count_hz = (uint64_t)(a.count - b.count) * r->hz / ticks;
 }
 
 void
 time_init(void)
 {
 	const struct refclock *r = refclock_choose();
-	uint64_t count_hz;
+	const struct counters counters = { r, read_tsc, restart_count, lapic_timer_count };
+	struct rates rates = calibrate(&counters);
+	uint64_t count_hz = rates.r_count_hz;
 
-	calibrate(r, &tsc_hz, &count_hz);
+	lapic_timer_oneshot(0);
+	tsc_hz = rates.r_tsc_hz;
 	if (tsc_hz <= NSEC_PER_SEC >> TSC_SHIFT || count_hz == 0)
 		panic("time: by the %s the TSC runs at %lu Hz, the APIC timer at %lu Hz", r->name,
 		    tsc_hz, count_hz);
@@ -158,6 +129,9 @@ time_init(void)
 	kprintf("time: TSC %lu.%03lu MHz, APIC timer %lu.%03lu MHz by the %s, timer by %s\n",
 	    tsc_hz / 1000000, tsc_hz / 1000 % 1000, count_hz / 1000000, count_hz / 1000 % 1000,
 	    r->name, deadline ? "TSC deadline" : "APIC count");
+	if (!rates.r_sure)
+		kprintf(
+		    "time: no two of %u measurements agree: clocks may be wrong\n", rates.r_tries);
 }
 
 /* Panics if this CPU's counter is behind what another's has shown. */

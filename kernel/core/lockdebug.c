@@ -271,6 +271,43 @@ lockdebug_rw(struct rwlock *rw, uintptr_t pc)
 
 /* ---- who waits for whom ---- */
 
+/*
+ * A circle is looked for link by link, while others go on; so links that were never there at one time may look like one.
+ * But who waits for one that waits for ever waits for ever, too: when the last link is seen, which leads to us who look,
+ * it is there to stay; then the one before, seen again; and so on. So as many walks as there are links, all along the
+ * same way, prove a circle, and of a real one every walk sees the same: who closes it has stored what it waits for.
+ */
+struct walk {
+	unsigned w_round, w_links; /* of the first walk */
+	uintptr_t w_way, w_first;
+};
+
+static void
+walk_begin(struct walk *w)
+{
+	w->w_links = 1;
+	w->w_way = 0;
+}
+
+/* False: the way is too long for a circle of what there is. */
+static bool
+walk_step(struct walk *w, const void *to, unsigned most)
+{
+	w->w_way = w->w_way * 31 + (uintptr_t)to;
+	return w->w_links++ <= most;
+}
+
+/* It led back. 1: that is a circle; 0: walk again; -1: it is none. */
+static int
+walk_end(struct walk *w)
+{
+	if (w->w_round++ == 0)
+		w->w_first = w->w_way;
+	if (w->w_way != w->w_first)
+		return -1;
+	return w->w_round >= w->w_links;
+}
+
 static const struct lwp *circle_lwp;
 
 static const struct cpu *
@@ -306,19 +343,24 @@ print_cpus(void)
 void
 lockdebug_spinning(const struct spinlock *m)
 {
-	const struct cpu *self = arch_curcpu(), *ci = holder(m);
+	const struct cpu *self = arch_curcpu(), *ci;
+	struct walk w = { .w_round = 0 };
+	int circle_found = 0;
 
-	/* Links may change under us, but those of a circle do not: a second walk sees the same. */
-	for (unsigned round = 0; round < 2; round++, ci = holder(m)) {
-		for (unsigned n = 0; ci != self; n++) {
+	while (circle_found == 0) {
+		walk_begin(&w);
+		for (ci = holder(m); ci != self;) {
 			const struct spinlock *next;
 
-			if (ci == NULL || n > ncpu ||
+			if (ci == NULL || !walk_step(&w, ci, ncpu) ||
 			    (next = atomic_load_acquire(&ci->ci_spinwait)) == NULL)
 				return;
 			ci = holder(next);
 		}
+		circle_found = walk_end(&w);
 	}
+	if (circle_found < 0)
+		return;
 	if (atomic_swap(&circle_taken, 1) == 0) {
 		circle[0] = (struct link){ self, m };
 		circle_links = 1;
@@ -335,41 +377,57 @@ lockdebug_spinning(const struct spinlock *m)
 	    self->ci_index, m->sl_name, (const void *)m);
 }
 
-/* Who keeps l from going on: the owner of the mutex, or the writer of the rwlock, for which it waits; or NULL. */
+/*
+ * Who keeps l from going on: the owner of the mutex, or the writer of the rwlock, for which it waits; or NULL. Not the
+ * readers of a rwlock: nothing leads from it to them, and a circle through one is told only by the order of classes. One
+ * that has the lock it waited for, and has not said so yet, keeps itself; that is no circle through anybody else.
+ *
+ * A lock for which l waits stays. But it may have it by the time we look there, and then free it: so all is read as memory
+ * that need not be there, and counts if l still waits. (If it does anew, for another lock there, the next step reads
+ * what is no LWP; that is caught by the same care, or by the next walk.)
+ */
 static __always_inline const struct lwp *
 blocker(const struct lwp *l)
 {
-	const struct mutex *m = atomic_load_acquire(&l->l_lockwait);
-	const struct rwlock *rw = atomic_load_acquire(&l->l_rwwait);
+	const struct mutex *m;
+	const struct rwlock *rw;
 	uintptr_t word;
 
-	if (m != NULL)
-		return (const struct lwp *)(atomic_load_relaxed(&m->mtx_word) & ~MTX_WAITERS);
-	if (rw == NULL)
+	if (arch_peek((uintptr_t)&l->l_lockwait, &m, sizeof(m)) != 0 ||
+	    arch_peek((uintptr_t)&l->l_rwwait, &rw, sizeof(rw)) != 0)
 		return NULL;
-	word = atomic_load_relaxed(&rw->rw_word);
+	if (m == NULL && rw == NULL)
+		return NULL;
+	if (arch_peek(m != NULL ? (uintptr_t)&m->mtx_word : (uintptr_t)&rw->rw_word, &word,
+		sizeof(word)) != 0)
+		return NULL;
+	if (atomic_load_acquire(&l->l_lockwait) != m || atomic_load_relaxed(&l->l_rwwait) != rw)
+		return NULL;
+	if (m != NULL)
+		return (const struct lwp *)(word & ~MTX_WAITERS);
 	return word & RW_WRITER ? (const struct lwp *)(word & ~RW_FLAGS) : NULL;
 }
 
 /*
  * Who closes the circle sees all of it: each has stored what it waits for, and then changed the lock's word, before it
- * looks. The lending of priority sees a circle too, but may stop before its end. The lock that another LWP waited for a
- * moment ago may be free memory by now; the second walk tells.
+ * looks. The lending of priority sees a circle too, but may stop before its end.
  */
 void NO_KASAN
 lockdebug_waiting(const void *lock)
 {
 	const struct lwp *self = arch_curlwp(), *l;
+	struct walk w = { .w_round = 0 };
+	int circle_found = 0;
 
-	for (unsigned round = 0; round < 2; round++) {
-		l = blocker(self);
-		for (unsigned n = 0; l != self; n++) {
-			if (l == NULL || n > CLASSES)
+	while (circle_found == 0) {
+		walk_begin(&w);
+		for (l = blocker(self); l != self; l = blocker(l))
+			if (l == NULL || !walk_step(&w, l, CLASSES))
 				return;
-			l = blocker(l);
-		}
+		circle_found = walk_end(&w);
 	}
-	lockdebug_circle(self, lock);
+	if (circle_found > 0)
+		lockdebug_circle(self, lock);
 }
 
 /* Where `by` took rw, or 0. */

@@ -245,7 +245,7 @@ vm_fault(struct vmspace *vm, vaddr_t va, int access)
 	return error;
 }
 
-void
+int
 vm_populate(struct vmspace *vm, vaddr_t va, size_t size)
 {
 	vaddr_t end = va + size;
@@ -263,6 +263,7 @@ vm_populate(struct vmspace *vm, vaddr_t va, size_t size)
 			    vm_fault_locked(vm, va, (r->vr_prot & PROT_W) != 0 ? PROT_W : PROT_R);
 		rw_exit(&vm->vm_lock);
 	}
+	return error;
 }
 
 int

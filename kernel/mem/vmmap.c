@@ -176,21 +176,22 @@ vm_unmap(struct vmspace *vm, vaddr_t start, size_t size)
 	return error;
 }
 
-/* What is private in [start, end) is to be writable: has RLIMIT_DATA room for what is not yet? */
+/* What is private in [start, end) is to be writable: have RLIMIT_DATA and the machine room for what is not yet? */
 static bool
 vm_may_protect_data(const struct vmspace *vm, vaddr_t start, vaddr_t end)
 {
 	const struct vm_regionset *rs = &vm->vm_regions;
 	size_t more = 0;
 
-	if (likely(vm_may_grow_data(vm, end - start)))
+	if (likely(
+		(end - start) >> PAGE_SHIFT <= pmem_total() && vm_may_grow_data(vm, end - start)))
 		return true;
 	for (const struct vm_region *r = vm_region_first(rs, start); r != NULL && r->vr_start < end;
 	     r = vm_region_next(r))
 		if (!vm_region_isdata(r->vr_flags, r->vr_prot) &&
 		    vm_region_isdata(r->vr_flags, PROT_W))
 			more += min(r->vr_end, end) - max(r->vr_start, start);
-	return more == 0 || vm_may_grow_data(vm, more);
+	return more == 0 || (more >> PAGE_SHIFT <= pmem_total() && vm_may_grow_data(vm, more));
 }
 
 /*

@@ -121,6 +121,21 @@ vmobj_peek(const struct vmobj *obj, size_t index)
 	return obj->vo_file != NULL && index < obj->vo_npages ? obj->vo_file[index] : NULL;
 }
 
+bool
+vmobj_incore(struct vmobj *obj, size_t index)
+{
+	struct page **leaf;
+	bool there;
+
+	if (index >= obj->vo_npages || obj->vo_file != NULL)
+		return index < obj->vo_npages;
+	mutex_lock(&obj->vo_lock);
+	leaf = obj->vo_root[index / LEAF_PAGES];
+	there = leaf != NULL && leaf[index % LEAF_PAGES] != NULL;
+	mutex_unlock(&obj->vo_lock);
+	return there;
+}
+
 int
 vmobj_getpage(struct vmobj *obj, size_t index, struct page **pgp)
 {

@@ -80,6 +80,8 @@ replace(struct proc *p, struct cred *base, struct cred *cr)
 		old = cred_publish(p, cr);
 		if (base->cr_ids.ruid != cr->cr_ids.ruid)
 			note_limit(p);
+		if (base->cr_ids.euid != cr->cr_ids.euid || base->cr_ids.egid != cr->cr_ids.egid)
+			p->p_pdeathsig = 0; /* who was allowed to ask for it is another now */
 		error = 0;
 	}
 	mutex_unlock(&p->p_lock);

@@ -163,29 +163,76 @@ bequeath(struct proc *p, struct proc *parent)
 	return heir;
 }
 
-/* Moves p's children to init, which hears of those that are dead already (B62). => proc_lock held */
+static uint32_t nsubreapers; /* (x) live processes with p_subreaper */
+
+void
+proc_set_subreaper(struct proc *p, bool on)
+{
+	KASSERT(mutex_owned(&proc_lock) && p->p_stat <= PS_DYING);
+	if (p->p_subreaper == on)
+		return;
+	p->p_subreaper = on;
+	if (on)
+		nsubreapers++;
+	else
+		nsubreapers--;
+}
+
+/* Who has p's orphans: the nearest of its ancestors that asked for such and does not exit itself, or init. */
+static struct proc *
+adoptive_parent(const struct proc *p)
+{
+	if (likely(nsubreapers == 0))
+		return initproc;
+	for (struct proc *up = p->p_pptr; up != initproc && up != &proc0; up = up->p_pptr)
+		if (up->p_subreaper && up->p_stat < PS_DYING)
+			return up;
+	return initproc;
+}
+
+/* child's parent p exits, and child asked to be told. => proc_lock held */
+static void __noinline
+tell_orphan(struct proc *child, const struct proc *p)
+{
+	siginfo_t si = { .si_signo = child->p_pdeathsig, .si_code = SI_USER };
+
+	si.u.rt.pid = p->p_pid;
+	si.u.rt.uid = p->p_cred->cr_ids.ruid;
+	mutex_lock(&child->p_lock);
+	sig_post_proc(child, child->p_pdeathsig, &si);
+	mutex_unlock(&child->p_lock);
+}
+
+/* Moves p's children to init or a subreaper, which hears of those that are dead already (B62). => proc_lock held */
 static void
 reparent_children(struct proc *p)
 {
-	struct proc *child;
+	struct proc *child, *heir;
 
 	KASSERT(mutex_owned(&proc_lock) && p->p_stat == PS_DYING);
+	if (unlikely(p->p_subreaper))
+		proc_set_subreaper(p, false);
+	if (list_empty(&p->p_children))
+		return;
+	heir = adoptive_parent(p);
 	/* From the end on, so that the dead ones come to stand in front in the order that they have here. */
 	while (!list_empty(&p->p_children)) {
 		child = list_last(&p->p_children, struct proc, p_sibling);
 		KASSERT(child->p_pptr == p && (child->p_stat != PS_DEAD || exit_deferred()));
 		child->p_exitsig = SIGCHLD;
 		if (child->p_stat == PS_ZOMB)
-			cv_broadcast(&bequeath(child, initproc)->p_waitcv);
+			cv_broadcast(&bequeath(child, heir)->p_waitcv);
 		else {
 			list_remove(&child->p_sibling);
-			list_insert_tail(&initproc->p_children, &child->p_sibling);
-			proc_set_parent(child, initproc);
+			list_insert_tail(&heir->p_children, &child->p_sibling);
+			proc_set_parent(child, heir);
 			if (child->p_report != REPORT_NONE) {
-				initproc->p_nstopchild++;
-				cv_broadcast(&initproc->p_waitcv);
+				heir->p_nstopchild++;
+				cv_broadcast(&heir->p_waitcv);
 			}
 			(void)pgrp_jobc_update(child);
+			if (unlikely(child->p_pdeathsig != 0))
+				tell_orphan(child, p);
 		}
 	}
 	p->p_nstopchild = 0;

@@ -96,6 +96,19 @@ proc_find(pid_t pid)
 	return p != NULL && (p->p_stat == PS_ACTIVE || p->p_stat == PS_STOP) ? p : NULL;
 }
 
+struct proc *
+proc_find_member(lwpid_t id)
+{
+	struct proc *p = proc_find_any(id);
+	struct lwp *l;
+
+	if (p != NULL || id <= 0 || (l = idt_lwp(&idtable, id)) == NULL)
+		return p;
+	/* proc_lock keeps the id, and so what it names. */
+	p = l->l_proc;
+	return lwp_stat(l) != LS_IDL && lwp_stat(l) != LS_ZOMB && p->p_stat != PS_IDL ? p : NULL;
+}
+
 struct pgrp *
 pgrp_find(pid_t id)
 {

@@ -181,6 +181,11 @@ fork_process(const struct clone_args *ca)
 	mutex_unlock(&parent->p_lock);
 	if (p->p_sigacts == NULL)
 		goto free_cwd;
+	if (unlikely(ca->flags & CLONE_CLEAR_SIGHAND)) {
+		mutex_lock(&p->p_lock);
+		sigacts_exec(p);
+		mutex_unlock(&p->p_lock);
+	}
 	if (ca->flags & CLONE_VM) {
 		p->p_vmspace = parent->p_vmspace;
 		vmspace_ref(p->p_vmspace);
@@ -231,10 +236,11 @@ fork_process(const struct clone_args *ca)
 		mutex_unlock(&p->p_lock);
 		mutex_unlock(&proc_lock);
 		(void)arch_ustore_32(ca->parent_tid, (uint32_t)pid);
+		fp(child_not_started);
 		mutex_lock(&p->p_lock);
 		lwp_start(l);
 		mutex_unlock(&p->p_lock);
-		hold_poke(); /* it may have been found before, and waited for */
+		hold_poke(); /* who found the child not started, and waits for it */
 	} else {
 		lwp_start(l);
 		mutex_unlock(&p->p_lock);
@@ -268,7 +274,7 @@ free_proc:
 #define CLONE_KNOWN \
 	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK | CLONE_THREAD | \
 	    CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | \
-	    CLONE_CHILD_SETTID | CLONE_DETACHED | CLONE_UNTRACED | CLONE_IO)
+	    CLONE_CHILD_SETTID | CLONE_DETACHED | CLONE_UNTRACED | CLONE_IO | CLONE_CLEAR_SIGHAND)
 
 int64_t
 do_clone(const struct clone_args *ca)
@@ -279,7 +285,7 @@ do_clone(const struct clone_args *ca)
 		return -EINVAL;
 	if ((f & CLONE_THREAD) && !(f & CLONE_SIGHAND))
 		return -EINVAL;
-	if ((f & CLONE_SIGHAND) && !(f & CLONE_VM))
+	if ((f & CLONE_SIGHAND) && (!(f & CLONE_VM) || (f & CLONE_CLEAR_SIGHAND)))
 		return -EINVAL;
 	if ((f & CLONE_SETTLS) && ca->tls >= USER_END)
 		return -EPERM;
@@ -297,7 +303,7 @@ int64_t
 sys_clone(const uint64_t *a)
 {
 	struct clone_args ca = {
-		.flags = a[0] & ~(uint64_t)CLONE_SIGNAL_MASK,
+		.flags = (uint32_t)a[0] & ~(uint32_t)CLONE_SIGNAL_MASK,
 		.stack = a[1],
 		.parent_tid = a[2],
 		.child_tid = a[3],

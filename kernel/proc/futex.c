@@ -18,6 +18,9 @@
  * Who takes a waiter off for good (a wake) clears l_futex_obj and counts it off. A waiter that comes back with its
  * key intact was interrupted, counts itself off, and has not used up a wake. A requeued waiter moves with
  * its count; it has no flag changed, so a signal that came before still ends its sleep.
+ *
+ * A word is a plain futex, or a lock with priority inheritance (pifutex.c), as long as anybody waits: calls for the
+ * one kind are errors for the other (EINVAL), as on Linux. fb_waiters counts the locks that are waited for, too.
  */
 #include "futex_internal.h"
 
@@ -49,7 +52,6 @@ futex_wait(uintptr_t addr, bool shared, uint32_t val, uint32_t bits, nsec_t dead
 	struct lwp *l = curlwp();
 	struct futex_bucket *fb;
 	struct futex_key k;
-	uint32_t now;
 	int error;
 
 again:
@@ -57,28 +59,17 @@ again:
 	if (error != 0)
 		return error;
 	fb = futex_bucket_of(k.fk_obj, k.fk_off);
-	spin_lock(&fb->fb_lock);
-	atomic_add(&fb->fb_waiters, 1);
-	atomic_fence_full();
-	EXPLORE_POINT(ATOMIC, &fb->fb_waiters);
-	error = futex_fetch_locked(addr, &now);
-	if (unlikely(
-		error != 0 || now != val || (deadline != NSEC_FOREVER && deadline <= time_now()))) {
-		atomic_sub(&fb->fb_waiters, 1);
-		spin_unlock(&fb->fb_lock);
-		if (error == 0)
-			return now != val ? -EAGAIN : -ETIMEDOUT;
-		error = arch_ufetch_32(addr, &now); /* brings the page in */
-		if (error != 0)
-			return error;
-		goto again;
+	error = futex_wait_begin(fb, addr, val, false);
+	if (unlikely(error != 0)) {
+		if (error == FUTEX_AGAIN)
+			goto again;
+		return error;
 	}
-	l->l_futex_obj = k.fk_obj;
-	l->l_futex_off = k.fk_off;
-	l->l_futex_bits = bits;
-	l->l_futex_seq = fb->fb_arrivals++;
-	sleepq_enter(&fb->fb_lock);
-	sleepq_enqueue(&fb->fb_queue, (const void *)addr, "futex", &syncobj_futex, true);
+	if (unlikely(deadline != NSEC_FOREVER && deadline <= time_now())) {
+		futex_wait_cancel(fb);
+		return -ETIMEDOUT;
+	}
+	futex_wait_enqueue(fb, &k, addr, bits);
 	error = sleepq_block(deadline, true);
 	if (likely(l->l_futex_obj == NULL))
 		return 0;
@@ -182,7 +173,10 @@ wake_key(const struct futex_key *k, unsigned n, uint32_t bits)
 	if (n == 0)
 		return 0;
 	spin_lock(&fb->fb_lock);
-	got = wake_first(fb, k, min(n, WAKE_BATCH), bits);
+	if (likely(!futex_is_pi(fb, k)))
+		got = wake_first(fb, k, min(n, WAKE_BATCH), bits);
+	else
+		got = -EINVAL; /* it is its owner who hands it on */
 	arrivals = fb->fb_arrivals;
 	spin_unlock(&fb->fb_lock);
 	if (likely(got != (int)WAKE_BATCH || n == WAKE_BATCH))
@@ -309,6 +303,10 @@ again:
 				return error;
 			goto again;
 		}
+	}
+	if ((nwake != 0 || nmove != 0) && futex_is_pi(rq.rq_from, &rq.rq_key)) {
+		spin_unlock_pair(&rq.rq_from->fb_lock, &rq.rq_to->fb_lock);
+		return -EINVAL;
 	}
 	waiters = atomic_load_relaxed(&rq.rq_from->fb_waiters);
 	rq.rq_nwake = min(nwake, waiters);

@@ -8,17 +8,20 @@
 
 #include <abi/errno.h>
 #include <arch/arch_if.h>
+#include <kernel/atomic.h>
+#include <kernel/explore.h>
 #include <kernel/futex.h>
 #include <kernel/list.h>
 #include <kernel/proc.h>
 #include <kernel/sched.h>
+#include <kernel/sleepq.h>
 #include <kernel/spinlock.h>
 #include <kernel/vm.h>
 
 /* struct futex_bucket, field locks: (b) fb_lock (a) atomic */
 struct futex_bucket {
 	struct spinlock fb_lock;
-	uint32_t fb_waiters;  /* (a) */
+	uint32_t fb_waiters;  /* (a) those on both lists, and who is about to wait */
 	uint64_t fb_arrivals; /* (b) counts those that were queued */
 	struct list
 	    fb_queue; /* (b) l_sleepchain: real time by priority, then the others, oldest first */
@@ -82,6 +85,18 @@ futex_get_key(uintptr_t addr, bool shared, struct futex_key *k)
 	return 0;
 }
 
+/* Does anybody sleep on the plain futex? => fb_lock held */
+static inline bool
+futex_has_sleeper(const struct futex_bucket *fb, const struct futex_key *k)
+{
+	const struct lwp *l;
+
+	list_foreach (l, &fb->fb_queue, l_sleepchain)
+		if (futex_key_matches(l, k))
+			return true;
+	return false;
+}
+
 /* => spin lock held; -EFAULT also for a page that is merely absent */
 static inline int
 futex_fetch_locked(uintptr_t addr, uint32_t *v)
@@ -106,6 +121,67 @@ futex_cas_locked(uintptr_t addr, uint32_t expected, uint32_t v, uint32_t *seen)
 	error = arch_ucas_32(addr, expected, v, seen);
 	l->l_pflag &= ~(uint32_t)LP_NOFAULT;
 	return error;
+}
+
+/* ---- what every wait on a plain futex does ---- */
+
+#define FUTEX_AGAIN 1
+
+/*
+ * Counts curlwp in and compares the word. 0: the bucket is locked; FUTEX_AGAIN: the page was brought in, look for the
+ * key again; -EAGAIN: another value, unless `any` is true; -EFAULT. => no lock held
+ */
+static __always_inline int
+futex_wait_begin(struct futex_bucket *fb, uintptr_t addr, uint32_t val, bool any)
+{
+	uint32_t now = val;
+	int error;
+
+	spin_lock(&fb->fb_lock);
+	atomic_add(&fb->fb_waiters, 1);
+	atomic_fence_full();
+	EXPLORE_POINT(ATOMIC, &fb->fb_waiters);
+	error = any ? 0 : futex_fetch_locked(addr, &now);
+	if (likely(error == 0 && now == val))
+		return 0;
+	atomic_sub(&fb->fb_waiters, 1);
+	spin_unlock(&fb->fb_lock);
+	if (error == 0)
+		return -EAGAIN;
+	error = arch_ufetch_32(addr, &now);
+	return error != 0 ? error : FUTEX_AGAIN;
+}
+
+/* => as futex_wait_begin() left it; not locked on return */
+static inline void
+futex_wait_cancel(struct futex_bucket *fb)
+{
+	atomic_sub(&fb->fb_waiters, 1);
+	spin_unlock(&fb->fb_lock);
+}
+
+/* Queues curlwp; `bits`: the wakes that are for it. => as futex_wait_begin() left it; sleepq_block() follows */
+static __always_inline void
+futex_wait_enqueue(
+    struct futex_bucket *fb, const struct futex_key *k, uintptr_t addr, uint32_t bits)
+{
+	struct lwp *l = curlwp();
+
+	l->l_futex_obj = k->fk_obj;
+	l->l_futex_off = k->fk_off;
+	l->l_futex_bits = bits;
+	l->l_futex_seq = fb->fb_arrivals++;
+	sleepq_enter(&fb->fb_lock);
+	sleepq_enqueue(&fb->fb_queue, (const void *)addr, "futex", &syncobj_futex, true);
+}
+
+/* Does anybody wait for the lock with priority inheritance that the word is? pifutex.c. => fb_lock held */
+bool pifutex_wanted(const struct futex_bucket *, const struct futex_key *);
+
+static inline bool
+futex_is_pi(const struct futex_bucket *fb, const struct futex_key *k)
+{
+	return unlikely(!list_empty(&fb->fb_pi)) && pifutex_wanted(fb, k);
 }
 
 #endif

@@ -76,5 +76,5 @@ futex_wake_op(uintptr_t addr, uintptr_t addr2, bool shared, unsigned n, unsigned
 	if (error == 0 || woken < 0)
 		return woken;
 	more = futex_wake(addr2, shared, n2, FUTEX_BITSET_ANY);
-	return more < 0 ? woken : woken + more;
+	return more < 0 ? more : woken + more;
 }

@@ -215,7 +215,11 @@ sys_setpgid(const uint64_t *a)
 	    NULL) /* always: a group may vanish between a look and the use */
 		return -ENOMEM;
 	mutex_lock(&proc_lock);
-	p = pid == 0 || pid == self->p_pid ? self : proc_find_any(pid);
+	p = pid == 0 || pid == self->p_pid ? self : proc_find_member(pid);
+	if (p != NULL && pid != 0 && pid != p->p_pid) {
+		error = -EINVAL;
+		goto out;
+	}
 	if (p == NULL || (p != self && p->p_pptr != self)) {
 		error = -ESRCH;
 		goto out;
@@ -258,7 +262,7 @@ group_of(pid_t pid, bool session)
 	int64_t id;
 
 	mutex_lock(&proc_lock);
-	p = pid == 0 ? curproc() : proc_find_any(pid);
+	p = pid == 0 ? curproc() : proc_find_member(pid);
 	if (p == NULL || p->p_pgrp == NULL) /* the kernel's has none */
 		id = -ESRCH;
 	else

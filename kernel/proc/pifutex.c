@@ -79,6 +79,12 @@ find(const struct futex_bucket *fb, const struct futex_key *k)
 	return NULL;
 }
 
+bool
+pifutex_wanted(const struct futex_bucket *fb, const struct futex_key *k)
+{
+	return find(fb, k) != NULL;
+}
+
 /* => bucket and chain locked */
 static void
 disown(struct pifutex *pf)
@@ -156,6 +162,7 @@ unref(struct pifutex *pf)
 		spin_unlock(chain);
 	}
 	list_remove(&pf->pf_link);
+	atomic_sub(&futex_bucket_of(pf->pf_key.fk_obj, pf->pf_key.fk_off)->fb_waiters, 1);
 	return pf;
 }
 
@@ -230,6 +237,8 @@ pifutex_attempt(struct lwp *self, struct futex_bucket *fb, const struct futex_ke
 	tid = word & FUTEX_TID_MASK;
 	if (tid == (uint32_t)self->l_lid || (owned && pf->pf_owner == self))
 		return -EDEADLK;
+	if (pf == NULL && futex_has_sleeper(fb, k))
+		return -EINVAL;
 	if (tid == 0 && !owned)
 		return set_word(addr, word, (word & FUTEX_OWNER_DIED) | (uint32_t)self->l_lid);
 	if (owned && !pf->pf_died && tid != (uint32_t)pf->pf_owner->l_lid &&
@@ -261,6 +270,7 @@ pifutex_attempt(struct lwp *self, struct futex_bucket *fb, const struct futex_ke
 		*spare = NULL;
 		pf->pf_key = *k;
 		list_insert_head(&fb->fb_pi, &pf->pf_link);
+		atomic_add(&fb->fb_waiters, 1); /* a wake looks here */
 	}
 	atomic_add(&pf->pf_refs, 1);
 	*pfp = pf;
@@ -403,6 +413,8 @@ unlock(struct futex_bucket *fb, const struct futex_key *k, uintptr_t addr)
 		return PI_ABSENT;
 	if ((word & FUTEX_TID_MASK) != (uint32_t)self->l_lid)
 		return -EPERM;
+	if (pf == NULL && futex_has_sleeper(fb, k))
+		return -EINVAL;
 	if (pf == NULL || pf->pf_owner == NULL) {
 		error = set_word(addr, word, 0);
 		return error == PI_AGAIN ? -EAGAIN : error;

@@ -41,7 +41,6 @@ futex_wait_requeue_pi(uintptr_t addr, uintptr_t addr2, bool shared, uint32_t val
 	struct futex_bucket *fb;
 	struct futex_key k;
 	bool back = false; /* it was there already */
-	uint32_t now;
 	int error;
 
 	if (addr == addr2)
@@ -54,30 +53,21 @@ again:
 	if (error != 0)
 		return error;
 	fb = futex_bucket_of(k.fk_obj, k.fk_off);
-	spin_lock(&fb->fb_lock);
-	atomic_add(&fb->fb_waiters, 1);
-	atomic_fence_full();
-	error = back ? 0 : futex_fetch_locked(addr, &now);
-	if (error == 0 && !back && now != val)
-		error = -EAGAIN;
-	else if (error == 0 && same_key(&k, &pr.pr_key2))
+	error = futex_wait_begin(fb, addr, val, back);
+	if (error == FUTEX_AGAIN)
+		goto again;
+	if (error != 0)
+		return error;
+	if (same_key(&k, &pr.pr_key2))
 		error = -EINVAL;
-	else if (error == 0 && deadline != NSEC_FOREVER && deadline <= time_now())
+	else if (deadline != NSEC_FOREVER && deadline <= time_now())
 		error = -ETIMEDOUT;
 	if (error != 0) {
-		atomic_sub(&fb->fb_waiters, 1);
-		spin_unlock(&fb->fb_lock);
-		if (error == -EFAULT && (error = arch_ufetch_32(addr, &now)) == 0)
-			goto again;
+		futex_wait_cancel(fb);
 		return error;
 	}
-	l->l_futex_obj = k.fk_obj;
-	l->l_futex_off = k.fk_off;
-	l->l_futex_bits = 0; /* no wake is for us */
-	l->l_futex_seq = fb->fb_arrivals++;
 	l->l_futex_pi = &pr;
-	sleepq_enter(&fb->fb_lock);
-	sleepq_enqueue(&fb->fb_queue, (const void *)addr, "futex", &syncobj_futex, true);
+	futex_wait_enqueue(fb, &k, addr, 0); /* no wake is for us */
 	error = sleepq_block(deadline, true);
 	l->l_futex_pi = NULL;
 	if (l->l_futex_obj != NULL) {
@@ -139,6 +129,8 @@ requeue_one(struct call *c)
 	uint32_t word;
 	int error;
 
+	if (futex_is_pi(c->c_from, &c->c_key))
+		return -EINVAL;
 	if (l == NULL)
 		return futex_fetch_locked(c->c_addr2, &word) != 0 ? PI_ABSENT : RQ_NOBODY;
 	if (l->l_futex_pi == NULL || !same_key(&l->l_futex_pi->pr_key2, &c->c_key2))

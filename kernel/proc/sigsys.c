@@ -325,7 +325,7 @@ sys_kill(const uint64_t *a)
 	sender_info(&info, sig, SI_USER);
 	mutex_lock(&proc_lock);
 	if (pid > 0) {
-		p = proc_find_any(pid);
+		p = proc_find_member(pid);
 		error = p != NULL ? kill_proc(p, sig, &info, true) : -ESRCH;
 	} else if (pid == -1)
 		error = kill_all(sig, &info);
@@ -376,14 +376,36 @@ kill_lwp(pid_t pid, lwpid_t lid, int sig)
 	return signal_lwp(pid, lid, sig, &info);
 }
 
+/*
+ * What Linux's calls answer where signal_lwp() found nobody: they find a process's first thread until it is collected.
+ * A signal to one that has ended comes to nobody.
+ */
+static int
+signal_ended(pid_t pid, lwpid_t lid, int sig, int error)
+{
+	const struct proc *p;
+
+	if (likely(error != -ESRCH))
+		return error;
+	mutex_lock(&proc_lock);
+	p = proc_find_any(lid);
+	if (p != NULL && (pid == 0 || p->p_pid == pid) && (p->p_flag & PK_SYSTEM) == 0)
+		error = !is_signal(sig) ? -EINVAL : may_signal(p, sig) ? 0 : -EPERM;
+	mutex_unlock(&proc_lock);
+	return error;
+}
+
 /* (tgid, tid, sig) */
 int64_t
 sys_tgkill(const uint64_t *a)
 {
 	pid_t pid = (pid_t)a[0];
 	lwpid_t lid = (lwpid_t)a[1];
+	int sig = (int)a[2];
 
-	return pid > 0 && lid > 0 ? kill_lwp(pid, lid, (int)a[2]) : -EINVAL;
+	if (pid <= 0 || lid <= 0)
+		return -EINVAL;
+	return signal_ended(pid, lid, sig, kill_lwp(pid, lid, sig));
 }
 
 /* (tid, sig) */
@@ -391,8 +413,9 @@ int64_t
 sys_tkill(const uint64_t *a)
 {
 	lwpid_t lid = (lwpid_t)a[0];
+	int sig = (int)a[1];
 
-	return lid > 0 ? kill_lwp(0, lid, (int)a[1]) : -EINVAL;
+	return lid > 0 ? signal_ended(0, lid, sig, kill_lwp(0, lid, sig)) : -EINVAL;
 }
 
 /* What the sender wrote himself; nobody may pose as the kernel or as kill() towards another. */
@@ -421,7 +444,7 @@ sys_rt_sigqueueinfo(const uint64_t *a)
 	if (error != 0)
 		return error;
 	mutex_lock(&proc_lock);
-	p = proc_find_any(pid);
+	p = proc_find_member(pid);
 	error = p != NULL ? kill_proc(p, (int)a[1], &info, true) : -ESRCH;
 	mutex_unlock(&proc_lock);
 	return error;
@@ -441,5 +464,7 @@ sys_rt_tgsigqueueinfo(const uint64_t *a)
 	if (pid <= 0 || lid <= 0)
 		return -EINVAL;
 	error = copyin_info(&info, a[3], (int)a[2], lid);
-	return error != 0 ? error : signal_lwp(pid, lid, (int)a[2], &info);
+	if (error != 0)
+		return error;
+	return signal_ended(pid, lid, (int)a[2], signal_lwp(pid, lid, (int)a[2], &info));
 }

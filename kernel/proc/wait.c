@@ -37,10 +37,15 @@ child_find(struct proc *parent, pid_t pid)
 	return p != NULL && p->p_pptr == parent ? p : NULL;
 }
 
-/* Children that announce themselves by another signal than SIGCHLD are asked for by WCLONE or WALL. */
+/*
+ * Children that announce themselves by another signal than SIGCHLD are asked for by WCLONE or WALL. A zombie can
+ * tell of no stop any more: who does not ask for exits does not wait for it. => proc_lock held
+ */
 static bool
 kind_wanted(const struct proc *p, int options)
 {
+	if ((options & WEXITED) == 0 && p->p_stat == PS_ZOMB)
+		return false;
 	if (options & WALL)
 		return true;
 	return (p->p_exitsig != SIGCHLD) == ((options & WCLONE) != 0);
@@ -57,12 +62,12 @@ selected(const struct proc *p, int idtype, pid_t id)
 	}
 }
 
-/* Is there something about p to tell that was asked for? => proc_lock held */
+/* Is there something to tell about p, a wanted one, that was asked for? => proc_lock held */
 static inline bool
 ready(const struct proc *p, int options)
 {
 	if (p->p_stat == PS_ZOMB)
-		return (options & WEXITED) != 0;
+		return true;
 	if (likely(p->p_report == REPORT_NONE))
 		return false;
 	return (options & (p->p_report == REPORT_STOPPED ? WSTOPPED : WCONTINUED)) != 0;

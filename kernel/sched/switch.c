@@ -235,7 +235,10 @@ preempt(void)
 	sched_enter_switch(l);
 }
 
-/* Kernel preemption, wanted by l_dopreempt. Where it is not allowed the flag stays and it is tried again. */
+/*
+ * Kernel preemption, wanted by l_dopreempt. Where it is not allowed the flag stays and it is tried again: an LWP that has
+ * decided to rest may be continued or woken before it has left its CPU, and then nobody asks anew. Its switch clears it.
+ */
 void
 kpreempt(void)
 {
@@ -245,12 +248,9 @@ kpreempt(void)
 		bool intr = arch_intr_disable();
 		struct cpu *ci = curcpu();
 
-		if (l->l_stat != LS_ONPROC) {
-			atomic_store_relaxed(&l->l_dopreempt, 0);
-			arch_intr_restore(intr);
-			return;
-		}
-		if (l->l_nopreempt != 0 || ci->ci_mtx_count != 0 || ci->ci_intr_depth != 0) {
+		KASSERT(l->l_nopreempt != 0 || (l->l_stat != LS_STOP && l->l_stat != LS_SUSPENDED));
+		if (l->l_stat != LS_ONPROC || l->l_nopreempt != 0 || ci->ci_mtx_count != 0 ||
+		    ci->ci_intr_depth != 0) {
 			arch_intr_restore(intr);
 			return;
 		}

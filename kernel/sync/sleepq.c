@@ -170,8 +170,9 @@ sleepq_block(nsec_t deadline, bool intr)
 	DEBUG_ONLY(linger_queued(l);)
 	m = l->l_mutex;
 	if (l->l_wchan == NULL) {
-		/* Woken while the lock was let go: no switch. */
+		/* Woken while the lock was let go: no switch, but perhaps we are to be preempted since. */
 		spin_unlock(m);
+		kpreempt();
 	} else if (intr && (l->l_flag & l->l_intrmask)) {
 		sleepq_remove(l, false);
 		spin_unlock(m);

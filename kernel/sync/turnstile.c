@@ -302,6 +302,11 @@ turnstile_handover(struct turnstile *ts, struct lwp *to)
 	turnstile_wakeup(ts, to);
 }
 
+/*
+ * In one hold, unlike the wakes that user programs can ask for: only LWPs that wait for one kernel lock are here. Between
+ * two holds the lock would be free, and its next owner lent to by way of `ts`, which the last of the old waiters takes
+ * along; and readers who have a rwlock already would be mixed with those who come for it.
+ */
 void
 turnstile_wakeup_all(struct turnstile *ts)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * System calls on descriptors: open openat close dup dup2 dup3 pipe pipe2 fcntl ioctl.
+ * System calls on descriptors: open openat close close_range dup dup2 dup3 pipe pipe2 fcntl ioctl; and fsync fdatasync
+ * truncate ftruncate, which find that no file can be written to.
  */
 #include <kernel/syscall.h>
 
@@ -12,6 +13,8 @@
 #include <kernel/sched.h>
 
 #include "path.h"
+
+#define CLOSES_IN_A_ROW 64
 
 static int64_t
 do_open(int dirfd, uintptr_t upath, uint32_t oflags)
@@ -60,6 +63,26 @@ int64_t
 sys_close(const uint64_t *a)
 {
 	return fd_close((int)a[0]);
+}
+
+/* (unsigned first, unsigned last, unsigned flags). A table that is shared stays so: no CLOSE_RANGE_UNSHARE. */
+int64_t
+sys_close_range(const uint64_t *a)
+{
+	uint32_t first = (uint32_t)a[0], last = (uint32_t)a[1], end = fd_bound();
+
+	if ((a[2] & ~(uint64_t)CLOSE_RANGE_CLOEXEC) != 0 || first > last)
+		return -EINVAL;
+	for (uint32_t fd = first; fd < end && fd <= last; fd++) {
+		/* What is not open needs nothing done. */
+		if (a[2] != 0)
+			(void)fd_set_cloexec((int)fd, true);
+		else
+			(void)fd_close((int)fd);
+		if (fd % CLOSES_IN_A_ROW == CLOSES_IN_A_ROW - 1)
+			preempt_point();
+	}
+	return 0;
 }
 
 int64_t
@@ -193,6 +216,72 @@ sys_fcntl(const uint64_t *a)
 	n = fcntl_file(r.fr_file, cmd, a[2]);
 	fd_put(r);
 	return n;
+}
+
+/* Nothing is ever to be written back. */
+int64_t
+sys_fsync(const uint64_t *a)
+{
+	struct fref r = fd_get((int)a[0]);
+	int64_t n;
+
+	if (r.fr_file == NULL)
+		return -EBADF;
+	if (r.fr_file->f_ops == &path_ops)
+		n = -EBADF;
+	else
+		n = r.fr_file->f_ops == &regular_ops || r.fr_file->f_ops == &directory_ops
+		    ? 0
+		    : -EINVAL;
+	fd_put(r);
+	return n;
+}
+
+int64_t
+sys_fdatasync(const uint64_t *a)
+{
+	return sys_fsync(a);
+}
+
+/* No descriptor is one of a regular file and writable. */
+int64_t
+sys_ftruncate(const uint64_t *a)
+{
+	struct fref r = fd_get((int)a[0]);
+	int64_t n = -EINVAL;
+
+	if (r.fr_file == NULL)
+		return -EBADF;
+	if (r.fr_file->f_ops == &path_ops && (int64_t)a[1] >= 0)
+		n = -EBADF;
+	fd_put(r);
+	return n;
+}
+
+/* (const char *path, off_t size) */
+int64_t
+sys_truncate(const uint64_t *a)
+{
+	struct inode *ino;
+	int error;
+
+	if ((int64_t)a[1] < 0)
+		return -EINVAL;
+	if ((error = path_lookup(AT_FDCWD, a[0], 0, false, &ino)) != 0)
+		return error;
+	switch (ino->i_mode & S_IFMT) {
+	case S_IFREG:
+		error = -EROFS;
+		break;
+	case S_IFDIR:
+		error = -EISDIR;
+		break;
+	default:
+		error = -EINVAL;
+		break;
+	}
+	inode_unref(ino);
+	return error;
 }
 
 int64_t

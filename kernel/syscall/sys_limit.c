@@ -47,7 +47,7 @@ exchange_limit(pid_t pid, uint32_t resource, const struct rlimit64 *new, struct 
 	if (new != NULL && resource == RLIMIT_CPU && (spare = timers_spare()) == NULL)
 		return -ENOMEM;
 	mutex_lock(&proc_lock);
-	p = pid == 0 ? self : proc_find(pid);
+	p = pid == 0 ? self : proc_find_member(pid);
 	if (p == NULL)
 		error = -ESRCH;
 	else if (!cred_may_inspect(p))

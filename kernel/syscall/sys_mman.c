@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * System calls on the address space: mmap munmap mprotect mremap madvise brk. They check and translate
- * arguments; the work is done by <kernel/vm.h>.
+ * arguments; the work is done by <kernel/vm.h>. Those on what is in memory stand in sys_mlock.c.
  */
 #include <kernel/syscall.h>
 
@@ -15,10 +15,10 @@
 
 #include <arch/arch_if.h>
 
+#include "mlock.h"
+
 #define PROT_ALL (PROT_R | PROT_W | PROT_X)
 #define PROT_SEM 8 /* accepted, no meaning */
-
-#define POPULATE_PIECE ((size_t)1 << 20)
 
 #define MAP_KNOWN \
 	(MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_32BIT | MAP_GROWSDOWN | MAP_DENYWRITE | \
@@ -46,16 +46,6 @@ mmap_file(int fd, int prot, bool shared, struct vmobj **obj, int *maxprot)
 		return -EACCES;
 	}
 	return 0;
-}
-
-/* Piece by piece: on one CPU the others want to run, too. */
-static void
-populate(struct vmspace *vm, vaddr_t va, size_t size)
-{
-	for (size_t done = 0; done < size && !lwp_killed(curlwp()); done += POPULATE_PIECE) {
-		vm_populate(vm, va + done, min(size - done, POPULATE_PIECE));
-		preempt_point();
-	}
 }
 
 int64_t
@@ -96,7 +86,11 @@ sys_mmap(const uint64_t *a)
 	if (!fixed)
 		addr = trunc_page(addr);
 
-	if ((flags & MAP_ANONYMOUS) == 0) {
+	if ((flags & MAP_ANONYMOUS) != 0) {
+		if ((flags & MAP_TYPE) ==
+		    MAP_SHARED_VALIDATE) /* there is no file to validate for */
+			return -EINVAL;
+	} else {
 		error = mmap_file((int)a[4], prot, shared, &obj, &maxprot);
 		if (error != 0)
 			return error;
@@ -120,8 +114,9 @@ sys_mmap(const uint64_t *a)
 		vmobj_unref(obj);
 	if (error != 0)
 		return error;
-	if ((flags & MAP_LOCKED) != 0 || (flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE)
-		populate(vm, addr, size);
+	if ((flags & MAP_LOCKED) != 0 || (flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE ||
+	    atomic_load_relaxed(&vm->vm_lockfuture))
+		(void)mlock_range(vm, addr, size);
 	return (int64_t)addr;
 }
 
@@ -142,13 +137,18 @@ sys_mprotect(const uint64_t *a)
 int64_t
 sys_mremap(const uint64_t *a)
 {
+	struct vmspace *vm = curproc()->p_vmspace;
 	vaddr_t newaddr = a[4];
 	int error;
 
 	if ((a[3] & ~(uint64_t)(MREMAP_MAYMOVE | MREMAP_FIXED)) != 0)
 		return -EINVAL;
-	error = vm_remap(curproc()->p_vmspace, a[0], a[1], a[2], (int)a[3], &newaddr);
-	return error != 0 ? error : (int64_t)newaddr;
+	error = vm_remap(vm, a[0], a[1], a[2], (int)a[3], &newaddr);
+	if (error != 0)
+		return error;
+	if (a[2] > a[1] && atomic_load_relaxed(&vm->vm_lockfuture))
+		(void)mlock_range(vm, newaddr, round_page(a[2]));
+	return (int64_t)newaddr;
 }
 
 int64_t
@@ -160,5 +160,11 @@ sys_madvise(const uint64_t *a)
 int64_t
 sys_brk(const uint64_t *a)
 {
-	return (int64_t)vm_brk(curproc()->p_vmspace, a[0]);
+	struct vmspace *vm = curproc()->p_vmspace;
+	bool touch = atomic_load_relaxed(&vm->vm_lockfuture);
+	vaddr_t old = touch ? vm_brk(vm, 0) : 0, now = vm_brk(vm, a[0]);
+
+	if (touch && now > old)
+		(void)mlock_range(vm, round_page(old), round_page(now) - round_page(old));
+	return (int64_t)now;
 }

@@ -110,6 +110,26 @@ sys_getrandom(const uint64_t *a)
 	return (int64_t)done;
 }
 
+/* Who is told of the parent's end, and whose orphans are whose: of the process, as wait is. */
+static int64_t
+prctl_family(struct proc *p, int what, uint64_t arg)
+{
+	uint32_t value;
+
+	if (what == PR_SET_PDEATHSIG && arg > NSIG)
+		return -EINVAL;
+	mutex_lock(&proc_lock);
+	if (what == PR_SET_PDEATHSIG)
+		p->p_pdeathsig = (uint8_t)arg;
+	else if (what == PR_SET_CHILD_SUBREAPER)
+		proc_set_subreaper(p, arg != 0);
+	value = what == PR_GET_PDEATHSIG ? p->p_pdeathsig : p->p_subreaper;
+	mutex_unlock(&proc_lock);
+	if (what != PR_GET_PDEATHSIG && what != PR_GET_CHILD_SUBREAPER)
+		return 0;
+	return arch_ustore_32(arg, value);
+}
+
 int64_t
 sys_prctl(const uint64_t *a)
 {
@@ -134,6 +154,11 @@ sys_prctl(const uint64_t *a)
 		memcpy(name, l->l_name, sizeof(name));
 		mutex_unlock(&l->l_proc->p_lock);
 		return arch_copyout(a[1], name, sizeof(name));
+	case PR_SET_PDEATHSIG:
+	case PR_GET_PDEATHSIG:
+	case PR_SET_CHILD_SUBREAPER:
+	case PR_GET_CHILD_SUBREAPER:
+		return prctl_family(l->l_proc, (int)a[0], a[1]);
 	default:
 		return -EINVAL;
 	}

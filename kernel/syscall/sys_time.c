@@ -48,12 +48,15 @@ cpu_clock(int32_t clock, nsec_t *t)
 		l = lwp_find_locked(self, id);
 		if (l == NULL)
 			return -EINVAL;
-		*t = lwp_cputime_locked(l);
+		if (lwp_stat(l) == LS_ZOMB)
+			error = -EINVAL;
+		else
+			*t = lwp_cputime_locked(l);
 		lwp_unlock(l);
-		return 0;
+		return error;
 	}
 	mutex_lock(&proc_lock);
-	p = id == 0 ? self : proc_find(id);
+	p = id == 0 ? self : proc_find_any(id);
 	if (p != NULL) {
 		mutex_lock(&p->p_lock);
 		*t = process_cputime(p);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A change of class reaches an LWP that sleeps for a mutex, the owner of that mutex, and whom the owner waits for:
- * up and down again.
+ * up and down again. A preemption that comes for who is about to sleep is not lost if he does not.
  */
 #include <kernel/mutex.h>
 
 #include <abi/errno.h>
 #include <abi/sched.h>
 #include <kernel/callout.h>
+#include <kernel/cv.h>
 #include <kernel/debug.h>
 #include <kernel/printf.h>
 #include <kernel/process.h>
@@ -156,3 +157,52 @@ ktest_class_change(void)
 	return failed ? -EIO : 0;
 }
 KTEST(class_change, "class-change", ktest_class_change);
+
+/* ---- preemption of one that is about to sleep ---- */
+
+static struct mutex urgent_lock = MUTEX_INIT("urgent", RANK_FILE);
+static struct condvar urgent_cv = CV_INIT(urgent_cv, "urgent");
+static bool ran;
+
+static void
+urgent(void *arg __unused)
+{
+	mutex_lock(&urgent_lock);
+	cv_wait(&urgent_cv, &urgent_lock);
+	atomic_store_relaxed(&ran, true);
+	mutex_unlock(&urgent_lock);
+	kthread_exit();
+}
+
+static int
+ktest_preempt_woken(void)
+{
+	struct lwp *l = curlwp();
+	struct spinlock *chain;
+	struct list queue;
+
+	if (ncpu > 1)
+		return 0; /* another CPU would run it */
+	failed = ran = false;
+	if (kthread_create("urgent", PRI_KERNEL_RT, urgent, NULL, NULL) != 0)
+		return -ENOMEM;
+	while (!cv_has_waiters(&urgent_cv))
+		kpause("urgent", false, time_now() + MSEC);
+	list_init(&queue);
+	chain = sleepq_lock_of(&queue);
+	spin_lock(chain);
+	sleepq_enter(chain);
+	sleepq_enqueue(&queue, &queue, "ktest", &syncobj_cv, false);
+	spin_unlock(chain); /* as who lends his priority must */
+	cv_signal(&urgent_cv);
+	EXPECT(!ran);
+	spin_lock(chain);
+	sleepq_unsleep(l);
+	lwp_lock(l);
+	EXPECT(sleepq_block(NSEC_FOREVER, false) == 0);
+	EXPECT(atomic_load_relaxed(&ran));
+	while (!atomic_load_relaxed(&ran))
+		kpause("urgent", false, time_now() + MSEC);
+	return failed ? -EIO : 0;
+}
+KTEST(preempt_woken, "preempt-woken", ktest_preempt_woken);

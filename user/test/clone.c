@@ -151,6 +151,12 @@ test_files(void)
 }
 
 static void
+on_signal(int sig)
+{
+	(void)sig;
+}
+
+static void
 test_clone3(void)
 {
 	struct clone3_args a;
@@ -167,6 +173,19 @@ test_clone3(void)
 	ok(pid > 0 && atomic_load(&ptid) == pid, "clone3 as fork, with PARENT_SETTID");
 	is_int(waitpid((pid_t)pid, &st, 0), pid, "its child is waited for");
 	is_exit(st, 23, "its status");
+	signal(SIGUSR1, SIG_IGN);
+	signal(SIGUSR2, on_signal);
+	a.flags = 0x100000000; /* CLONE_CLEAR_SIGHAND */
+	pid = syscall(NR_CLONE3, &a, sizeof(a));
+	if (pid == 0)
+		_exit((signal(SIGUSR1, SIG_DFL) == SIG_IGN) +
+		    2 * (signal(SIGUSR2, SIG_IGN) == SIG_DFL));
+	is_exit(reap((pid_t)pid), 3,
+	    "CLEAR_SIGHAND: caught signals have their default, ignored ones stay so");
+	ok(signal(SIGUSR2, SIG_DFL) == on_signal, "the parent's are as they were");
+	signal(SIGUSR1, SIG_DFL);
+	a.flags |= CLONE_VM | CLONE_SIGHAND;
+	is_err(syscall(NR_CLONE3, &a, sizeof(a)), EINVAL, "CLEAR_SIGHAND and SIGHAND: EINVAL");
 	memset(&a, 0, sizeof(a));
 	a.exit_signal = 0x1ff;
 	is_err(syscall(NR_CLONE3, &a, sizeof(a)), EINVAL, "clone3: bad exit signal: EINVAL");

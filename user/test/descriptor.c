@@ -21,6 +21,8 @@
 #include "thr.h"
 #include "util.h"
 
+#define NR_CLOSE_RANGE 436
+
 static void
 test_numbers(void)
 {
@@ -48,6 +50,29 @@ test_numbers(void)
 	is_err(fcntl(600, F_GETFD), EBADF, "fcntl of a closed one: EBADF");
 	for (int fd = a; fd <= 700; fd++)
 		close(fd);
+}
+
+static void
+test_range(void)
+{
+	int a = dup(0), n = 0;
+
+	for (int fd = a + 1; fd <= a + 100; fd++)
+		dup2(0, fd);
+	close(a + 50);
+	is_int(syscall(NR_CLOSE_RANGE, a + 40, a + 60, 0), 0, "close_range, with a gap in it");
+	for (int fd = a; fd <= a + 100; fd++)
+		n += fcntl(fd, F_GETFD) == 0;
+	is_int(n, 80, "closes those and no others");
+	is_int(syscall(NR_CLOSE_RANGE, a + 90, -1, 4), 0, "CLOSE_RANGE_CLOEXEC, to the end");
+	is_int(fcntl(a + 89, F_GETFD), 0, "the one before is as it was");
+	is_int(fcntl(a + 90, F_GETFD), FD_CLOEXEC, "the first is marked");
+	is_int(fcntl(a + 100, F_GETFD), FD_CLOEXEC, "and the last");
+	is_err(syscall(NR_CLOSE_RANGE, a + 1, a, 0), EINVAL, "close_range backwards: EINVAL");
+	is_err(syscall(NR_CLOSE_RANGE, a, a, 64), EINVAL, "close_range: bad flags: EINVAL");
+	is_int(syscall(NR_CLOSE_RANGE, a, -1, 0), 0, "close_range to the end");
+	is_int(dup(0), a, "all are closed");
+	close(a);
 }
 
 static void
@@ -224,6 +249,7 @@ main(void)
 	close(4);
 	close(5);
 	test_numbers();
+	test_range();
 	test_flags();
 	test_limit();
 	test_fork();

@@ -185,6 +185,9 @@ try_all(void)
 		{ "arch_prctl: get FS", SYS_arch_prctl, OUT, { 0x1003, P } },
 		{ "getrandom", SYS_getrandom, OUT | NO_SPLIT, { P, 8, 0 } },
 		{ "clone3", 435, IN, { P, 88 } },
+		{ "mincore", SYS_mincore, OUT | NO_SPLIT, { (long)g, 1, P } },
+		{ "truncate", SYS_truncate, IN, { P, 0 } },
+		{ "prctl: PR_GET_PDEATHSIG", SYS_prctl, OUT, { 2, P } },
 	};
 	size_t i;
 

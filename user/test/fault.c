@@ -219,6 +219,11 @@ f_badds(void)
 	__asm__ volatile("mov $0xfff8, %%eax; mov %%eax, %%ds" ::: "rax");
 }
 static void
+f_ldt(void)
+{
+	__asm__ volatile("mov $0x1007, %%eax; mov %%eax, %%es" ::: "rax");
+}
+static void
 f_int32(void)
 {
 	__asm__ volatile("int $0x20");
@@ -314,6 +319,7 @@ static const struct fault faults[] = {
 	{ "iret to ring 0", f_iret, SIGSEGV, 0, 0, 0 },
 	{ "far return to a bad segment", f_badcs, SIGSEGV, 0, 0, 0 },
 	{ "load of a bad data segment", f_badds, SIGSEGV, 0, 0, 0 },
+	{ "load of a segment of the local table", f_ldt, SIGSEGV, SI_KERNEL, F_ADDR, 0 },
 	{ "int 0x20", f_int32, SIGSEGV, SI_KERNEL, 0, 0 },
 	{ "int 0xff", f_int_ff, SIGSEGV, SI_KERNEL, 0, 0 },
 	{ "int 2", f_int_nmi, SIGSEGV, SI_KERNEL, 0, 0 },

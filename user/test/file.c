@@ -147,6 +147,31 @@ test_openat(const char *path)
 	close(d);
 }
 
+/* Nothing can be written, so there is nothing to write back. */
+static void
+test_sync(int fd)
+{
+	int p[2], null = open("/dev/null", O_RDWR);
+
+	pipe(p);
+	is_int(fsync(fd), 0, "fsync of a file");
+	is_int(fdatasync(fd), 0, "fdatasync");
+	is_err(fsync(p[1]), EINVAL, "fsync of a pipe: EINVAL");
+	is_err(fsync(null), EINVAL, "of a device: EINVAL");
+	is_err(fsync(600), EBADF, "of no file: EBADF");
+	is_err(ftruncate(fd, 0), EINVAL, "ftruncate of a file open for reading: EINVAL");
+	is_err(ftruncate(p[1], 0), EINVAL, "of a pipe: EINVAL");
+	is_err(ftruncate(null, 0), EINVAL, "of a device: EINVAL");
+	is_err(ftruncate(600, 0), EBADF, "of no file: EBADF");
+	is_err(truncate("/dev", 0), EISDIR, "truncate of a directory: EISDIR");
+	is_err(truncate("/dev/null", 0), EINVAL, "of a device: EINVAL");
+	is_err(truncate("/nowhere", 0), ENOENT, "of no file: ENOENT");
+	is_err(truncate("/dev/null", -1), EINVAL, "to less than nothing: EINVAL");
+	close(p[0]);
+	close(p[1]);
+	close(null);
+}
+
 int
 main(void)
 {
@@ -159,6 +184,7 @@ main(void)
 	test_stat(path, fd);
 	test_errors(path);
 	test_openat(path);
+	test_sync(fd);
 	if (getpid() == 1)
 		is_err(open(path, O_RDWR), EROFS, "the disk is read-only: EROFS");
 	else

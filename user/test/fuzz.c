@@ -94,6 +94,7 @@ static const struct call calls[] = {
 	{ SYS_sched_yield, 4, "" },
 	{ SYS_mremap, 4, "allga" },
 	{ SYS_madvise, 4, "ali" },
+	{ SYS_mincore, 2, "alp" },
 	{ SYS_dup, 3, "f" },
 	{ SYS_dup2, 3, "fi" },
 	{ SYS_nanosleep, 2, "tp" },

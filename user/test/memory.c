@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * mmap, munmap, mprotect, mremap, madvise and brk: placement, zeroing, splits,
- * file mappings, errors.
+ * mmap, munmap, mprotect, mremap, madvise, brk, msync, mlock and mincore: placement, zeroing, splits,
+ * what is in memory, file mappings, errors.
  *
  * test: timeout=60
  */
@@ -98,6 +98,8 @@ test_map_errors(void)
 	is_err((long)mmap(hide(1), PAGE, RW, ANON | MAP_FIXED, -1, 0), EINVAL,
 	    "odd MAP_FIXED: EINVAL");
 	is_err((long)mmap(NULL, PAGE, RW, MAP_ANONYMOUS, -1, 0), EINVAL, "no sharing type: EINVAL");
+	is_err((long)mmap(NULL, PAGE, RW, MAP_SHARED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), EINVAL,
+	    "both sharing types, and no file: EINVAL");
 	is_err((long)mmap(NULL, PAGE, RW, MAP_PRIVATE, -1, 0), EBADF, "no file: EBADF");
 	is_err(
 	    (long)syscall(SYS_mmap, 0, PAGE, RW, MAP_PRIVATE, fd, 1), EINVAL, "odd offset: EINVAL");
@@ -140,6 +142,10 @@ test_protect(void)
 	is_err(mprotect(p, 3 * PAGE, PROT_READ), ENOMEM, "a hole in the range: ENOMEM");
 	is_int(mprotect(p, 0, PROT_READ), 0, "length 0: nothing to do");
 	munmap(p, 3 * PAGE);
+	p = mmap(NULL, HUGE, PROT_NONE, ANON, -1, 0);
+	is_err(mprotect(p, HUGE, RW), ENOMEM, "more than there is cannot become writable: ENOMEM");
+	is_int(mprotect(p + HUGE / 2, PAGE, RW), 0, "a page of it can");
+	munmap(p, HUGE);
 }
 
 static void
@@ -195,6 +201,85 @@ test_advise(void)
 	munmap(p, 4 * PAGE);
 }
 
+/* How many of n pages are in memory; -1 with errno. */
+static int
+in_core(void *p, int n)
+{
+	unsigned char vec[600];
+	int count = 0;
+
+	if (mincore(p, (size_t)n * PAGE, vec) == -1)
+		return -1;
+	for (int i = 0; i < n; i++)
+		count += vec[i] & 1;
+	return count;
+}
+
+static int
+locked_fork(void *arg)
+{
+	char *p = mmap(NULL, 4 * PAGE, RW, ANON, -1, 0);
+
+	(void)arg;
+	return in_core(p, 4);
+}
+
+static void
+test_lock(void)
+{
+	char *p = mmap(NULL, 600 * PAGE, RW, ANON, -1, 0), *s = shared_mem(4 * PAGE), *q;
+	char *none = mmap(NULL, 3 * PAGE, PROT_NONE, ANON, -1, 0), *b;
+
+	is_int(in_core(p, 600), 0, "mincore: nothing is in memory yet");
+	p[5 * PAGE] = p[300 * PAGE] = 1;
+	is_int(in_core(p, 600), 2, "what was touched is");
+	is_int(madvise(p + 5 * PAGE, PAGE, MADV_DONTNEED), 0, "until");
+	is_int(in_core(p, 600), 1, "it is given up");
+	s[PAGE] = 1;
+	q = mremap(s, 0, 4 * PAGE, MREMAP_MAYMOVE);
+	is_int(
+	    q == MAP_FAILED ? 1 : in_core(q, 4), 1, "a page of a shared mapping, seen by another");
+	is_int(mlock(p + 7, 2 * PAGE), 0, "mlock of a part of three pages");
+	is_int(in_core(p, 10), 3, "brings all three");
+	is_int(mlock2(p + 10 * PAGE, PAGE, MLOCK_ONFAULT), 0, "MLOCK_ONFAULT");
+	is_int(in_core(p + 10 * PAGE, 1), 0, "brings none");
+	is_int(mlock(p, 0), 0, "mlock of nothing");
+	is_int(munlock(p, 3 * PAGE), 0, "munlock");
+	is_int(msync(p, 10 * PAGE, MS_SYNC), 0, "msync");
+	is_err(mlock(none, PAGE), ENOMEM, "mlock without access: ENOMEM");
+	munmap(none + PAGE, PAGE);
+	is_err(mlock(none, 3 * PAGE), ENOMEM, "mlock of a hole: ENOMEM");
+	is_err(munlock(none, 3 * PAGE), ENOMEM, "munlock of a hole: ENOMEM");
+	is_err(msync(none, 3 * PAGE, MS_ASYNC), ENOMEM, "msync of a hole: ENOMEM");
+	is_err(in_core(none, 3), ENOMEM, "mincore of a hole: ENOMEM");
+	is_err(msync(p + 1, PAGE, MS_SYNC), EINVAL, "msync of an odd address: EINVAL");
+	is_err(msync(p, PAGE, MS_SYNC | MS_ASYNC), EINVAL, "two ways to msync: EINVAL");
+	is_err(msync(p, PAGE, 64), EINVAL, "an unknown one: EINVAL");
+	is_err(in_core(p + 1, 1), EINVAL, "mincore of an odd address: EINVAL");
+	is_err(mincore(p, PAGE, hide(8)), EFAULT, "mincore to a bad address: EFAULT");
+	is_err(mlock2(p, PAGE, 2), EINVAL, "mlock2: bad flags: EINVAL");
+	is_err(mlockall(0), EINVAL, "mlockall: no flags: EINVAL");
+	is_err(mlockall(MCL_ONFAULT), EINVAL, "mlockall: only MCL_ONFAULT: EINVAL");
+
+	is_int(mlockall(MCL_CURRENT), 0, "mlockall of what there is");
+	is_int(in_core(p, 600), 600, "brings all of it");
+	q = mmap(NULL, 4 * PAGE, RW, ANON, -1, 0);
+	is_int(in_core(q, 4), 0, "but not what comes later");
+	is_int(mlockall(MCL_FUTURE), 0, "mlockall of that, too");
+	q = mmap(NULL, 4 * PAGE, RW, ANON, -1, 0);
+	is_int(in_core(q, 4), 4, "a mapping is in memory at once");
+	b = (char *)syscall(SYS_brk, 0);
+	b += -(uintptr_t)b & (PAGE - 1);
+	syscall(SYS_brk, b);
+	syscall(SYS_brk, b + 4 * PAGE);
+	is_int(in_core(b, 4), 4, "and the heap's growth");
+	syscall(SYS_brk, b);
+	is_exit(run_child(locked_fork, NULL), 0, "a child inherits none of this");
+	is_int(munlockall(), 0, "munlockall");
+	q = mmap(NULL, 4 * PAGE, RW, ANON, -1, 0);
+	is_int(in_core(q, 4), 0, "ends it");
+}
+
 static void
 test_brk(void)
 {
@@ -248,6 +333,7 @@ main(void)
 	test_protect();
 	test_remap();
 	test_advise();
+	test_lock();
 	test_brk();
 	test_file();
 	return tap_done();

@@ -3,14 +3,20 @@
  * exit_group, or a fatal signal, while every thread of the process is making
  * others: no newborn is missed (P5 of the invariants: a newborn of an exiting
  * process is told to exit too).  Rows B24, B50, and B59 within one process.
+ * And a hold of a process between its birth and its start (no such thing on
+ * other kernels).
  *
  * test: timeout=60
  * test: name=newborn smp=2,4 append="fp=id-published-not-started:300" args="16" host=no
  * test: name=corpse smp=2,4 append="fp=zombie-before-switch:200,free-after-IDL-before-id:200" args="16" host=no
  */
 #define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -98,6 +104,49 @@ test_rounds(long n, struct rng *r, const char *what)
 	is_int(moved, 0, "no thread outlives its process");
 }
 
+/* The child's id is told before it is started: who holds it then need not wait for anything else to happen. */
+static void *
+hold_newborn(void *arg)
+{
+	char cmd[40];
+	int pid;
+
+	while ((pid = atomic_load((atomic_int *)arg)) == 0)
+		continue;
+	snprintf(cmd, sizeof(cmd), "hold %d 0", pid);
+	return hide((uintptr_t)-dbg_cmd(cmd));
+}
+
+static int
+births(void *arg)
+{
+	static atomic_int told;
+	pthread_t t;
+	void *error;
+
+	for (int i = 0; i < *(int *)arg; i++) {
+		long pid;
+
+		atomic_store(&told, 0);
+		pthread_create(&t, NULL, hold_newborn, &told);
+		pid = thr_clone(
+		    CLONE_PARENT_SETTID | SIGCHLD, stk + STK, newborn, NULL, &told, NULL, 0);
+		pthread_join(t, &error);
+		reap((pid_t)pid);
+		if (error != NULL && error != (void *)ESRCH && error != (void *)ENOSYS)
+			return 1;
+	}
+	return 0;
+}
+
+static void
+test_newborn(int n)
+{
+	fp_arm("child-not-started", 20000);
+	is_exit(reap_ms(spawn(births, &n), 30000), 0, "held between its birth and its start");
+	fp_arm("child-not-started", 0);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -110,6 +159,7 @@ main(int argc, char **argv)
 	test_rounds(n, &r, "exit_group while four threads create threads");
 	by_signal = 1;
 	test_rounds(n, &r, "SIGTERM while four threads create threads");
+	test_newborn(8);
 	is_int(reap_all(), 0, "no child is left");
 	return tap_done();
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Orphans: alive or already dead, they come to the reaper and are collected
- * there (B62); parents and children that exit together (B65, B26).
+ * there (B62), or to a subreaper, and may be told; parents and children that exit together (B65, B26).
  *
  * test: timeout=90
  * test: name=b62 flavour=debug smp=2,4 append="fp=exit-after-DEAD:500" args="50"
@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -111,6 +112,159 @@ test_sleeping_reaper(void)
 	is_int(first, 6, "B62: a reaper asleep in wait gets the dead ones too");
 }
 
+/* ---- subreapers, and who is told of his parent's end ---- */
+
+static int
+is_child_of(void *arg)
+{
+	word_add(seen, 1);
+	word_wait(gate, 1);
+	while (getppid() != *(pid_t *)arg)
+		sleep_ms(1);
+	return 71;
+}
+
+/* A family of three generations: the middle one goes. */
+static int
+middle(void *arg)
+{
+	spawn(is_child_of, arg);
+	spawn(dead_at_once, (void *)72);
+	word_wait(seen, 1);
+	return 70;
+}
+
+static int
+subreaper(void *arg)
+{
+	pid_t me = getpid();
+	int st, on = -1, n71 = 0, n72 = 0;
+
+	prctl(PR_SET_CHILD_SUBREAPER, (long)arg, 0, 0, 0);
+	if (prctl(PR_GET_CHILD_SUBREAPER, &on, 0, 0, 0) != 0 || on != ((long)arg != 0))
+		return 1;
+	if (run_child(middle, &me) != 70 << 8)
+		return 2;
+	word_add(gate, 1);
+	while (wait(&st) > 0) {
+		n71 += st == 71 << 8;
+		n72 += st == 72 << 8;
+	}
+	return 10 * n71 + n72;
+}
+
+/* Between the subreaper and the parent that goes there is one more, who inherits nothing. */
+static int
+far_middle(void *arg)
+{
+	if (run_child(middle, arg) != 70 << 8)
+		return 1;
+	word_add(gate, 1);
+	return waitpid(-1, NULL, WNOHANG) == -1 ? 73 : 2;
+}
+
+static int
+far_subreaper(void *arg)
+{
+	pid_t me = getpid();
+	int st, n = 0, sum = 0;
+
+	(void)arg;
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	spawn(far_middle, &me);
+	for (; wait(&st) > 0; n++)
+		sum += WEXITSTATUS(st);
+	return n == 3 && sum == 71 + 72 + 73 ? 5 : 6;
+}
+
+static int
+told(void *arg)
+{
+	sigset_t set;
+	siginfo_t si;
+	int sig = -1;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	prctl(PR_SET_PDEATHSIG, SIGUSR1, 0, 0, 0);
+	prctl(PR_GET_PDEATHSIG, &sig, 0, 0, 0);
+	word_add(seen, 1);
+	sigwaitinfo(&set, &si);
+	return sig == SIGUSR1 && si.si_code == SI_USER && si.si_pid == *(pid_t *)arg ? 81 : 82;
+}
+
+static int
+killed_with_parent(void *arg)
+{
+	pid_t pid;
+	int sig = -1;
+
+	(void)arg;
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if ((pid = fork()) == 0) {
+		prctl(PR_GET_PDEATHSIG, &sig, 0, 0, 0);
+		_exit(sig);
+	}
+	if (reap(pid) == 0) /* a child inherits none */
+		word_add(seen, 1);
+	for (;;)
+		pause();
+}
+
+static int
+other_user(void *arg)
+{
+	int sig = -1;
+
+	(void)arg;
+	prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+	if (setgid(1234) != 0 || setuid(1234) != 0)
+		return 1;
+	prctl(PR_GET_PDEATHSIG, &sig, 0, 0, 0);
+	return sig;
+}
+
+static int
+leave_told(void *arg)
+{
+	static pid_t me;
+
+	(void)arg;
+	me = getpid();
+	spawn(told, &me);
+	spawn(killed_with_parent, NULL);
+	word_wait(seen, 2);
+	return 80;
+}
+
+static void
+test_subreaper(void)
+{
+	int st, n81 = 0, nkill = 0;
+
+	atomic_store(seen, 0);
+	atomic_store(gate, 0);
+	is_exit(
+	    run_child(subreaper, (void *)1), 11, "a subreaper gets the living and the dead orphan");
+	atomic_store(seen, 0);
+	atomic_store(gate, 0);
+	is_exit(run_child(far_subreaper, NULL), 5, "also from further down, past who is none");
+	is_err(waitpid(-1, NULL, WNOHANG), ECHILD, "nothing came to us");
+
+	atomic_store(seen, 0);
+	is_exit(run_child(leave_told, NULL), 80, "a parent of two who want to be told");
+	while (wait(&st) > 0) {
+		n81 += WIFEXITED(st) && WEXITSTATUS(st) == 81;
+		nkill += WIFSIGNALED(st) && WTERMSIG(st) == SIGKILL;
+	}
+	is_int(n81, 1, "one gets the signal from him");
+	is_int(nkill, 1, "the other dies of it");
+	is_exit(run_child(other_user, NULL), 0, "who becomes another user is not told");
+	is_err(prctl(PR_SET_PDEATHSIG, 65, 0, 0, 0), EINVAL, "no such signal: EINVAL");
+	is_err(prctl(PR_GET_PDEATHSIG, hide(8), 0, 0, 0), EFAULT, "a bad address: EFAULT");
+}
+
 static int
 tree(void *arg)
 {
@@ -173,6 +327,7 @@ main(int argc, char **argv)
 	seen = gate + 16;
 	test_orphans();
 	test_sleeping_reaper();
+	test_subreaper();
 	test_together(n);
 	is_exit(
 	    run_child(threads_with_children, NULL), 4, "children of threads belong to the process");

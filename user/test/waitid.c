@@ -90,7 +90,10 @@ test_nohang(void)
 	is_int(waitid(P_PID, (id_t)pid, &si, WSTOPPED | WCONTINUED | WNOHANG), 0,
 	    "other classes: nothing");
 	word_add(gate, 1);
-	is_int(waitid(P_PID, (id_t)pid, &si, WEXITED), 0, "then it ends");
+	is_err(waitid(P_PID, (id_t)pid, &si, WSTOPPED | WCONTINUED), ECHILD,
+	    "who asks for stops does not wait for a child that ends");
+	is_err(waitid(P_ALL, 0, &si, WSTOPPED | WNOHANG), ECHILD, "nor sees the zombie");
+	is_int(waitid(P_PID, (id_t)pid, &si, WEXITED), 0, "who asks for its end does");
 }
 
 /* --- two waiters, one child --------------------------------------------------- */

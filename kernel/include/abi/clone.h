@@ -23,6 +23,7 @@
 #define CLONE_UNTRACED       0x00800000
 #define CLONE_CHILD_SETTID   0x01000000
 #define CLONE_IO             0x80000000u
+#define CLONE_CLEAR_SIGHAND  0x100000000ul /* clone3 only */
 
 struct abi_clone3 {
 	uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls;

@@ -29,6 +29,8 @@
 #define O_PATH      010000000
 #define O_TMPFILE   020200000
 
+#define CLOSE_RANGE_CLOEXEC 4u
+
 #define AT_FDCWD            (-100)
 #define AT_SYMLINK_NOFOLLOW 0x100
 #define AT_EACCESS          0x200

@@ -42,4 +42,14 @@
 #define MADV_COLD       20
 #define MADV_PAGEOUT    21
 
+#define MS_ASYNC      1
+#define MS_INVALIDATE 2
+#define MS_SYNC       4
+
+#define MLOCK_ONFAULT 1
+
+#define MCL_CURRENT 1
+#define MCL_FUTURE  2
+#define MCL_ONFAULT 4
+
 #endif

@@ -33,6 +33,8 @@
 	X(23, select) \
 	X(24, sched_yield) \
 	X(25, mremap) \
+	X(26, msync) \
+	X(27, mincore) \
 	X(28, madvise) \
 	X(32, dup) \
 	X(33, dup2) \
@@ -51,6 +53,10 @@
 	X(62, kill) \
 	X(63, uname) \
 	X(72, fcntl) \
+	X(74, fsync) \
+	X(75, fdatasync) \
+	X(76, truncate) \
+	X(77, ftruncate) \
 	X(79, getcwd) \
 	X(80, chdir) \
 	X(81, fchdir) \
@@ -95,6 +101,10 @@
 	X(146, sched_get_priority_max) \
 	X(147, sched_get_priority_min) \
 	X(148, sched_rr_get_interval) \
+	X(149, mlock) \
+	X(150, munlock) \
+	X(151, mlockall) \
+	X(152, munlockall) \
 	X(157, prctl) \
 	X(158, arch_prctl) \
 	X(160, setrlimit) \
@@ -137,8 +147,10 @@
 	X(302, prlimit64) \
 	X(309, getcpu) \
 	X(318, getrandom) \
+	X(325, mlock2) \
 	X(334, rseq) \
 	X(435, clone3) \
+	X(436, close_range) \
 	X(439, faccessat2) \
 	X(1024, _lwp_create) \
 	X(1025, _lwp_exit) \

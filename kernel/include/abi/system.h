@@ -40,8 +40,12 @@ _Static_assert(sizeof(struct abi_sysinfo) == 112, "struct sysinfo");
 #define REBOOT_HALT      0xcdef0123u
 #define REBOOT_POWER_OFF 0x4321fedcu
 
-#define PR_SET_NAME 15
-#define PR_GET_NAME 16
+#define PR_SET_PDEATHSIG       1
+#define PR_GET_PDEATHSIG       2
+#define PR_SET_NAME            15
+#define PR_GET_NAME            16
+#define PR_SET_CHILD_SUBREAPER 36
+#define PR_GET_CHILD_SUBREAPER 37
 
 #define GRND_NONBLOCK 1u
 #define GRND_RANDOM   2u

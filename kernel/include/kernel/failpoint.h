@@ -13,6 +13,7 @@
 #define FAILPOINTS(X) \
 	X(id_grow_unlocked, "id-grow-unlocked") \
 	X(id_published_not_started, "id-published-not-started") \
+	X(child_not_started, "child-not-started") \
 	X(sleep_queued_not_switched, "sleep-queued-not-switched") \
 	X(woken_while_running, "woken-while-RUNNING") \
 	X(switch_before_clear_running, "switch-before-clear-RUNNING") \

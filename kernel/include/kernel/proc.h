@@ -111,6 +111,8 @@ struct proc {
 	uint32_t p_nstopchild;  /* (x) children that are dead or have a p_report */
 	struct condvar p_waitcv; /* with proc_lock: wait4 sleeps here */
 	int p_exitsig;           /* (x) signal to the parent at exit; SIGCHLD or 0 */
+	uint8_t p_pdeathsig;     /* (x) signal to itself when its parent exits; 0 = none */
+	bool p_subreaper;        /* (x) its descendants' orphans are its: proc_set_subreaper() */
 
 	struct vmspace *p_vmspace; /* (o) */
 	struct filedesc *p_fd;     /* (o) */

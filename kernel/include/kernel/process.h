@@ -15,6 +15,7 @@
 /* ---- lookups, docs/protocol.md 1.5 ---- */
 struct proc *proc_find(pid_t);                     /* => proc_lock held; live processes only */
 struct proc *proc_find_any(pid_t);                 /* => proc_lock held; zombies too */
+struct proc *proc_find_member(lwpid_t);            /* the same, or by the id of one of its LWPs */
 struct pgrp *pgrp_find(pid_t);                     /* => proc_lock held; non-empty groups only */
 struct lwp *lwp_find(struct proc *, lwpid_t);      /* => p_lock held; not IDL, not ZOMB */
 struct lwp *lwp_find_dead(struct proc *, lwpid_t); /* => p_lock held; not IDL: the dead too */
@@ -101,6 +102,8 @@ void lwp_stop_point(void);
 void proc_stop_check(
     struct proc *); /* an LWP of p has left: is p stopped now? => no lock held; sleeps */
 void proc_continue(struct proc *); /* PK_STOP is set. => proc_lock and p_lock held */
+/* Is p to have its descendants' orphans? => proc_lock held */
+void proc_set_subreaper(struct proc *, bool);
 void proc_report(struct proc *, enum proc_report); /* => proc_lock held */
 
 /* LWPs of p that a stop or hold waits for: those in exit rest soon enough. => p_lock held */

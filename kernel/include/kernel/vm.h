@@ -39,6 +39,7 @@ struct vmspace {
 	vaddr_t vm_brk_start;           /* (v) set by exec; 0 = no heap */
 	vaddr_t vm_brk;                 /* (v) */
 	vaddr_t vm_mmap_top;            /* (v) automatic placement ends here */
+	bool vm_lockfuture;             /* (a) what is mapped is touched at once: mlockall */
 	struct lwpctl_page *vm_lwpctl;  /* (v) newest first; NULL = no LWP has asked */
 };
 
@@ -79,8 +80,17 @@ int vm_remap(
     struct vmspace *, vaddr_t old, size_t oldsize, size_t newsize, int flags, vaddr_t *newaddr);
 /* MADV_*. */
 int vm_advise(struct vmspace *, vaddr_t, size_t, int advice);
-/* Touches the pages; stops quietly at the first that fails, and when the caller is killed. */
-void vm_populate(struct vmspace *, vaddr_t, size_t);
+/*
+ * Touches the pages; stops at the first that fails, and when the caller is killed.
+ * 0; -EFAULT: nothing is mapped there, or it may not be touched; -EIO; -ENOMEM
+ */
+int vm_populate(struct vmspace *, vaddr_t, size_t);
+/* 0, or -ENOMEM when there is a hole in the range, which ends inside the user's half or at its end. */
+int vm_mapped(struct vmspace *, vaddr_t, size_t);
+/* The first mapped range at or after *start, to [*start, *end); false: none. */
+bool vm_next_mapped(struct vmspace *, vaddr_t *start, vaddr_t *end);
+/* Is the page in memory, 1 or 0? -ENOMEM: nothing is mapped there. */
+int vm_incore(struct vmspace *, vaddr_t);
 /* Returns the break in force. */
 vaddr_t vm_brk(struct vmspace *, vaddr_t newbrk);
 /*

@@ -22,6 +22,9 @@ void vmobj_unref(
 /* Page `index` of a file, which needs neither memory nor a lock; NULL when it is not such a page. No reference. */
 struct page *vmobj_peek(const struct vmobj *, size_t index);
 
+/* Is page `index` in memory? */
+bool vmobj_incore(struct vmobj *, size_t index);
+
 /* Names the object in futex keys; unlike its address it is never used again. */
 const void *vmobj_key(const struct vmobj *);
 
