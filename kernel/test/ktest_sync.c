@@ -393,11 +393,13 @@ hash_top(void *arg __unused)
 	team_leave();
 }
 
+/* Who waits lends a moment after it is queued: the walk begins anew while the owner's lock is taken. */
 static bool
-lock_has_waiter(struct mutex *m)
+lock_lends(struct mutex *m)
 {
 	struct spinlock *chain = turnstile_lock(m);
-	bool yes = turnstile_find(m) != NULL;
+	const struct turnstile *ts = turnstile_find(m);
+	bool yes = ts != NULL && ts->ts_inheritor != NULL;
 
 	spin_unlock(chain);
 	return yes;
@@ -424,11 +426,11 @@ ktest_turnstile_hash(void)
 	for (unsigned i = 3; i-- > 0;) {
 		team_add(PRI_USER + 10 * (int)(3 - i), hash_link, (void *)(uintptr_t)i);
 		stage(3 - i);
-		while (i < 2 && !lock_has_waiter(link_lock[i + 1]))
+		while (i < 2 && !lock_lends(link_lock[i + 1]))
 			kpause("chain", false, time_now() + MSEC);
 	}
 	team_add(PRI_KERNEL_RT + 20, hash_top, NULL);
-	while (!lock_has_waiter(link_lock[0]))
+	while (!lock_lends(link_lock[0]))
 		kpause("chain", false, time_now() + MSEC);
 	atomic_store_relaxed(&chain_go, true);
 	return team_wait();
@@ -477,7 +479,7 @@ ktest_turnstile_two(void)
 		kpause("two", false, time_now() + MSEC);
 	for (int i = 0; i < 2; i++) {
 		team_add(PRI_KERNEL_RT + 20 - 10 * i, two_high, link_lock[i]);
-		while (!lock_has_waiter(link_lock[i]))
+		while (!lock_lends(link_lock[i]))
 			kpause("two", false, time_now() + MSEC);
 	}
 	atomic_store_relaxed(&two_step, 2);

@@ -214,6 +214,7 @@ exit_with(void *arg)
 int
 die_by(void *arg)
 {
+	signal((int)(long)arg, SIG_DFL); /* a shell in the background has us ignore some */
 	raise((int)(long)arg);
 	return 1;
 }

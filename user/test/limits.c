@@ -23,9 +23,9 @@
 #include "tap.h"
 #include "util.h"
 
-#define USER 54321
-#define MB   (1024 * 1024L)
+#define MB (1024 * 1024L)
 
+static uid_t user; /* one that nobody else has */
 static atomic_int *gate;
 static atomic_int *count;
 
@@ -73,7 +73,7 @@ child_threads(void *arg)
 	int i, error;
 
 	(void)arg;
-	if (set(RLIMIT_NPROC, 5, 5) == -1 || setuid(USER) == -1)
+	if (set(RLIMIT_NPROC, 5, 5) == -1 || setuid(user) == -1)
 		return 1;
 	for (i = 0; i < 20; i++) {
 		int n, tries = 0;
@@ -100,7 +100,7 @@ child_zombies(void *arg)
 	int i;
 
 	(void)arg;
-	if (set(RLIMIT_NPROC, 3, 3) == -1 || setuid(USER) == -1)
+	if (set(RLIMIT_NPROC, 3, 3) == -1 || setuid(user) == -1)
 		return 1;
 	for (i = 0; i < 2; i++) {
 		siginfo_t si;
@@ -131,7 +131,7 @@ static int
 stay_as_user(void *arg)
 {
 	(void)arg;
-	if (setuid(USER) == -1)
+	if (setuid(user) == -1)
 		return 1;
 	word_add(count, 1);
 	word_wait(gate, 1);
@@ -153,7 +153,7 @@ child_setuid_exec(void *arg)
 		return 1;
 	a = spawn(stay_as_user, NULL);
 	word_wait(count, 1);
-	if (setuid(USER) == -1)
+	if (setuid(user) == -1)
 		return 2;
 	execv(argv[0], argv);
 	e = errno;
@@ -292,7 +292,7 @@ child_sigpending(void *arg)
 	(void)arg;
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, NULL);
-	if (set(RLIMIT_SIGPENDING, 4, 4) == -1 || setuid(USER) == -1)
+	if (set(RLIMIT_SIGPENDING, 4, 4) == -1 || setuid(user) == -1)
 		return 1;
 	if (timer_create(CLOCK_MONOTONIC, &ev, &t) == -1)
 		return 2;
@@ -368,7 +368,7 @@ child_user(void *arg)
 
 	if (set(RLIMIT_CORE, 5, 20) == -1)
 		return 1;
-	if (setgid(USER) == -1 || setuid(USER) == -1)
+	if (setgid(user) == -1 || setuid(user) == -1)
 		return 2;
 	if (set(RLIMIT_CORE, 20, 20) == -1 || set(RLIMIT_CORE, 0, 10) == -1)
 		return 3;
@@ -426,6 +426,7 @@ main(int argc, char **argv)
 		return atoi(argv[2]);
 	if (argc > 1 && strcmp(argv[1], "show") == 0)
 		return getrlimit(RLIMIT_FSIZE, &rl) == 0 ? (int)rl.rlim_cur : 1;
+	user = 54321 + (uid_t)getpid();
 	gate = shared_mem(PAGE);
 	count = shared_mem(PAGE);
 	test_nproc();
