@@ -318,6 +318,16 @@ def end_program():
     while not end_told():
         begin()
 
+def failed():
+    # all there is to know, for the log
+    for command in ("print (char *)panic_message", "thread apply all bt 12", "monitor show locks"):
+        try:
+            print(run(command))
+        except gdb.error as error:
+            print(command, error)
+    sys.stdout.flush()
+    sys.stderr.flush()
+
 def leave():
     run("delete")
     run("kdetach")
@@ -378,7 +388,7 @@ class Guest:
                 self.port, self.test.over, self.test.program) + PRELUDE + "\ntry:\n"
                        + textwrap.indent(textwrap.dedent(script), "    ")
                        + "\nexcept Exception:\n    import traceback\n"
-                         "    traceback.print_exc()\n    sys.stderr.flush()\n    os._exit(3)\n")
+                         "    traceback.print_exc()\n    failed()\n    os._exit(3)\n")
         done = subprocess.run(
             ["timeout", "-k", "5", str(GDB_SECONDS), "gdb", "-nx", "-batch", symbols,
              "-x", "tools/gdb/kernelstub.py",

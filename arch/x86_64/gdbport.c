@@ -43,5 +43,5 @@ arch_debug_putc(char c)
 void
 arch_debug_self_ipi(void)
 {
-	lapic_send_ipi(arch_curcpu()->ci_hwid, ICR_FIXED | ICR_ASSERT | VEC_DEBUG);
+	lapic_send_ipi_nested(arch_curcpu()->ci_hwid, ICR_FIXED | ICR_ASSERT | VEC_DEBUG);
 }

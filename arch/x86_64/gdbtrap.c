@@ -275,8 +275,13 @@ gdb_trap_debug(struct trapframe *tf, uint64_t dr6)
 	if (!debug_on)
 		return false;
 	for (unsigned n = 0; n < 4; n++) {
-		if ((dr6 >> n & 1) == 0 || !gdb_hw_hit(n, &exec, &mine, &addr))
+		if ((dr6 >> n & 1) == 0)
 			continue;
+		if (!gdb_hw_hit(n, &exec, &mine, &addr)) {
+			/* gdb took it away while this CPU was stopped on its way here; but a step may tell of any. */
+			ours |= (dr6 & DR6_STEP) == 0;
+			continue;
+		}
 		if (mine && !ours)
 			enter_silent(tf, exec ? DEBUG_HWBREAK : DEBUG_WATCH, addr);
 		else if (!mine && exec)

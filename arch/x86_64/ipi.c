@@ -32,5 +32,5 @@ void
 arch_ipi_nmi(struct cpu *ci)
 {
 	TRACE(IPI, TRI_NMI, ci->ci_index, 0);
-	lapic_send_ipi(ci->ci_hwid, ICR_NMI | ICR_ASSERT);
+	lapic_send_ipi_nested(ci->ci_hwid, ICR_NMI | ICR_ASSERT);
 }

@@ -109,6 +109,23 @@ lapic_send_ipi(uint32_t apicid, uint32_t low)
 	arch_intr_restore(on);
 }
 
+/*
+ * The same for who may have interrupted another's sending between its two writes, as an NMI or a breakpoint does: the
+ * register's upper half is left as it was, else what the other sends went to our target.
+ */
+void
+lapic_send_ipi_nested(uint32_t apicid, uint32_t low)
+{
+	uint32_t high = x2apic ? 0 : lapic_regs[REG_ICR_HIGH / 4];
+
+	lapic_send_ipi(apicid, low);
+	if (x2apic)
+		return;
+	while ((lapic_regs[REG_ICR / 4] & ICR_PENDING) != 0)
+		arch_cpu_relax();
+	lapic_regs[REG_ICR_HIGH / 4] = high;
+}
+
 void
 lapic_send_init(uint32_t apicid)
 {

@@ -84,6 +84,7 @@ void lapic_init_cpu(void); /* others */
 uint32_t lapic_id(void);
 void lapic_eoi(void);
 void lapic_send_ipi(uint32_t apicid, uint32_t icr_low);
+void lapic_send_ipi_nested(uint32_t apicid, uint32_t icr_low);
 void lapic_send_init(uint32_t apicid);
 void lapic_send_startup(uint32_t apicid, uint8_t page);
 void lapic_timer_oneshot(uint32_t count); /* 0 stops it */
