@@ -449,6 +449,8 @@ class Pump:
             wait = 0.25 if deadline is None else max(0.0, min(0.25, deadline - now))
             for key, events in selector.select(wait):
                 if key.fileobj is not self._console and key.fileobj is not self._debug:
+                    if self._input_fd is None:
+                        continue        # the console ended in this round
                     if self._take_input(interactive):
                         return BY_USER
                     continue

@@ -20,5 +20,7 @@ importlib.import_module("tb").load()
 
 # A halted CPU is a thread whose program counter is in the idle loop; say nothing of each.
 gdb.execute("set print thread-events off")
+# The table of ids is read at once, and large while there are many.
+gdb.execute("set max-value-size unlimited")
 # The in-kernel and QEMU's stub are both slow to come up in a boot.
 gdb.execute("set tcp connect-timeout 30")

@@ -4,7 +4,7 @@
  * has an id of its own, sleeps, and ends at one wake.  B4, B5, B45; and exit
  * of a process that has as many (B44: in bounded time).
  *
- * test: timeout=240 mem=512 smp=4 host=no
+ * test: timeout=240 mem=512 smp=4 groups=large host=no
  */
 #define _GNU_SOURCE
 #include <errno.h>
