@@ -417,7 +417,7 @@ class Pump:
 
     def _loop(self, interactive, timeout):
         deadline = None if timeout is None else time.monotonic() + timeout
-        asked = None            # what to return after the kernel was asked where it is
+        late, asked = False, None       # asked: what to return after the kernel was asked where it is
         selector = self._selector
         for stream in (self._console, self._debug):
             stream.setblocking(False)
@@ -427,10 +427,13 @@ class Pump:
         while streams:
             now = time.monotonic()
             if deadline is not None and now >= deadline:
-                if asked is not None or self._control is None or not self.log.ready:
+                if late or self._control is None or not self.log.ready:
                     return TIMED_OUT
-                self._control.sendall(WHERE)
-                asked, deadline = TIMED_OUT, now + GRACE
+                late, deadline = True, now + GRACE
+                if self.log.panic is None and self.log.status is None:
+                    asked = TIMED_OUT
+                    with contextlib.suppress(OSError):      # it ends at this moment
+                        self._control.sendall(WHERE)
             if (self.log.status is not None or self.log.panic is not None) \
                     and self._grace is not None and now - last_word > self._grace \
                     and not self.log.monitor:

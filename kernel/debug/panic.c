@@ -94,7 +94,7 @@ panic_asked(void)
 	const struct cpu *ci = arch_curcpu();
 	cpuset_t online = atomic_load_relaxed(&cpu_online_set);
 
-	if ((online & (CPU_BIT(ci) - 1)) != 0)
+	if ((online & (CPU_BIT(ci) - 1)) != 0 || atomic_load_relaxed(&panicking))
 		return;
 	panic_everyone = true;
 	panic("NMI from outside");

@@ -106,6 +106,8 @@ proc_find_member(lwpid_t id)
 		return p;
 	/* proc_lock keeps the id, and so what it names. */
 	p = l->l_proc;
+	if ((p->p_flag & PK_SYSTEM) != 0)
+		return NULL;
 	return lwp_stat(l) != LS_IDL && lwp_stat(l) != LS_ZOMB && p->p_stat != PS_IDL ? p : NULL;
 }
 

@@ -6,6 +6,7 @@
 
 #include <abi/errno.h>
 #include <arch/arch_if.h>
+#include <kernel/idtable.h>
 #include <kernel/panic.h>
 #include <kernel/process.h>
 #include <kernel/sched.h>
@@ -384,11 +385,15 @@ static int
 signal_ended(pid_t pid, lwpid_t lid, int sig, int error)
 {
 	const struct proc *p;
+	const struct lwp *l;
 
 	if (likely(error != -ESRCH))
 		return error;
 	mutex_lock(&proc_lock);
 	p = proc_find_any(lid);
+	l = idt_lwp(&idtable, lid);
+	if (l != NULL && lwp_stat(l) == LS_IDL)
+		p = NULL; /* that one has not begun, and would lose it */
 	if (p != NULL && (pid == 0 || p->p_pid == pid) && (p->p_flag & PK_SYSTEM) == 0)
 		error = !is_signal(sig) ? -EINVAL : may_signal(p, sig) ? 0 : -EPERM;
 	mutex_unlock(&proc_lock);
