@@ -22,6 +22,17 @@ class RawPackets:
             self.assertEqual(self.ask(link, b"D"), b"OK")
             link.sendall(b"+")
 
+    def anew(self, port):
+        """A gdb dies while an answer of many packets comes; the next one acknowledges only its own."""
+        with self.connect(port, 60) as link:
+            self.ask(link, b"qSupported:x")
+            link.sendall(b"+" + self.frame(b"qRcmd,68656c70"))
+            self.await_(link, b"$O")
+        with self.connect(port, 60) as link:
+            link.sendall(self.frame(b"qSupported:x"))
+            self.await_(link, b"PacketSize=")
+        self.look_in(port)
+
     def lone_step(self, port, getppid):
         """
         gdb dies when it lets one thread step, and another one is told to have stopped. The program is `sleepers`:

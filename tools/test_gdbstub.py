@@ -122,6 +122,7 @@ class StubTest(RawPackets, unittest.TestCase):
             self.assertRegex(text, r'"prog" \(SLEEP futex cpu\d\)')
             self.assertIn("inferiors [1, ", said[-1])
             self.lone_step(guest.port, self.getppid)
+            self.anew(guest.port)
             seed = int(os.environ.get("SEED", time.time_ns() % 100000))
             print("SEED=%d" % seed)
             self.fuzz(guest.port, random.Random(seed), 3000 if LONG else 200)

@@ -3,7 +3,7 @@
  * Packets over the debugger's serial port, polled.
  *
  * In ack mode each side confirms a packet with '+' or asks for it again with '-'. A packet that comes in place
- * of an ack counts as one: gdb has been started anew.
+ * of an ack counts as one: gdb has been started anew, and no longer wants what is left of the old answer.
  */
 #include "gdb_impl.h"
 
@@ -106,6 +106,8 @@ send_once(void)
 void
 gdb_send(void)
 {
+	if (have_packet)
+		return; /* nobody would acknowledge it */
 	send_once();
 	while (!gdb_noack) {
 		int c = arch_debug_getc();
