@@ -71,26 +71,6 @@ arch_explore_clock(void)
 	pmap_write_cr4(pmap_read_cr4() | CR4_TSD);
 }
 
-static bool
-is_prefix(uint8_t byte)
-{
-	switch (byte) {
-	case 0x26: /* segments */
-	case 0x2e:
-	case 0x36:
-	case 0x3e:
-	case 0x64:
-	case 0x65:
-	case 0x66: /* sizes */
-	case 0x67:
-	case 0xf2: /* REPNE, REP */
-	case 0xf3:
-		return true;
-	default:
-		return (byte & 0xf0) == 0x40; /* REX */
-	}
-}
-
 /* Was it one of the two? Then it has read the driver's clock, at 1 GHz. */
 bool
 explore_rdtsc(struct trapframe *tf)
@@ -103,7 +83,7 @@ explore_rdtsc(struct trapframe *tf)
 		if (pc - tf->tf_rip >= INSN_MAX || arch_copyin(&op[n], pc, 1) != 0)
 			return false;
 		pc++;
-		if (n != 0 || !is_prefix(op[0]))
+		if (n != 0 || !insn_is_prefix(op[0]))
 			n++;
 	}
 	if (op[0] != 0x0f || (n == 2 ? op[1] != 0x31 : op[2] != 0xf9))

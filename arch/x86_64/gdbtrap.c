@@ -13,6 +13,7 @@
  * arch_switch() is replaced by gdb_step_thunk.
  */
 #include <arch/arch_if.h>
+#include <arch/insn.h>
 #include <arch/md.h>
 #include <kernel/atomic.h>
 #include <kernel/cpu.h>
@@ -102,27 +103,6 @@ fetch(const struct lwp *l, uintptr_t va, bool user, uint8_t *byte)
 	return true;
 }
 
-static bool
-is_prefix(uint8_t b)
-{
-	switch (b) {
-	case 0x26: /* segments */
-	case 0x2e:
-	case 0x36:
-	case 0x3e:
-	case 0x64:
-	case 0x65:
-	case 0x66: /* sizes */
-	case 0x67:
-	case 0xf0: /* LOCK REPNE REP */
-	case 0xf2:
-	case 0xf3:
-		return true;
-	default:
-		return (b & 0xf0) == 0x40; /* REX */
-	}
-}
-
 static enum insn
 decode(const struct lwp *l, const struct trapframe *tf)
 {
@@ -133,7 +113,7 @@ decode(const struct lwp *l, const struct trapframe *tf)
 	do {
 		if (at - tf->tf_rip >= INSN_MAX || !fetch(l, at++, user, &b))
 			return INSN_UNKNOWN;
-	} while (is_prefix(b));
+	} while (insn_is_prefix(b));
 	step.st_next = at;
 	switch (b) {
 	case 0x9c:

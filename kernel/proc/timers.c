@@ -438,19 +438,6 @@ discarded(struct ptimer *pt, sigset_t set)
 		next_period(pt);
 }
 
-void
-timers_discarded(struct proc *p, sigset_t set)
-{
-	struct rb_node *n;
-	struct ptimer *pt;
-
-	KASSERT(mutex_owned(&p->p_lock));
-	if (p->p_timers == NULL || (p->p_flag & PK_EXITING))
-		return;
-	foreach_posix(pt, n, p->p_timers) discarded(pt, set);
-	discarded(&p->p_timers->pts_itimer[ITIMER_REAL], set);
-}
-
 static void
 wake(struct ptimer *pt, sigset_t set)
 {
@@ -460,8 +447,9 @@ wake(struct ptimer *pt, sigset_t set)
 	next_period(pt);
 }
 
-void
-timers_wake(struct proc *p, sigset_t set)
+/* For each timer that sends a signal by itself. => p_lock held */
+static void
+foreach_sending(struct proc *p, void (*func)(struct ptimer *, sigset_t), sigset_t set)
 {
 	struct rb_node *n;
 	struct ptimer *pt;
@@ -469,8 +457,20 @@ timers_wake(struct proc *p, sigset_t set)
 	KASSERT(mutex_owned(&p->p_lock));
 	if (p->p_timers == NULL || (p->p_flag & PK_EXITING))
 		return;
-	foreach_posix(pt, n, p->p_timers) wake(pt, set);
-	wake(&p->p_timers->pts_itimer[ITIMER_REAL], set);
+	foreach_posix(pt, n, p->p_timers) func(pt, set);
+	func(&p->p_timers->pts_itimer[ITIMER_REAL], set);
+}
+
+void
+timers_discarded(struct proc *p, sigset_t set)
+{
+	foreach_sending(p, discarded, set);
+}
+
+void
+timers_wake(struct proc *p, sigset_t set)
+{
+	foreach_sending(p, wake, set);
 }
 
 void

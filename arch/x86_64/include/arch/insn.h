@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Instructions that C has no words for.
+ * Instructions that C has no words for, and their encoding.
  * layer: arch
  */
 #ifndef ARCH_INSN_H
@@ -104,6 +104,28 @@ static inline uint64_t
 mul_high(uint64_t a, uint64_t b)
 {
 	return (uint64_t)((unsigned __int128)a * b >> 64);
+}
+
+/* May this byte stand before the opcode of a 64-bit instruction? */
+static inline bool
+insn_is_prefix(uint8_t b)
+{
+	switch (b) {
+	case 0x26: /* segments */
+	case 0x2e:
+	case 0x36:
+	case 0x3e:
+	case 0x64:
+	case 0x65:
+	case 0x66: /* sizes */
+	case 0x67:
+	case 0xf0: /* LOCK REPNE REP */
+	case 0xf2:
+	case 0xf3:
+		return true;
+	default:
+		return (b & 0xf0) == 0x40; /* REX */
+	}
 }
 
 #endif
