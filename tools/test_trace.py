@@ -22,11 +22,14 @@ import tracestats   # noqa: E402
 USERCC = os.environ.get("USERCC", "musl-gcc")
 LIMIT = 400                     # seconds, against hangs
 
-# Burns CPU time in two threads and sleeps; says how much time each has had.
+# Burns CPU time in two threads and sleeps; says how much time each has had. With an argument it hangs, or eats
+# memory until there is none.
 PROGRAM = r"""
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -60,7 +63,8 @@ main(int argc, char **argv)
 	pthread_t a, b;
 	pid_t pid;
 
-	(void)argv;
+	while (argc > 1 && strcmp(argv[1], "eat") == 0)
+		memset(mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0), 1, 1 << 20);
 	if (argc > 1)
 		puts("hangs"), fflush(stdout);
 	while (argc > 1)
@@ -246,6 +250,10 @@ class TraceTest(unittest.TestCase):
         found = {e.get("cat") for e in trace["traceEvents"]}
         self.assertIn("state", found)
         self.assertFalse(found & {"syscall", "fault", "exit", "fork"})
+        _, trace = self.trace("eat.json", "--smp", "1", "--mem", "16", "--append", "trace=alloc",
+                              program=[self.program, "eat"], status=137)
+        self.assertEqual({e.get("cat") for e in trace["traceEvents"] if e["ph"] == "i"},
+                         {"stall", "stall-done", "nomem"})
         done = tool("tools/run", "--append", "trace=nonsense", "/bin/true", check=False)
         self.assertEqual(done.returncode, 125)
         self.assertIn("sched wake state", done.stderr)

@@ -371,7 +371,9 @@ class Builder:
                                                     "cpus": "%#x" % e.b}),
             "stall": lambda: ("memory: reclaim", {}),
             "stall-done": lambda: ("memory: reclaimed", {"pages": e.b}),
-            "nomem": lambda: ("memory: none left", {"kind": word("page", e.arg)}),
+            "nomem": lambda: ("memory: none left", {"kind": word("page", e.arg), "pages": e.a})
+            if e.arg < len(self.raw.tables["page"])
+            else ("memory: refused to a user", {"bytes": e.a}),
         }.get(e.type, lambda: (e.type, {}))()
         self.instant(e, name, args)
 

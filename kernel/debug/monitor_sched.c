@@ -258,15 +258,15 @@ cmd_order(struct monitor_out *out, char *args __unused)
 	uintptr_t held, taken;
 	unsigned n = 0;
 
-	mo_printf(out, "WHILE HELD, SINCE, IS TAKEN, AT (first time seen)\n");
+	mo_printf(out, "WHILE HELD         SINCE\n  IS TAKEN         AT (first time seen)\n");
 	for (unsigned i = 0; i < LOCKDEBUG_EDGES; i++) {
 		from = lockdebug_edge(i, &to, &held, &taken);
 		if (from == NULL)
 			continue;
 		n++;
-		mo_printf(out, "%-16s ", from);
+		mo_printf(out, "%-18s ", from);
 		mo_symbol(out, held);
-		mo_printf(out, " -> %s ", to);
+		mo_printf(out, "\n  %-16s ", to);
 		mo_symbol(out, taken);
 		mo_printf(out, "\n");
 	}
