@@ -2,6 +2,7 @@
 """The trace, from the kernel's rings to the page in a browser."""
 
 import json
+import math
 import os
 import re
 import shutil
@@ -292,21 +293,47 @@ class TraceTest(unittest.TestCase):
 
     def test_check_finds(self):
         good = {"ph": "X", "pid": 1, "tid": 1, "name": "a", "ts": 1, "dur": 2, "cat": "run"}
-        name = {"ph": "M", "pid": 1, "tid": 1, "name": "thread_name", "ts": 0, "args": {}}
+        name = {"ph": "M", "pid": 1, "tid": 1, "name": "thread_name", "ts": 0,
+                "args": {"name": "x"}}
         self.assertEqual(tracestats.check({"traceEvents": [name, good]}), [])
         for change in ({"ph": "?"}, {"pid": "1"}, {"ts": -1}, {"dur": None}, {"tid": 2},
-                       {"name": 3}, {"ph": "i"}, {"ph": "f", "id": 1}, {"ph": "e", "id": 1}):
+                       {"name": 3}, {"ph": "i"}, {"ph": "f", "id": 1}, {"ph": "e", "id": 1},
+                       {"ph": ["X"]}, {"ph": "Xi"}, {"pid": []}, {"ts": math.nan}, {"cat": None}, {"args": 1},
+                       {"ph": "s", "id": []}, {"ph": "b", "id": 1}, {"ph": "M", "name": "thread_name", "args": {}}):
             self.assertNotEqual(tracestats.check(
                 {"traceEvents": [name, dict(good, **change)]}), [], change)
         self.assertNotEqual(tracestats.check({"traceEvents": [name, good, good]}), [])
-        with open(self.path("bad.json"), "w", encoding="utf-8") as file:
-            json.dump({"traceEvents": [good]}, file)
-        self.assertEqual(tool("tools/trace", "check", self.path("bad.json"),
-                              check=False).returncode, 1)
+        for other in ([], {"overrun_events": 7}, {"overrun_events": ["x"]}, {"end_us": "x"}):
+            self.assertNotEqual(tracestats.check({"traceEvents": [name, good], "otherData": other}), [])
+        for text in (json.dumps({"traceEvents": [good]}), '{"traceEvents":[1]}', "", "[" * 100000, "\xff\0"):
+            with open(self.path("bad.json"), "w", encoding="latin-1") as file:
+                file.write(text)
+            for command in ("check", "stats", "svg", "html"):
+                done = tool("tools/trace", command, self.path("bad.json"), check=False)
+                self.assertEqual((done.returncode, "Traceback" in done.stderr), (1, False), done.stderr)
+        for option in ("--to=inf", "--from=nan", "--width=0", "--lid=-1"):
+            self.assertEqual(tool("tools/trace", "svg", self.path("bad.json"), option, check=False).returncode, 2)
         self.assertEqual(tool("tools/trace", "stats", self.path("absent"),
                               check=False).returncode, 1)
         self.assertRaises(tracelib.NoTrace, tracelib.Raw, bytes(1 << 24),
                           os.path.join(TOP, "build/release/threadbare.elf"))
+
+    def test_tables(self):
+        """A row that two LWPs have had, one after the other, is two; a lock that two functions wait for is one."""
+        def slices(start, **args):
+            for number, place in enumerate(("one", "two")):
+                lock = {"pid": 5, "tid": 5, "cat": "lock", "name": "0x10 in " + place, "id": start + number}
+                yield dict(lock, ph="b", ts=start, args=dict(args, kind="mutex"))
+                yield dict(lock, ph="e", ts=start + 4)
+            yield {"ph": "X", "pid": 5, "tid": 5, "name": "run", "cat": "run", "ts": start, "dur": 8, "args": args}
+        stats = tracestats.Stats({"traceEvents": [
+            {"ph": "M", "pid": 5, "tid": 5, "name": "thread_name", "ts": 0, "args": {"name": "old/5"}},
+            *slices(10), *slices(30, life=1, called="new/5")]})
+        self.assertEqual([(stats.title(key), v["run"], v["lock"]) for key, v in sorted(stats.lwps.items())],
+                         [("old/5", 8, 8), ("new/5", 8, 8)])
+        (name, kind), lock = stats.locks.popitem()
+        self.assertEqual((kind, stats.lock_title(name, lock[3]), lock[:3], stats.locks),
+                         ("mutex", "0x10 in one, two", [4, 16, 4], {}))
 
     def test_picture(self):
         self.forks()
