@@ -108,6 +108,8 @@ STEPS = r"""
 	const key = (e, k) => e.dispatchEvent(new KeyboardEvent("keydown", { key: k, bubbles: true }));
 	await wait();
 	log.push("rows=" + document.body.dataset.rows);
+	const bar1 = $("timeline").querySelector(".k-cpu .vis-item-content");
+	log.push("white=" + (getComputedStyle(bar1).color === "rgb(255, 255, 255)"));
 	let was = span();
 	$("in").click();
 	await wait();
@@ -255,6 +257,8 @@ class TraceTest(unittest.TestCase):
         self.assertIn("%d older events were overwritten" % sum(lost), done.stderr)
         self.assertIn("INCOMPLETE: %d events" % sum(lost),
                       tool("tools/trace", "stats", self.path("tiny.json")).stdout)
+        self.assertEqual(tracestats.losses({"otherData": {"overrun_events": [0], "overrun_names": 2, "broken_events": 3}}),
+                         "2 names were overwritten; 3 events were being written at the end")
 
     def test_classes(self):
         _, trace = self.trace("few.json", "--append", "trace=sched,wake,state",
@@ -394,7 +398,7 @@ class TraceTest(unittest.TestCase):
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False).stdout
         found = re.search(r'<pre id="log">(.*?)</pre>', out, re.S)
         self.assertIsNotNone(found, "the steps did not end")
-        self.assertRegex(found.group(1), r"^rows=\d+ in=true out=true pan=true hits=1 "
+        self.assertRegex(found.group(1), r"^rows=\d+ white=true in=true out=true pan=true hits=1 "
                          r"hit=\S+/%s none=nothing details=true legend=9$" % child)
 
 

@@ -400,10 +400,9 @@ class Builder:
         for e in events:
             self.now = e.cycles
             self.learn_names(e.cycles + slack if e.type == "create" else e.cycles)
-            if e.cpu not in seen:
+            if e.cpu not in seen and not (e.type == "wake" and e.b):
                 seen.add(e.cpu)
-                if not (e.type == "wake" and e.b):
-                    self.start_cpu(e.cpu, e.lid, start)
+                self.start_cpu(e.cpu, e.lid, start)
             getattr(self, "on_" + e.type.replace("-", "_"), self.other)(e)
         self.learn_names(1 << 64)
         for cpu, (lid, since) in self.on_cpu.items():

@@ -145,6 +145,7 @@ def html(trace, args):
         return ", ".join("%s: %s" % kv for kv in values.items())
     data = {
         "title": os.path.basename(args.file), "other": trace.get("otherData", {}),
+        "losses": tracestats.losses(trace),
         "rows": [{
             "cpu": r.is_cpu, "pid": r.pid, "tid": r.tid, "title": r.title, "comm": r.process,
             "s": [[ns(a), ns(b), kind, name, words(more)] for a, b, kind, name, more in r.slices],

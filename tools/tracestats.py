@@ -49,7 +49,8 @@ def check(trace):
         return ["otherData is no object"]
     lost = other.get("overrun_events", [])
     if not isinstance(lost, list) or not all(number(n, 0) for n in [
-            *lost, *(other.get(key, 0) for key in ("cpus", "left_out_events", "start_us", "end_us"))]):
+            *lost, *(other.get(key, 0) for key in
+              ("cpus", "left_out_events", "overrun_names", "broken_events", "start_us", "end_us"))]):
         bad.append("otherData: a count or a time is no number")
 
     def complain(i, text):
@@ -210,6 +211,20 @@ class Stats:
         return name + (" in " + ", ".join(first) if first else "") + (", ..." if len(places) > 2 else "")
 
 
+def losses(trace):
+    """Return what the trace has lost, in words; "" if nothing."""
+    other = trace.get("otherData", {})
+    out = []
+    if sum(other.get("overrun_events", [])) or other.get("left_out_events"):
+        out.append("%d events were overwritten, %d left out with them"
+                   % (sum(other.get("overrun_events", [])), other.get("left_out_events", 0)))
+    if other.get("overrun_names"):
+        out.append("%d names were overwritten" % other["overrun_names"])
+    if other.get("broken_events"):
+        out.append("%d events were being written at the end" % other["broken_events"])
+    return "; ".join(out)
+
+
 def table(title, heads, rows, out):
     """Print a table: first column to the left, numbers to the right."""
     if not rows:
@@ -233,10 +248,8 @@ def report(trace, top=20):
     out = ["%s CPUs, %s events, %.3f ms; times in microseconds"
            % (other.get("cpus", "?"), other.get("events", "?"),
               (other.get("end_us", 0) - other.get("start_us", 0)) / 1000)]
-    lost = sum(other.get("overrun_events", [0]))
-    if lost or other.get("left_out_events"):
-        out.append("INCOMPLETE: %d events were overwritten, %d left out with them"
-                   % (lost, other.get("left_out_events", 0)))
+    if losses(trace):
+        out.append("INCOMPLETE: " + losses(trace))
 
     rows = sorted(stats.lwps.items(), key=lambda kv: -kv[1]["run"])
     shown = [(stats.title(k), k[0], v["run"], v["ready"], v["sleep"], v["stopped"], v["lock"],
