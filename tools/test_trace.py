@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -347,9 +348,26 @@ class TraceTest(unittest.TestCase):
             *slices(10), *slices(30, life=1, called="new/5")]})
         self.assertEqual([(stats.title(key), v["run"], v["lock"]) for key, v in sorted(stats.lwps.items())],
                          [("old/5", 8, 8), ("new/5", 8, 8)])
+        self.assertEqual([tracestats.percentile([4, 3, 2, 1], part) for part in (.25, .5, .9, 1)], [1, 2, 4, 4])
         (name, kind), lock = stats.locks.popitem()
         self.assertEqual((kind, stats.lock_title(name, lock[3]), lock[:3], stats.locks),
                          ("mutex", "0x10 in one, two", [4, 16, 4], {}))
+
+    def test_documents(self):
+        """What docs/trace.md says how to repeat makes the pictures that it shows."""
+        with open(os.path.join(TOP, "docs/trace.md"), encoding="utf-8") as file:
+            lines = re.findall(r"^    (tools/.* \w\.json .*)", file.read(), re.M)
+        self.assertEqual(len(lines), 4)
+        for line in lines:
+            words = shlex.split(line)
+            tool(*[self.path(os.path.basename(w)) if re.search(r"\.(json|svg)$", w) else w for w in words])
+            if words[-1].endswith(".svg"):
+                texts = []
+                for path in (self.path(os.path.basename(words[-1])), os.path.join(TOP, words[-1])):
+                    with open(path, encoding="utf-8") as file:
+                        texts.append(file.read())
+                    self.assertIn('class="flow"', texts[-1], path)
+                self.assertEqual(*[set(re.findall(r">(\w+/\d+)</text>", text)) for text in texts], line)
 
     def test_picture(self):
         self.forks()

@@ -119,8 +119,8 @@ def check(trace):
 
 
 def percentile(values, part):
-    values = sorted(values)
-    return values[min(len(values) - 1, int(part * len(values)))] if values else 0.0
+    """Return the least value that this part of all does not exceed."""
+    return sorted(values)[max(0, math.ceil(part * len(values)) - 1)] if values else 0.0
 
 
 def asyncs(events, cat):
@@ -209,6 +209,14 @@ class Stats:
         """The lock, and the two functions that waited longest if it has no name."""
         first = [place for place, _ in places.most_common(2)]
         return name + (" in " + ", ".join(first) if first else "") + (", ..." if len(places) > 2 else "")
+
+
+def mark(trace, text):
+    """Return the time of the first mark that has text in its name."""
+    for e in trace["traceEvents"]:
+        if e["ph"] == "i" and text in e["name"]:
+            return e["ts"]
+    raise BadTrace("there is no mark \"%s\"" % text)
 
 
 def losses(trace):
