@@ -125,7 +125,9 @@ class MonitorTest(unittest.TestCase):
             self.assertIn("show lwp LID", s.ask("help"))
             for lid in lids:
                 self.assertRegex(s.ask("bt " + lid), r'^lid %s ".*" of pid \d+' % lid)
-                self.assertRegex(s.ask("why " + lid), r"^ +%s [A-Z]+ " % lid)
+                answer = s.ask("why " + lid)
+                self.assertRegex(answer, r"^ +%s [A-Z]+ " % lid)
+                self.check_form("why", answer)
                 answer = s.ask("show lwp " + lid)
                 self.assertIn("lent lock", answer)
                 self.check_form("show lwp", answer)
@@ -166,7 +168,9 @@ class MonitorTest(unittest.TestCase):
         s.wait_for("^all done$")
         self.check_clean_end(s)
 
-    FORKS = ("jobs=; for j in 1 2 3 4; do (while :; do /bin/true; done) & jobs=\"$jobs $!\"; done; "
+    # The first has long to wait.
+    FORKS = ("/bin/busybox sleep 999999 & jobs=$!; /bin/busybox sleep 0.1; for j in 1 2 3 4; do "
+             "(while :; do /bin/true; done) & jobs=\"$jobs $!\"; done; "
              "echo storm begins; read line; kill $jobs; wait; echo all done")
 
     def test_many_breaks_fsck(self):
@@ -190,7 +194,8 @@ class MonitorTest(unittest.TestCase):
                 time.sleep(0.1)
                 s.stop()
             self.assertRegex(s.ask("ps"), r"(?m)^ +{0} +{0} T .* nice0 +[0-9.]+ stop-19 ".format(job))
-            self.assertIn("stopped by signal 19", s.ask("show lwp " + job))
+            answer = s.ask("show lwp " + job)
+            self.assertIn("stopped by signal 19", answer)
             answer = s.ask("show proc " + job)
             self.assertRegex(answer, r"STOP, parent 1, group 1 \(orphaned\), session 1\n"
                                      r"  stopped by signal 19\n  has not been reported")

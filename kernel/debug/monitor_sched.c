@@ -312,7 +312,7 @@ follow_mutex(struct monitor_out *out, const struct mutex *m, const char *how)
 	mo_printf(out, "%s mutex %p", how, (const void *)m);
 	put_mutex_name(out, m);
 	if (owner == NULL) {
-		mo_printf(out, ", which is free by now\n");
+		mo_printf(out, "\n%15s which is free by now\n", "");
 		return NULL;
 	}
 	mo_printf(out, "\n%15s held by lid %d", "", owner->l_lid);
@@ -330,7 +330,7 @@ follow_owner(struct monitor_out *out, const struct lwp *l)
 	mo_printf(
 	    out, "sleeps for %s %p (%s)", kind_name[l->l_syncobj->so_kind], l->l_wchan, l->l_wmesg);
 	if (owner == NULL) {
-		mo_printf(out, ", which no single LWP owns\n");
+		mo_printf(out, "\n%15s which no single LWP owns\n", "");
 		return NULL;
 	}
 	mo_printf(out, "\n%15s held by lid %d\n", "", owner->l_lid);
