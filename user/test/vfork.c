@@ -108,6 +108,7 @@ test_siblings_run(void)
 {
 	static atomic_int n;
 	volatile int before = 0, after = 0;
+	volatile long ms = 0;
 	pthread_t t;
 	pid_t pid;
 
@@ -117,9 +118,11 @@ test_siblings_run(void)
 		sleep_ms(1);
 	pid = vfork();
 	if (pid == 0) {
-		before = atomic_load(&n);
-		sleep_ms(50);
-		after = atomic_load(&n);
+		before = after = atomic_load(&n);
+		for (; after == before && ms < 30000; ms++) {
+			sleep_ms(1);
+			after = atomic_load(&n);
+		}
 		_exit(0);
 	}
 	ok(after > before, "the parent's other threads run while one waits in vfork");
