@@ -261,7 +261,7 @@ RUN := tools/run --smp $(SMP) --mem $(MEM) --accel $(ACCEL)
 ARGS ?=
 GDBPORT ?= 1234
 
-.PHONY: setup run test soak bench bench-exit bench-ids debug debug-server
+.PHONY: setup run test test-page soak bench bench-exit bench-ids debug debug-server
 setup:  ## Install the packages that are missing (SETUP=no: only list them)
 	@SETUP=$(SETUP) sh tools/setup
 
@@ -278,9 +278,16 @@ test-%: setup  ## Run the tests whose name starts with the rest of the word
 # How long, in seconds, and with which seed of its own: make soak TIME=3600 SEED=1
 TIME ?= 3600
 SEED ?=
+# The browser of test-page, if none of Debian's.
+CHROMIUM ?=
 
 soak: setup  ## Run the tests at random, with fail points, for TIME seconds; keep what fails
 	@tools/soak --time $(TIME) $(if $(SEED),--seed $(SEED)) $(if $(SAN),--san $(SAN)) $(if $(BUG),--bug $(BUG))
+
+test-page: setup  ## Run the test of the trace's page in a browser, which this installs (CHROMIUM=command)
+	@CHROMIUM='$(CHROMIUM)' sh tools/setup page-test
+	@+$(MAKE) $(JOBS) BUILD=release iso
+	@CHROMIUM='$(CHROMIUM)' PAGE_TEST=must $(PYTHON) tools/test_trace.py TraceTest.test_page
 
 host-test:  ## Run only what needs no machine: unit tests, user tests on Linux
 	@tools/test --host-only

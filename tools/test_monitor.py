@@ -106,14 +106,14 @@ class MonitorTest(unittest.TestCase):
 
     # --- In a running kernel ---
 
-    def machine(self, smp, script):
+    def machine(self, smp, script, options=""):
         """busybox's shell runs a script that goes on until a line is typed."""
-        return Session("--smp", str(smp), "--append", "log=console", "--add", "/bin/busybox=/bin/busybox",
+        return Session("--smp", str(smp), "--append", "log=console" + options, "--add", "/bin/busybox=/bin/busybox",
                        "/bin/busybox", "sh", "-c", script)
 
     def every_command(self, smp):
         """Break into a fork storm, ask for everything, go on, again and again: it ends right."""
-        with self.machine(smp, self.FORKS) as s:
+        with self.machine(smp, self.FORKS, " trace=all,state") as s:
             s.wait_for("storm begins")
             self.assertRegex(s.stop(), r"cpu0 lid\d+: a break")
             ps = s.ask("ps")
@@ -125,7 +125,9 @@ class MonitorTest(unittest.TestCase):
             self.assertIn("show lwp LID", s.ask("help"))
             for lid in lids:
                 self.assertRegex(s.ask("bt " + lid), r'^lid %s ".*" of pid \d+' % lid)
-                self.assertRegex(s.ask("why " + lid), r"^ +%s [A-Z]+ " % lid)
+                answer = s.ask("why " + lid)
+                self.assertRegex(answer, r"^ +%s [A-Z]+ " % lid)
+                self.check_form("why", answer)
                 answer = s.ask("show lwp " + lid)
                 self.assertIn("lent lock", answer)
                 self.check_form("show lwp", answer)
@@ -138,7 +140,7 @@ class MonitorTest(unittest.TestCase):
             self.assertRegex(s.ask("bt " + mine), r"(?s)(console|enter_by)_break\+.*(trap|user mode)")
             for command in ("ps", "help", "show proc 1", "show proc 0", "show idtab",
                             "show runq", "show sleepq", "show locks", "show page 0",
-                            "show page 0xffffffff80100000", "fsck", "fp", "trace 3", "dmesg 1"):
+                            "show page 0xffffffff80100000", "fsck", "fp", "trace 300", "show lockorder", "dmesg 1"):
                 self.check_form(command, s.ask(command))
             self.assertEqual(len(re.findall(r"^cpu\d", s.ask("show runq"), re.M)), smp)
             self.assertIn("init: starting /bin/busybox", s.ask("dmesg"))
@@ -166,7 +168,9 @@ class MonitorTest(unittest.TestCase):
         s.wait_for("^all done$")
         self.check_clean_end(s)
 
-    FORKS = ("jobs=; for j in 1 2 3 4; do (while :; do /bin/true; done) & jobs=\"$jobs $!\"; done; "
+    # The first has long to wait.
+    FORKS = ("/bin/busybox sleep 999999 & jobs=$!; /bin/busybox sleep 0.1; for j in 1 2 3 4; do "
+             "(while :; do /bin/true; done) & jobs=\"$jobs $!\"; done; "
              "echo storm begins; read line; kill $jobs; wait; echo all done")
 
     def test_many_breaks_fsck(self):
@@ -190,7 +194,8 @@ class MonitorTest(unittest.TestCase):
                 time.sleep(0.1)
                 s.stop()
             self.assertRegex(s.ask("ps"), r"(?m)^ +{0} +{0} T .* nice0 +[0-9.]+ stop-19 ".format(job))
-            self.assertIn("stopped by signal 19", s.ask("show lwp " + job))
+            answer = s.ask("show lwp " + job)
+            self.assertIn("stopped by signal 19", answer)
             answer = s.ask("show proc " + job)
             self.assertRegex(answer, r"STOP, parent 1, group 1 \(orphaned\), session 1\n"
                                      r"  stopped by signal 19\n  has not been reported")
@@ -246,7 +251,7 @@ class MonitorTest(unittest.TestCase):
 
     @staticmethod
     def situations(*names):
-        return Session("--smp", "2", "--append", "log=console", "/bin/ktest",
+        return Session("--smp", "2", "--append", "log=console trace=all", "/bin/ktest",
                        *["monitor-" + name for name in names])
 
     @staticmethod
@@ -255,7 +260,8 @@ class MonitorTest(unittest.TestCase):
         return dict(re.findall(r"ktest: (\w+) is lid (\d+)", s.wait_for(re.escape(PROMPT))))
 
     def test_why_chain(self):
-        """Also: a fault costs a line of the list, not the list, nor the kernel."""
+        """Also: a fault costs a line of the list, not the list, nor the kernel; an event that its CPU was stopped
+        in the middle of writing costs itself, not that CPU's part of the trace."""
         with self.situations("chain", "broken") as s:
             lid = self.stopped_at(s)
             self.assertRegex(s.ask("why " + lid["chain0"]),
@@ -283,6 +289,11 @@ class MonitorTest(unittest.TestCase):
             self.assertEqual(len(re.findall(r"^cpu\d", s.ask("show runq"), re.M)), 2)
             self.assertIn("a fault", s.ask("show lwp 1"))
             self.assertIn("a fault", s.ask("bt 1"))
+            here = re.search(r"(cpu\d): [^\n]*\n[^\n]*\n +in the monitor", s.ask("show runq")).group(1)
+            trace = s.ask("trace 1000")
+            self.check_form("trace", trace)
+            self.assertRegex(trace, r"(?m)^ +\d+\.\d+ %s +\*?\d+ +(?!ipi +nmi)\w" % here)
+            self.assertRegex(trace, r"trace: \d+ events were being written\n")
             self.assertRegex(s.ask("fsck"), r"R1: cpu\d queue 1(?s:.*)\d violations, \d faults")
             s.resume()
             self.check_clean_end(s)

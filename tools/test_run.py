@@ -260,6 +260,11 @@ class RunTest(unittest.TestCase):
         self.assertEqual(done.stderr, b"tools/run: option no-such is unknown and ignored\n")
         self.check(self.run_program(options=("--log", self.path("absent/l"))), 126)
         self.check(self.run_program(options=("--trace", self.path("absent/t"))), 126)
+        with open(self.path("kept"), "w", encoding="ascii") as file:
+            file.write("of another run")
+        done = self.run_tool("--trace", self.path("kept"), "--log", self.path("kept"), "absent")
+        self.assertEqual(done.returncode, 127)
+        self.assertEqual(os.path.getsize(self.path("kept")), 14)
         self.check(self.run_program(options=("--add", self.path("absent"))), 126)
         self.check(self.run_program(options=("--stdin", self.path("absent"))), 126)
         self.check(self.run_program(options=("--stdin", "/dev/zero")), 126)

@@ -2,8 +2,10 @@
 """The trace, from the kernel's rings to the page in a browser."""
 
 import json
+import math
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -22,11 +24,14 @@ import tracestats   # noqa: E402
 USERCC = os.environ.get("USERCC", "musl-gcc")
 LIMIT = 400                     # seconds, against hangs
 
-# Burns CPU time in two threads and sleeps; says how much time each has had.
+# Burns CPU time in two threads and sleeps; says how much time each has had. With an argument it hangs, or eats
+# memory until there is none.
 PROGRAM = r"""
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -60,7 +65,8 @@ main(int argc, char **argv)
 	pthread_t a, b;
 	pid_t pid;
 
-	(void)argv;
+	while (argc > 1 && strcmp(argv[1], "eat") == 0)
+		memset(mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0), 1, 1 << 20);
 	if (argc > 1)
 		puts("hangs"), fflush(stdout);
 	while (argc > 1)
@@ -89,7 +95,9 @@ main(int argc, char **argv)
 """
 
 # The program asks for the time very often: its system calls would overrun the rings.
-BROWSERS = ("chromium", "chromium-browser", "chromium-headless-shell")
+BROWSERS = os.environ.get("CHROMIUM") or \
+    "chromium chromium-browser chromium-headless-shell chrome-headless-shell google-chrome"
+MUST = os.environ.get("PAGE_TEST") == "must"    # make test-page
 FEW = "trace=sched,wake,life"
 
 # Steps of a user on the page; what came out stands in <pre id="log">.
@@ -101,6 +109,8 @@ STEPS = r"""
 	const key = (e, k) => e.dispatchEvent(new KeyboardEvent("keydown", { key: k, bubbles: true }));
 	await wait();
 	log.push("rows=" + document.body.dataset.rows);
+	const bar1 = $("timeline").querySelector(".k-cpu .vis-item-content");
+	log.push("white=" + (getComputedStyle(bar1).color === "rgb(255, 255, 255)"));
 	let was = span();
 	$("in").click();
 	await wait();
@@ -142,6 +152,16 @@ STEPS = r"""
 def tool(*words, check=True):
     return subprocess.run(words, cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True, check=check, timeout=LIMIT)
+
+
+def browser():
+    """Return a browser's path, or None. A snap, such as Ubuntu's, has a /tmp of its own: it is none."""
+    for path in filter(None, map(shutil.which, BROWSERS.split())):
+        path = os.path.realpath(path)
+        with open(path, "rb") as file:
+            if os.path.basename(path) != "snap" and b"/snap/" not in file.read(4096):
+                return path
+    return None
 
 
 class TraceTest(unittest.TestCase):
@@ -238,6 +258,8 @@ class TraceTest(unittest.TestCase):
         self.assertIn("%d older events were overwritten" % sum(lost), done.stderr)
         self.assertIn("INCOMPLETE: %d events" % sum(lost),
                       tool("tools/trace", "stats", self.path("tiny.json")).stdout)
+        self.assertEqual(tracestats.losses({"otherData": {"overrun_events": [0], "overrun_names": 2, "broken_events": 3}}),
+                         "2 names were overwritten; 3 events were being written at the end")
 
     def test_classes(self):
         _, trace = self.trace("few.json", "--append", "trace=sched,wake,state",
@@ -246,6 +268,10 @@ class TraceTest(unittest.TestCase):
         found = {e.get("cat") for e in trace["traceEvents"]}
         self.assertIn("state", found)
         self.assertFalse(found & {"syscall", "fault", "exit", "fork"})
+        _, trace = self.trace("eat.json", "--smp", "1", "--mem", "16", "--append", "trace=alloc",
+                              program=[self.program, "eat"], status=137)
+        self.assertEqual({e.get("cat") for e in trace["traceEvents"] if e["ph"] == "i"},
+                         {"stall", "stall-done", "nomem"})
         done = tool("tools/run", "--append", "trace=nonsense", "/bin/true", check=False)
         self.assertEqual(done.returncode, 125)
         self.assertIn("sched wake state", done.stderr)
@@ -284,21 +310,64 @@ class TraceTest(unittest.TestCase):
 
     def test_check_finds(self):
         good = {"ph": "X", "pid": 1, "tid": 1, "name": "a", "ts": 1, "dur": 2, "cat": "run"}
-        name = {"ph": "M", "pid": 1, "tid": 1, "name": "thread_name", "ts": 0, "args": {}}
+        name = {"ph": "M", "pid": 1, "tid": 1, "name": "thread_name", "ts": 0,
+                "args": {"name": "x"}}
         self.assertEqual(tracestats.check({"traceEvents": [name, good]}), [])
         for change in ({"ph": "?"}, {"pid": "1"}, {"ts": -1}, {"dur": None}, {"tid": 2},
-                       {"name": 3}, {"ph": "i"}, {"ph": "f", "id": 1}, {"ph": "e", "id": 1}):
+                       {"name": 3}, {"ph": "i"}, {"ph": "f", "id": 1}, {"ph": "e", "id": 1},
+                       {"ph": ["X"]}, {"ph": "Xi"}, {"pid": []}, {"ts": math.nan}, {"cat": None}, {"args": 1},
+                       {"ph": "s", "id": []}, {"ph": "b", "id": 1}, {"ph": "M", "name": "thread_name", "args": {}}):
             self.assertNotEqual(tracestats.check(
                 {"traceEvents": [name, dict(good, **change)]}), [], change)
         self.assertNotEqual(tracestats.check({"traceEvents": [name, good, good]}), [])
-        with open(self.path("bad.json"), "w", encoding="utf-8") as file:
-            json.dump({"traceEvents": [good]}, file)
-        self.assertEqual(tool("tools/trace", "check", self.path("bad.json"),
-                              check=False).returncode, 1)
+        for other in ([], {"overrun_events": 7}, {"overrun_events": ["x"]}, {"end_us": "x"}):
+            self.assertNotEqual(tracestats.check({"traceEvents": [name, good], "otherData": other}), [])
+        for text in (json.dumps({"traceEvents": [good]}), '{"traceEvents":[1]}', "", "[" * 100000, "\xff\0"):
+            with open(self.path("bad.json"), "w", encoding="latin-1") as file:
+                file.write(text)
+            for command in ("check", "stats", "svg", "html"):
+                done = tool("tools/trace", command, self.path("bad.json"), check=False)
+                self.assertEqual((done.returncode, "Traceback" in done.stderr), (1, False), done.stderr)
+        for option in ("--to=inf", "--from=nan", "--width=0", "--lid=-1"):
+            self.assertEqual(tool("tools/trace", "svg", self.path("bad.json"), option, check=False).returncode, 2)
         self.assertEqual(tool("tools/trace", "stats", self.path("absent"),
                               check=False).returncode, 1)
         self.assertRaises(tracelib.NoTrace, tracelib.Raw, bytes(1 << 24),
                           os.path.join(TOP, "build/release/threadbare.elf"))
+
+    def test_tables(self):
+        """A row that two LWPs have had, one after the other, is two; a lock that two functions wait for is one."""
+        def slices(start, **args):
+            for number, place in enumerate(("one", "two")):
+                lock = {"pid": 5, "tid": 5, "cat": "lock", "name": "0x10 in " + place, "id": start + number}
+                yield dict(lock, ph="b", ts=start, args=dict(args, kind="mutex"))
+                yield dict(lock, ph="e", ts=start + 4)
+            yield {"ph": "X", "pid": 5, "tid": 5, "name": "run", "cat": "run", "ts": start, "dur": 8, "args": args}
+        stats = tracestats.Stats({"traceEvents": [
+            {"ph": "M", "pid": 5, "tid": 5, "name": "thread_name", "ts": 0, "args": {"name": "old/5"}},
+            *slices(10), *slices(30, life=1, called="new/5")]})
+        self.assertEqual([(stats.title(key), v["run"], v["lock"]) for key, v in sorted(stats.lwps.items())],
+                         [("old/5", 8, 8), ("new/5", 8, 8)])
+        self.assertEqual([tracestats.percentile([4, 3, 2, 1], part) for part in (.25, .5, .9, 1)], [1, 2, 4, 4])
+        (name, kind), lock = stats.locks.popitem()
+        self.assertEqual((kind, stats.lock_title(name, lock[3]), lock[:3], stats.locks),
+                         ("mutex", "0x10 in one, two", [4, 16, 4], {}))
+
+    def test_documents(self):
+        """What docs/trace.md says how to repeat makes the pictures that it shows."""
+        with open(os.path.join(TOP, "docs/trace.md"), encoding="utf-8") as file:
+            lines = re.findall(r"^    (tools/.* \w\.json .*)", file.read(), re.M)
+        self.assertEqual(len(lines), 4)
+        for line in lines:
+            words = shlex.split(line)
+            tool(*[self.path(os.path.basename(w)) if re.search(r"\.(json|svg)$", w) else w for w in words])
+            if words[-1].endswith(".svg"):
+                texts = []
+                for path in (self.path(os.path.basename(words[-1])), os.path.join(TOP, words[-1])):
+                    with open(path, encoding="utf-8") as file:
+                        texts.append(file.read())
+                    self.assertIn('class="flow"', texts[-1], path)
+                self.assertEqual(*[set(re.findall(r">(\w+/\d+)</text>", text)) for text in texts], line)
 
     def test_picture(self):
         self.forks()
@@ -310,16 +379,28 @@ class TraceTest(unittest.TestCase):
         self.assertIn('class="flow"', text)
         self.assertGreater(text.count("<rect"), 100)
 
+    def skip(self, why):
+        (self.fail if MUST else self.skipTest)(why)
+
+    def test_page_must(self):
+        """`make test` does without a browser, `make test-page` does not."""
+        for must, status in (("", 0), ("must", 1)):
+            done = subprocess.run([sys.executable, os.path.abspath(__file__), "TraceTest.test_page"], check=False,
+                                  env=dict(os.environ, PAGE_TEST=must, CHROMIUM="/none/such"),
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LIMIT)
+            self.assertEqual(done.returncode, status, done.stdout)
+            self.assertIn("FAIL: " if must else "skipped=1", done.stdout)
+
     def test_page(self):
         """The page in a browser: zoom, pan and search do what they say, offline."""
-        browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-        if not browser:
-            self.skipTest("none of %s is here" % ", ".join(BROWSERS))
+        chromium = browser()
+        if not chromium:
+            self.skip("none of %s is here, or only as a snap" % BROWSERS)
         done, _ = self.totals("4")
         page = self.path("page.html")
         made = tool("tools/trace", "html", self.path("totals4.json"), "-o", page, check=False)
         if "npm" in made.stderr and made.returncode:
-            self.skipTest("npm does not give vis-timeline: " + made.stderr)
+            self.skip("npm does not give vis-timeline: " + made.stderr)
         self.assertEqual(made.returncode, 0, made.stderr)
         child = re.search(r"^child (\d+)", done.stdout, re.M).group(1)
         with open(page, encoding="utf-8") as file:
@@ -329,13 +410,13 @@ class TraceTest(unittest.TestCase):
         with open(page, "w", encoding="utf-8") as file:
             file.write(text.replace("</body></html>", STEPS.replace("WANTED", child)))
         out = subprocess.run(
-            ["timeout", str(LIMIT), browser, "--headless=new", "--no-sandbox", "--disable-gpu",
+            ["timeout", str(LIMIT), chromium, "--headless=new", "--no-sandbox", "--disable-gpu",
              "--user-data-dir=" + self.path("profile"), "--window-size=1400,900",
              "--virtual-time-budget=30000", "--dump-dom", "file://" + page],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False).stdout
         found = re.search(r'<pre id="log">(.*?)</pre>', out, re.S)
         self.assertIsNotNone(found, "the steps did not end")
-        self.assertRegex(found.group(1), r"^rows=\d+ in=true out=true pan=true hits=1 "
+        self.assertRegex(found.group(1), r"^rows=\d+ white=true in=true out=true pan=true hits=1 "
                          r"hit=\S+/%s none=nothing details=true legend=9$" % child)
 
 

@@ -42,6 +42,7 @@ class Lwp:
         self.wake = None        # (flow id, time) of the wakeup that has not run yet
         self.calls = []         # open system calls and faults, innermost last
         self.locks = []         # open waits for locks
+        self.newest = None      # arguments of its newest slice
 
     @property
     def idle(self):
@@ -130,6 +131,8 @@ class Builder:
     def begin(self, lwp, name, cat, cycles, args):
         self.asyncs += 1
         pid, tid = lwp.row
+        if lwp.life:
+            args["life"] = lwp.life
         self.out.append({"ph": "b", "pid": pid, "tid": tid, "name": name, "cat": cat,
                          "id": self.asyncs, "ts": self.micro(cycles), "args": args})
         return (self.asyncs, name, cat, pid, tid)
@@ -158,6 +161,7 @@ class Builder:
             name = lwp.state
             if name == "sleep" and lwp.details.get("on"):
                 name = "sleep: " + lwp.details["on"]
+            lwp.newest = args
             self.slice(lwp.pid, lwp.lid, name, lwp.state, lwp.since, cycles, args)
         lwp.state, lwp.since, lwp.details = state, cycles, details
 
@@ -277,7 +281,8 @@ class Builder:
             return
         opened = self.exits.get(e.a)
         if step == "begin":
-            whole = self.begin(lwp, "exit", "exit", e.cycles, {"pid": e.a, "status": e.b & LOW})
+            whole = self.begin(lwp, "exit", "exit", e.cycles, {
+                "pid": e.a, "status": e.b & LOW, "comm": self.comms.get(e.a, "")})
             if e.b >> 32 == 0:  # it has no others
                 step = "alone"
         elif opened is None:
@@ -371,7 +376,9 @@ class Builder:
                                                     "cpus": "%#x" % e.b}),
             "stall": lambda: ("memory: reclaim", {}),
             "stall-done": lambda: ("memory: reclaimed", {"pages": e.b}),
-            "nomem": lambda: ("memory: none left", {"kind": word("page", e.arg)}),
+            "nomem": lambda: ("memory: none left", {"kind": word("page", e.arg), "pages": e.a})
+            if e.arg < len(self.raw.tables["page"])
+            else ("memory: refused to a user", {"bytes": e.a}),
         }.get(e.type, lambda: (e.type, {}))()
         self.instant(e, name, args)
 
@@ -393,10 +400,9 @@ class Builder:
         for e in events:
             self.now = e.cycles
             self.learn_names(e.cycles + slack if e.type == "create" else e.cycles)
-            if e.cpu not in seen:
+            if e.cpu not in seen and not (e.type == "wake" and e.b):
                 seen.add(e.cpu)
-                if not (e.type == "wake" and e.b):
-                    self.start_cpu(e.cpu, e.lid, start)
+                self.start_cpu(e.cpu, e.lid, start)
             getattr(self, "on_" + e.type.replace("-", "_"), self.other)(e)
         self.learn_names(1 << 64)
         for cpu, (lid, since) in self.on_cpu.items():
@@ -427,19 +433,21 @@ class Builder:
         for cpu in range(self.raw.ncpu):
             meta("thread_name", CPUS, cpu, name="CPU %d" % cpu)
             meta("thread_sort_index", CPUS, cpu, sort_index=cpu)
-        seen = set()
+        processes, titles = set(), {}
         for lwp in self.everybody:
             if lwp.idle:
                 continue
-            if lwp.pid not in seen:
-                seen.add(lwp.pid)
+            if lwp.pid not in processes:
+                processes.add(lwp.pid)
                 meta("process_name", lwp.pid, lwp.pid,
                      name=self.comms.get(lwp.pid) or "pid %d" % lwp.pid)
                 meta("process_sort_index", lwp.pid, lwp.pid, sort_index=lwp.pid)
-            if (lwp.pid, lwp.lid) not in seen:
-                seen.add((lwp.pid, lwp.lid))
+            if lwp.row not in titles:
+                titles[lwp.row] = lwp.title
                 meta("thread_name", lwp.pid, lwp.lid, name=lwp.title)
                 meta("thread_sort_index", lwp.pid, lwp.lid, sort_index=lwp.lid)
+            elif titles[lwp.row] != lwp.title and lwp.newest is not None:
+                lwp.newest["called"] = lwp.title    # a row has one name, whoever had the ids later
         return out
 
 

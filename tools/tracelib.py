@@ -176,6 +176,9 @@ class Raw:
             mine = []
             for data in ring.slots():
                 cycles, _, kind, arg, intr, _, lid, a, b = EVENT.unpack(data)
+                if kind >= len(types):      # the memory of a kernel that went wrong
+                    self.broken += 1
+                    continue
                 mine.append(Event(cycles, cpu, types[kind], arg, intr, lid, a, b))
             self.lost.append(ring.overrun)
             self.broken += ring.broken

@@ -145,6 +145,7 @@ def html(trace, args):
         return ", ".join("%s: %s" % kv for kv in values.items())
     data = {
         "title": os.path.basename(args.file), "other": trace.get("otherData", {}),
+        "losses": tracestats.losses(trace),
         "rows": [{
             "cpu": r.is_cpu, "pid": r.pid, "tid": r.tid, "title": r.title, "comm": r.process,
             "s": [[ns(a), ns(b), kind, name, words(more)] for a, b, kind, name, more in r.slices],
@@ -189,6 +190,8 @@ def svg(trace, args):
     order, flows = rows(trace, args.start, args.end)
     if args.lid:
         order = [r for r in order if r.is_cpu or r.tid in args.lid]
+        if all(r.is_cpu for r in order):
+            raise tracestats.BadTrace("none of these LWPs did anything there")
     times = [t for r in order for s in r.slices + r.calls for t in s[:2]]
     if not times:
         raise tracestats.BadTrace("nothing happened there")
@@ -205,7 +208,7 @@ def svg(trace, args):
     def bar(s, top, height):
         left, right = x(s[0]), x(s[1])
         what = "%s, %.1f us" % (s[3], s[1] - s[0])
-        out.append(rect % (left, top, max(right - left, 0.4), height, COLOURS[s[2]],
+        out.append(rect % (left, top, max(right - left, 0.4), height, COLOURS.get(s[2], "#999"),
                            html_escape.escape(what)))
         if right - left > 7 * len(s[3]):
             out.append(text % (left + 3, top + height - 3,

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Loads a trace file, checks its form, and makes the tables of tools/trace stats."""
 
+import bisect
 import collections
 import json
+import math
 
 from tracejson import CPUS, EXIT_STEPS
 
@@ -18,7 +20,7 @@ def load(path):
     try:
         with open(path, encoding="utf-8") as file:
             trace = json.load(file)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadTrace("%s: %s" % (path, error)) from None
     if not isinstance(trace, dict) or not isinstance(trace.get("traceEvents"), list):
         raise BadTrace("%s: no object with traceEvents" % path)
@@ -28,13 +30,28 @@ def load(path):
 # --- check --------------------------------------------------------------------------
 
 
+NEEDED = {"X": ("cat",), "i": ("cat", "args"), "b": ("cat", "args"), "e": ("cat",), "M": ("args",)}
+
+
+def number(value, least=-math.inf):
+    return isinstance(value, (int, float)) and math.isfinite(value) and value >= least
+
+
 def check(trace):
-    """Return what breaks the rules of the trace-event format; [] if nothing does."""
+    """Return what breaks the rules of the trace-event format, or of tools/run's use of it; [] if nothing does."""
     bad = []
     last = {}                   # (pid, tid) -> end of its last slice
     flows, asyncs = {}, {}
-    named = {(e.get("pid"), e.get("tid")) for e in trace["traceEvents"]
+    named = {(str(e.get("pid")), str(e.get("tid"))) for e in trace["traceEvents"]
              if isinstance(e, dict) and e.get("name") == "thread_name"}
+    other = trace.get("otherData", {})
+    if not isinstance(other, dict):
+        return ["otherData is no object"]
+    lost = other.get("overrun_events", [])
+    if not isinstance(lost, list) or not all(number(n, 0) for n in [
+            *lost, *(other.get(key, 0) for key in
+              ("cpus", "left_out_events", "overrun_names", "broken_events", "start_us", "end_us"))]):
+        bad.append("otherData: a count or a time is no number")
 
     def complain(i, text):
         if len(bad) < 20:
@@ -45,7 +62,7 @@ def check(trace):
             complain(i, "is no object")
             continue
         ph = e.get("ph")
-        if ph not in PHASES or not ph:
+        if ph not in tuple(PHASES):
             complain(i, "phase %r" % ph)
             continue
         if any(not isinstance(e.get(key), int) or e[key] < 0 for key in ("pid", "tid")):
@@ -53,16 +70,24 @@ def check(trace):
             continue
         if not isinstance(e.get("name"), str):
             complain(i, "no name")
-        if not isinstance(e.get("ts"), (int, float)) or e["ts"] < 0:
+        if not number(e.get("ts"), 0):
             complain(i, "time %r" % e.get("ts"))
             continue
         row = (e["pid"], e["tid"])
-        if ph != "M" and row not in named:
+        if ph != "M" and tuple(map(str, row)) not in named:
             complain(i, "row %d/%d has no name" % row)
         if "args" in e and not isinstance(e["args"], dict):
             complain(i, "args is no object")
+        elif any(key not in e for key in NEEDED.get(ph, ())):
+            complain(i, "%s is missing" % " or ".join(NEEDED[ph]))
+        elif ph == "M" and e["name"] in ("thread_name", "process_name") \
+                and not isinstance(e["args"].get("name"), str):
+            complain(i, "the name is no text")
+        if "id" in e and not isinstance(e["id"], (int, str)) or not isinstance(e.get("cat", ""), str):
+            complain(i, "id or cat is no word")
+            continue
         if ph == "X":
-            if not isinstance(e.get("dur"), (int, float)) or e["dur"] < 0:
+            if not number(e.get("dur"), 0):
                 complain(i, "duration %r" % e.get("dur"))
             elif e["ts"] < last.get(row, 0) - 0.0015:
                 complain(i, "overlaps the slice before it on row %d/%d" % row)
@@ -94,8 +119,8 @@ def check(trace):
 
 
 def percentile(values, part):
-    values = sorted(values)
-    return values[min(len(values) - 1, int(part * len(values)))] if values else 0.0
+    """Return the least value that this part of all does not exceed."""
+    return sorted(values)[max(0, math.ceil(part * len(values)) - 1)] if values else 0.0
 
 
 def asyncs(events, cat):
@@ -122,7 +147,7 @@ class Stats:
         self.lwps = collections.defaultdict(lambda: dict.fromkeys(STATES + ("lock",), 0.0))
         self.latencies = collections.defaultdict(list)
         self.slices = collections.Counter()
-        self.locks = collections.defaultdict(lambda: [0, 0.0, 0.0])
+        self.locks = collections.defaultdict(lambda: [0, 0.0, 0.0, collections.Counter()])
         self.steals, self.migrations = collections.Counter(), collections.Counter()
         self.runs = collections.defaultdict(list)
         for e in events:
@@ -137,23 +162,27 @@ class Stats:
                 key = row + (args.get("life", 0),)
                 self.lwps[key][e["cat"]] += e["dur"]
                 self.slices[key, e["cat"]] += 1
+                if "called" in args:
+                    self.names[key] = args["called"]
                 if e["cat"] == "run":
                     self.runs[row].append((e["ts"], e["ts"] + e["dur"]))
                 if "latency_us" in args:
                     self.latencies[key].append(args["latency_us"])
-            elif e["ph"] == "i" and e.get("cat") == "steal":
-                self.steals[e["args"]["from"], e["args"]["to"]] += 1
-            elif e["ph"] == "i" and e.get("cat") == "migrate":
-                self.migrations[e["args"]["from"], e["args"]["to"]] += 1
+            elif e["ph"] == "i" and e.get("cat") in ("steal", "migrate"):
+                moves = self.steals if e["cat"] == "steal" else self.migrations
+                moves[e["args"].get("from", -1), e["args"].get("to", -1)] += 1
         for begin, us, _ in asyncs(events, "lock"):
-            lock = self.locks[begin["name"], begin["args"]["kind"]]
+            # A lock without a name is called after who waits, and that may be several: it is one nonetheless.
+            name, _, place = begin["name"].partition(" in ")
+            lock = self.locks[name, begin["args"].get("kind", "")]
             lock[0] += 1
             lock[1] += us
             lock[2] = max(lock[2], us)
-            for key in self.lwps:
-                if key[:2] == (begin["pid"], begin["tid"]):
-                    self.lwps[key]["lock"] += us
-                    break
+            if place:
+                lock[3][place] += us
+            key = (begin["pid"], begin["tid"], begin["args"].get("life", 0))
+            if key in self.lwps:
+                self.lwps[key]["lock"] += us
         self._exits(events)
 
     def _exits(self, events):
@@ -162,15 +191,46 @@ class Stats:
         for begin, us, _ in asyncs(events, "exit"):
             if begin["name"] == "exit":
                 start, end = begin["ts"], begin["ts"] + us
+                runs = self.runs[begin["pid"], begin["tid"]]
                 cpu = sum(max(0.0, min(end, b) - max(start, a))
-                          for a, b in self.runs[begin["pid"], begin["tid"]])
+                          for a, b in runs[max(0, bisect.bisect(runs, (start,)) - 1):
+                                           bisect.bisect(runs, (end,))])
                 self.exits.append((begin["pid"], begin["tid"], begin["args"].get("status", 0),
-                                   us, cpu, steps.pop(begin["pid"], [])))
+                                   us, cpu, steps.pop(begin["pid"], []),
+                                   begin["args"].get("comm") or self.comms.get(begin["pid"], "?")))
             else:
                 steps[begin["pid"]].append((begin["name"], us))
 
     def title(self, key):
-        return self.names.get(key[:2], "lwp/%d" % key[1])
+        return self.names.get(key) or self.names.get(key[:2], "lwp/%d" % key[1])
+
+    @staticmethod
+    def lock_title(name, places):
+        """The lock, and the two functions that waited longest if it has no name."""
+        first = [place for place, _ in places.most_common(2)]
+        return name + (" in " + ", ".join(first) if first else "") + (", ..." if len(places) > 2 else "")
+
+
+def mark(trace, text):
+    """Return the time of the first mark that has text in its name."""
+    for e in trace["traceEvents"]:
+        if e["ph"] == "i" and text in e["name"]:
+            return e["ts"]
+    raise BadTrace("there is no mark \"%s\"" % text)
+
+
+def losses(trace):
+    """Return what the trace has lost, in words; "" if nothing."""
+    other = trace.get("otherData", {})
+    out = []
+    if sum(other.get("overrun_events", [])) or other.get("left_out_events"):
+        out.append("%d events were overwritten, %d left out with them"
+                   % (sum(other.get("overrun_events", [])), other.get("left_out_events", 0)))
+    if other.get("overrun_names"):
+        out.append("%d names were overwritten" % other["overrun_names"])
+    if other.get("broken_events"):
+        out.append("%d events were being written at the end" % other["broken_events"])
+    return "; ".join(out)
 
 
 def table(title, heads, rows, out):
@@ -196,10 +256,8 @@ def report(trace, top=20):
     out = ["%s CPUs, %s events, %.3f ms; times in microseconds"
            % (other.get("cpus", "?"), other.get("events", "?"),
               (other.get("end_us", 0) - other.get("start_us", 0)) / 1000)]
-    lost = sum(other.get("overrun_events", [0]))
-    if lost or other.get("left_out_events"):
-        out.append("INCOMPLETE: %d events were overwritten, %d left out with them"
-                   % (lost, other.get("left_out_events", 0)))
+    if losses(trace):
+        out.append("INCOMPLETE: " + losses(trace))
 
     rows = sorted(stats.lwps.items(), key=lambda kv: -kv[1]["run"])
     shown = [(stats.title(k), k[0], v["run"], v["ready"], v["sleep"], v["stopped"], v["lock"],
@@ -223,7 +281,7 @@ def report(trace, top=20):
 
     rows = sorted(stats.locks.items(), key=lambda kv: -kv[1][1])[:top]
     table("Contended locks, by time waited", ("lock", "kind", "times", "waited", "longest"),
-          [(k[0], k[1]) + tuple(v) for k, v in rows], out)
+          [(stats.lock_title(k[0], v[3]), k[1]) + tuple(v[:3]) for k, v in rows], out)
 
     moves = sorted(set(stats.steals) | set(stats.migrations))
     table("LWPs moved between CPUs", ("from -> to", "stolen", "migrated"),
@@ -232,9 +290,8 @@ def report(trace, top=20):
     rows = sorted(stats.exits, key=lambda x: -x[3])
     found = {name for r in rows for name, _ in r[5]}
     names = [name for name in EXIT_STEPS.values() if name in found]
-    shown = [("%s (%d)" % (stats.comms.get(pid, "?"), pid), us, cpu)
-             + tuple(dict(steps).get(n, 0.0) for n in names)
-             for pid, _, _, us, cpu, steps in rows[:top]]
+    shown = [("%s (%d)" % (comm, pid), us, cpu) + tuple(dict(steps).get(n, 0.0) for n in names)
+             for pid, _, _, us, cpu, steps, comm in rows[:top]]
     if len(rows) > 1:
         shown.append(("average of %d" % len(rows),) + tuple(
             sum(values) / len(rows) for values in

@@ -258,15 +258,15 @@ cmd_order(struct monitor_out *out, char *args __unused)
 	uintptr_t held, taken;
 	unsigned n = 0;
 
-	mo_printf(out, "WHILE HELD, SINCE, IS TAKEN, AT (first time seen)\n");
+	mo_printf(out, "WHILE HELD         SINCE\n  IS TAKEN         AT (first time seen)\n");
 	for (unsigned i = 0; i < LOCKDEBUG_EDGES; i++) {
 		from = lockdebug_edge(i, &to, &held, &taken);
 		if (from == NULL)
 			continue;
 		n++;
-		mo_printf(out, "%-16s ", from);
+		mo_printf(out, "%-18s ", from);
 		mo_symbol(out, held);
-		mo_printf(out, " -> %s ", to);
+		mo_printf(out, "\n  %-16s ", to);
 		mo_symbol(out, taken);
 		mo_printf(out, "\n");
 	}
@@ -312,7 +312,7 @@ follow_mutex(struct monitor_out *out, const struct mutex *m, const char *how)
 	mo_printf(out, "%s mutex %p", how, (const void *)m);
 	put_mutex_name(out, m);
 	if (owner == NULL) {
-		mo_printf(out, ", which is free by now\n");
+		mo_printf(out, "\n%15s which is free by now\n", "");
 		return NULL;
 	}
 	mo_printf(out, "\n%15s held by lid %d", "", owner->l_lid);
@@ -330,7 +330,7 @@ follow_owner(struct monitor_out *out, const struct lwp *l)
 	mo_printf(
 	    out, "sleeps for %s %p (%s)", kind_name[l->l_syncobj->so_kind], l->l_wchan, l->l_wmesg);
 	if (owner == NULL) {
-		mo_printf(out, ", which no single LWP owns\n");
+		mo_printf(out, "\n%15s which no single LWP owns\n", "");
 		return NULL;
 	}
 	mo_printf(out, "\n%15s held by lid %d\n", "", owner->l_lid);

@@ -244,7 +244,7 @@ show_wait(struct monitor_out *out, const struct lwp *l)
 
 	if (l->l_wchan == NULL)
 		return;
-	mo_printf(out, "  waits for a %s at %p, reason %s", sobj_name[l->l_syncobj->so_kind],
+	mo_printf(out, "  waits for a %s at %p\n  reason %s", sobj_name[l->l_syncobj->so_kind],
 	    l->l_wchan, l->l_wmesg);
 	mo_limit(out, l);
 	if (l->l_syncobj->so_owner != NULL && (owner = l->l_syncobj->so_owner(l->l_wchan)) != NULL)

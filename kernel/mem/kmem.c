@@ -19,6 +19,7 @@
 #include <kernel/lockdebug.h>
 #include <kernel/panic.h>
 #include <kernel/string.h>
+#include <kernel/trace.h>
 
 static struct kmem_mag no_mag;
 static struct kmem_cache cache_cache; /* of struct kmem_cache */
@@ -78,8 +79,10 @@ alloc_slow(struct kmem_cache *kc, unsigned cpu, bool on)
 	if (unlikely(obj == NULL) && (kc->kc_flags & KC_USER) != 0) {
 		/* Whether it finds something, or another CPU has just done so. */
 		(void)mem_reclaim();
-		if (kmem_slab_take(kc, &obj, 1) == 0)
+		if (kmem_slab_take(kc, &obj, 1) == 0) {
+			TRACE(NOMEM, PG_NKINDS, kc->kc_size, 0);
 			obj = NULL;
+		}
 	}
 	kmem_debug_alloc(kc, obj);
 	return obj;

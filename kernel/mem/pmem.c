@@ -114,7 +114,7 @@ alloc_slow(struct pmem_cpu *pc, enum page_kind kind, bool on)
 		pc->pc_used[kind]++;
 		page_claim(pg, kind);
 	} else
-		TRACE(NOMEM, kind, 0, 0);
+		TRACE(NOMEM, kind, 1, 0);
 	arch_intr_restore(on);
 	return pg;
 }
@@ -248,7 +248,8 @@ page_alloc_run(size_t n, enum page_kind kind)
 		pc->pc_used[kind] += (int64_t)n;
 		for (size_t i = 0; i < n; i++)
 			page_claim(&pg[i], kind);
-	}
+	} else
+		TRACE(NOMEM, kind, n, 0);
 	arch_intr_restore(on);
 	return pg;
 }

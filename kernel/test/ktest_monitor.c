@@ -4,12 +4,15 @@
  * monitor is left, and a deadlock, which does not; broken pointers to be followed.
  */
 #include <abi/errno.h>
+#include <arch/arch_if.h>
+#include <kernel/atomic.h>
 #include <kernel/debug.h>
 #include <kernel/monitor.h>
 #include <kernel/mutex.h>
 #include <kernel/printf.h>
 #include <kernel/process.h>
 #include <kernel/sched.h>
+#include <kernel/trace.h>
 
 #define MSEC  ((nsec_t)1000000)
 #define LINKS 3
@@ -118,7 +121,10 @@ monitor_cycle(void)
 }
 KTEST(monitor_cycle, "monitor-cycle", monitor_cycle);
 
-/* An LWP that names a process which is not there, and a run queue that leads into nothing. */
+/*
+ * An LWP that names a process which is not there, a run queue that leads into nothing, and an event that this
+ * CPU has reserved and never writes.
+ */
 static int
 monitor_broken(void)
 {
@@ -130,6 +136,8 @@ monitor_broken(void)
 
 	l->l_proc = (struct proc *)0xdeadbeef00000000;
 	queue->next = (struct list *)0xffff900000000000;
+	if (trace_classes() != 0)
+		atomic_add(&trace_rings[arch_curcpu()->ci_index].tr_head, 1);
 	monitor_enter("broken");
 	*queue = was;
 	l->l_proc = p;

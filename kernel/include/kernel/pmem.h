@@ -8,6 +8,7 @@
 
 #include <arch/physmap.h>
 #include <kernel/atomic.h>
+#include <kernel/trace.h>
 #include <kernel/types.h>
 
 struct bootinfo;
@@ -195,7 +196,10 @@ user_alloc_ok(size_t bytes)
 		return true;
 	/* It may find nothing because another CPU has just given it all back. */
 	(void)mem_reclaim();
-	return atomic_load_relaxed(&pmem_nfree) >= want;
+	if (atomic_load_relaxed(&pmem_nfree) >= want)
+		return true;
+	TRACE(NOMEM, PG_NKINDS, bytes, 0);
+	return false;
 }
 
 #endif

@@ -63,7 +63,7 @@ enum trace_class {
 	X(FAULT_END, FAULT, "fault-done") /* -, -, - */ \
 	X(STALL, ALLOC, "stall")          /* -, -, - */ \
 	X(STALL_END, ALLOC, "stall-done") /* -, -, pages gained */ \
-	X(NOMEM, ALLOC, "nomem")          /* enum page_kind, -, - */
+	X(NOMEM, ALLOC, "nomem") /* page_kind, pages, -; PG_NKINDS: refused to a user, bytes, - */
 
 enum trace_type {
 #define X(id, class, name) TR_##id,
