@@ -16,7 +16,7 @@ KERNEL_PID = 1000000
 
 for setting in ("sysroot /", "schedule-multiple on", "pagination off", "confirm off",
                 "print inferior-events off", "print thread-events off",
-                "remotetimeout 30", "auto-solib-add off"):
+                "remotetimeout 30", "auto-solib-add off", "may-call-functions off"):
     gdb.execute("set " + setting)
 
 
