@@ -327,8 +327,9 @@ class StubTest(RawPackets, unittest.TestCase):
                 leave()
             """)
             self.assertEqual(said, [
-                "watched 1", "waited 1 user_target True", "1 0x200", "syscalls 12", "exit True", "by name True", "pids [1]", "magic 0x4c575021",
-                "counter 5000000000 1", *['"OK" "OK"'] * 6, '"E03" "OK" "OK" True', "True"])
+                "watched 1", "waited 1 user_target True", "1 0x200", "syscalls 12", "exit True",
+                "by name True", "pids [1]", "magic 0x4c575021", "counter 5000000000 1",
+                *['"OK" "OK"'] * 6, '"E03" "OK" "OK" True', "True"])
             guest.said("prog: ready busy")
             said = guest.gdb("""
                 found = set()

@@ -27,7 +27,7 @@
 #include <kernel/string.h>
 #include <kernel/vm.h>
 
-#define NBREAKS 128
+#define NBREAKS  128
 #define NAWAITED 4 /* as many as there are debug registers */
 
 static struct swbreak {
@@ -41,7 +41,8 @@ static struct swbreak {
 } breaks[NBREAKS];
 
 uint32_t debug_nubreaks;
-static uintptr_t awaited[NAWAITED]; /* owner of the world: the lock words that are watched, 0 = none */
+static uintptr_t
+    awaited[NAWAITED]; /* owner of the world: the lock words that are watched, 0 = none */
 
 /* Watches the lock of an address space. False: all debug registers are in use. */
 static bool
@@ -193,8 +194,8 @@ gdb_break_plant(uintptr_t skip)
 			continue;
 		error = place(b);
 		if (error == -EBUSY && !await(b->b_vm)) {
-			snprintf(line, sizeof(line), "no debug register to wait for a breakpoint at %#lx\n",
-			    b->b_addr);
+			snprintf(line, sizeof(line),
+			    "no debug register to wait for a breakpoint at %#lx\n", b->b_addr);
 			gdb_console(line, strlen(line)); /* gdb waits for a stop: it may be told */
 		}
 		if (error != 0)

@@ -77,6 +77,8 @@ class DetachKernel(gdb.Command):
         super().__init__("kdetach", gdb.COMMAND_RUNNING)
 
     def invoke(self, argument, from_tty):
+        if not _connected():
+            raise gdb.GdbError("not connected")
         # Process by process, gdb would resume some between.
         _packet("D;%x" % KERNEL_PID)
         gdb.execute("disconnect", to_string=True)
