@@ -42,6 +42,7 @@ class RawPackets:
         with self.connect(port, 60) as link:
             self.ask(link, b"qSupported:multiprocess+;swbreak+;hwbreak+")
             self.assertEqual(self.ask(link, stop), b"OK")
+            self.assertEqual(self.ask(link, b"vCont;t"), b"E16")    # nothing is left to run
             told = self.ask(link, b"vCont;c")
             while b"SLEEP wait" not in bytes.fromhex(
                     self.ask(link, b"qThreadExtraInfo,p1.1").decode()):

@@ -116,18 +116,18 @@ class GdbTest(unittest.TestCase):
         shutil.rmtree(cls.folder)
 
     @staticmethod
-    def machine(smp, program, port, build="debug"):
+    def machine(smp, program, port, build="debug", append=""):
         return subprocess.Popen(
             [os.path.join(TOP, "tools/run"), "--build", build, "--smp", str(smp), "--gdb",
-             str(port), "--timeout", str(LIMIT), "--", *program],
+             str(port), "--timeout", str(LIMIT), "--append", append, "--", *program],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
-    def session(self, smp, program, script, build="debug"):
+    def session(self, smp, program, script, build="debug", append=""):
         """Boot, let gdb run `script`; return (its result, what the machine printed).
 
         With "released" in its result the machine goes on to its end."""
         port = free_port()
-        with self.machine(smp, program, port, build=build) as machine:
+        with self.machine(smp, program, port, build, append) as machine:
             told = b""
             try:
                 result = self.visit(port, script, build)
@@ -279,10 +279,13 @@ result["print"] = run("print $lwp(1)") + run("print *$lwp(1)") + run("print *$pr
 result["frame"] = run("lbt 1 2 info locals")
 result["proc"] = run("proc 1")
 result["threads"] = run("info threads")
+result["bt all"] = run("thread apply all bt")
+result["wrong"] = tried("print $lwp()") + tried("print $proc(1, 2)")
 result["secret"] = run("print secret")
 result["kernel from there"] = run("lwps")
 run("proc")
 result["back"] = run("print ncpu")
+result["wrong"] += tried("print lwp_free(0)")
 """ + (self.spoil() if spoilt else ""), build)
         if spoilt:
             self.check_spoilt(result)
@@ -317,19 +320,27 @@ result["back"] = run("print ncpu")
             self.assertIn(words, result["print"])
         self.assertRegex(result["frame"], r"^#2 .*(sleepq|cv)_block \(.*\n\w+ = ")
         self.assertEqual(len(re.findall(r"^[* ] +\d\.\d +LWP \d+", result["threads"], re.M)), 4)
+        # plain `bt` of each, down to where the C library has begun the thread
+        for words in (r"main \(\) at", r"waiter \(arg=.*\n.* start \(", r"deadlock \(arg=.*\n.* start \("):
+            self.assertRegex(result["bt all"], words)
+        for words in ("usage: $lwp(LID)", "usage: $proc(PID)", "may-call-functions is off"):
+            self.assertIn(words, result["wrong"])
         self.assertIn("= 4711", result["secret"])
         self.assertEqual(rows(result["kernel from there"]), mine)
         self.assertIn("= %d" % smp, result["back"])
 
     def test_stopped_and_inheriting(self):
-        """Signals of stopped ones, groups, classes; a lock of a program leads to its owner."""
+        """Signals of stopped ones, groups, classes; a lock of a program leads to its owner; what was traced."""
         result, _ = self.session(2, [self.stopped], """
 settle("sys_getppid", " STOP .* stop-19", " 1  SLEEP .* pi-futex", " 1  SLEEP .* sigwait")
-for command in ("lwps", "procs", "fsck"):
+for command in ("lwps", "procs", "fsck", "trace 5"):
     result[command] = run(command)
 for hit in re.finditer(r"(?m)^[* ] *(\\d+) +\\d+  (STOP|SLEEP) .* stopped +(\\S+)", result["lwps"]):
     result["why " + hit.group(3)] = run("why " + hit.group(1))
-""".replace("\\\\", "\\"))
+""".replace("\\\\", "\\"), append="trace=sched,syscall")
+        # the very last: the call that the machine has stopped in
+        self.assertRegex(result["trace 5"], r"(?m)(^ +\d+\.\d{9} cpu\d  lid \d+ [A-Z]+ .*\n){4}"
+                         r"^.* cpu\d  lid 1 SYSCALL arg=\d+ a=110 b=.*\n\d+ events written, \d+ of them overw")
         self.assertRegex(result["lwps"], r"(?m) STOP +\d +\d+  nice5 +stopped +stop-19$")
         child = re.search(r"(?m)^ *(\d+) +1 +\1 +1  STOP \(19\) +1  stopped", result["procs"])
         self.assertIsNotNone(child, result["procs"])
@@ -457,6 +468,7 @@ run("detach")
             self.assertRegex(runq, r"cpu%s: runs lid %d .*spin locks? held" % (cpu, lid))
             self.assertIn(" 0 violated, ", fsck)
             self.assertRegex(locks, r"spin .*cpu%s, taken at" % cpu)
+            self.assertNotRegex(locks, r"\.h:\d")     # the line that uses an inline function, not its own
         self.assertRegex(result["at"], r"kernel/proc/idtable\.c$")
         self.assertEqual(result["found"], ["kernel", "user"])
         self.assertIn("sum 4", told)

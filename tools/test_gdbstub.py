@@ -235,6 +235,12 @@ class StubTest(RawPackets, unittest.TestCase):
                 run("delete")
                 before = value("dr7")
                 gdb.Breakpoint("*%d" % value("(long)&user_target"))
+                # gdb may watch the very word that the stub watches for it.
+                mine = gdb.Breakpoint("*(long *)%d" % value("(long)&((struct cpu *)$gs_base)->ci_curlwp"
+                                      "->l_proc->p_vmspace->vm_lock.rw_word"), gdb.BP_WATCHPOINT)
+                run("continue")
+                say("watched", mine.hit_count)
+                mine.delete()
                 run("continue")
                 say("waited", gdb.selected_inferior().pid, gdb.newest_frame().name(), before == value("dr7"))
                 run("delete")
@@ -321,8 +327,9 @@ class StubTest(RawPackets, unittest.TestCase):
                 leave()
             """)
             self.assertEqual(said, [
-                "waited 1 user_target True", "1 0x200", "syscalls 12", "exit True", "by name True", "pids [1]", "magic 0x4c575021",
-                "counter 5000000000 1", *['"OK" "OK"'] * 6, '"E03" "OK" "OK" True', "True"])
+                "watched 1", "waited 1 user_target True", "1 0x200", "syscalls 12", "exit True",
+                "by name True", "pids [1]", "magic 0x4c575021", "counter 5000000000 1",
+                *['"OK" "OK"'] * 6, '"E03" "OK" "OK" True', "True"])
             guest.said("prog: ready busy")
             said = guest.gdb("""
                 found = set()

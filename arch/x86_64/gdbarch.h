@@ -8,6 +8,7 @@
 
 #include <arch/arch_if.h>
 #include <arch/md.h>
+#include <kernel/gdbstub.h>
 
 /* gdb's numbers, in the order of the target description. */
 enum {
@@ -50,7 +51,7 @@ struct switch_frame *gdb_switch_frame(const struct lwp *); /* NULL: there is non
 
 void gdb_load_debug_registers(void);
 /* Debug register n has matched. False: it is not in use. *mine: in the address space that is meant. */
-bool gdb_hw_hit(unsigned n, bool *exec, bool *mine, uintptr_t *addr);
+bool gdb_hw_hit(unsigned n, enum debug_cause *, bool *mine, uintptr_t *addr);
 
 /* ---- gdbtrap.c ---- */
 

@@ -21,7 +21,7 @@
 #define DR7_RW(n)  (16 + 4 * (n))
 #define DR7_LEN(n) (18 + 4 * (n))
 
-enum { Z_EXEC = 1, Z_WRITE, Z_READ, Z_ACCESS };
+enum { Z_EXEC = 1, Z_WRITE, Z_READ, Z_ACCESS, Z_AWAIT = ARCH_DEBUG_AWAIT };
 
 /* linker script */
 extern const char __nobreak_start[], __nobreak_end[];
@@ -133,7 +133,9 @@ served(const struct request *q)
 static bool
 assign(void)
 {
-	static const uint8_t rw[] = { [Z_EXEC] = 0, [Z_WRITE] = 1, [Z_READ] = 3, [Z_ACCESS] = 3 };
+	static const uint8_t rw[] = {
+		[Z_EXEC] = 0, [Z_WRITE] = 1, [Z_READ] = 3, [Z_ACCESS] = 3, [Z_AWAIT] = 1
+	};
 	static const uint8_t len[] = { [1] = 0, [2] = 1, [4] = 3, [8] = 2 };
 	struct hwbreak new[NREGS] = { { 0 } };
 	unsigned n = 0;
@@ -253,20 +255,22 @@ unsigned
 arch_debug_watch_type(uintptr_t addr)
 {
 	for (unsigned i = 0; i < NREGS; i++)
-		if (regs[i].h_size != 0 && regs[i].h_q->q_type != Z_EXEC &&
-		    regs[i].h_q->q_addr == addr)
+		if (regs[i].h_size != 0 && regs[i].h_q->q_type >= Z_WRITE &&
+		    regs[i].h_q->q_type <= Z_ACCESS && regs[i].h_q->q_addr == addr)
 			return regs[i].h_q->q_type;
 	return 0;
 }
 
 bool
-gdb_hw_hit(unsigned n, bool *exec, bool *mine, uintptr_t *addr)
+gdb_hw_hit(unsigned n, enum debug_cause *cause, bool *mine, uintptr_t *addr)
 {
 	const struct vmspace *vm = arch_curlwp()->l_proc->p_vmspace, *of;
+	unsigned type;
 
 	if (regs[n].h_size == 0)
 		return false;
-	*exec = regs[n].h_q->q_type == Z_EXEC;
+	type = regs[n].h_q->q_type;
+	*cause = type == Z_EXEC ? DEBUG_HWBREAK : type == Z_AWAIT ? DEBUG_AWAIT : DEBUG_WATCH;
 	*addr = regs[n].h_q->q_addr;
 	*mine = false;
 	for (const struct request *q = requests; q < requests + NREQUESTS; q++) {

@@ -249,7 +249,8 @@ enter_silent(struct trapframe *tf, enum debug_cause cause, uintptr_t arg)
 bool
 gdb_trap_debug(struct trapframe *tf, uint64_t dr6)
 {
-	bool ours = false, exec, mine;
+	bool ours = false, told = false, waits = false, mine;
+	enum debug_cause cause;
 	uintptr_t addr;
 
 	if (!debug_on)
@@ -257,17 +258,23 @@ gdb_trap_debug(struct trapframe *tf, uint64_t dr6)
 	for (unsigned n = 0; n < 4; n++) {
 		if ((dr6 >> n & 1) == 0)
 			continue;
-		if (!gdb_hw_hit(n, &exec, &mine, &addr)) {
+		if (!gdb_hw_hit(n, &cause, &mine, &addr)) {
 			/* gdb took it away while this CPU was stopped on its way here; but a step may tell of any. */
 			ours |= (dr6 & DR6_STEP) == 0;
 			continue;
 		}
-		if (mine && !ours)
-			enter_silent(tf, exec ? DEBUG_HWBREAK : DEBUG_WATCH, addr);
-		else if (!mine && exec)
-			tf->tf_rflags |= RFLAGS_RF; /* pass over it once */
 		ours = true;
+		if (cause == DEBUG_AWAIT) {
+			waits = true;
+		} else if (mine && !told) {
+			told = true;
+			enter_silent(tf, cause, addr);
+		} else if (!mine && cause == DEBUG_HWBREAK) {
+			tf->tf_rflags |= RFLAGS_RF; /* pass over it once */
+		}
 	}
+	if (waits && !told)
+		enter_silent(tf, DEBUG_AWAIT, 0);
 	if ((dr6 & DR6_STEP) != 0) {
 		if (atomic_load_relaxed(&debug_step_lwp) == arch_curlwp()) {
 			if (!ours)

@@ -12,7 +12,7 @@
  *
  * While somebody stopped has the address space's lock, that page cannot be made. The breakpoint then waits: a debug
  * register of our own watches the word of the lock, and who writes it comes to put the breakpoint in
- * (gdb_break_awaits()), of which gdb hears nothing.
+ * (DEBUG_AWAIT), of which gdb hears nothing.
  *
  * Locking: the owner of the stopped world. debug_fork() reads the table of a living world; should that
  * stop in the middle, the entries that it has seen are still those that were planted then.
@@ -22,12 +22,13 @@
 #include <abi/errno.h>
 #include <arch/arch_if.h>
 #include <kernel/pmem.h>
+#include <kernel/printf.h>
 #include <kernel/proc.h>
 #include <kernel/string.h>
 #include <kernel/vm.h>
 
-#define NBREAKS 128
-#define Z_WRITE 2 /* a watchpoint, as in gdb's packets */
+#define NBREAKS  128
+#define NAWAITED 4 /* as many as there are debug registers */
 
 static struct swbreak {
 	bool b_used;
@@ -41,35 +42,37 @@ static struct swbreak {
 
 uint32_t debug_nubreaks;
 static uintptr_t
-    awaited; /* the lock word that is watched, 0 = none; changed by the owner of the world only */
+    awaited[NAWAITED]; /* owner of the world: the lock words that are watched, 0 = none */
 
-/* False: all debug registers are in use. */
+/* Watches the lock of an address space. False: all debug registers are in use. */
 static bool
-await(uintptr_t word)
+await(const struct vmspace *vm)
 {
-	if (awaited == word)
-		return true;
-	if (awaited != 0)
-		(void)arch_debug_hw_remove(Z_WRITE, awaited, sizeof(uintptr_t), NULL);
-	awaited = 0;
-	if (word == 0)
-		return true;
-	if (arch_debug_hw_insert(Z_WRITE, word, sizeof(uintptr_t), NULL) != 0)
+	uintptr_t word = (uintptr_t)&vm->vm_lock.rw_word;
+	unsigned free = NAWAITED;
+
+	for (unsigned i = 0; i < NAWAITED; i++) {
+		if (awaited[i] == word)
+			return true;
+		if (awaited[i] == 0)
+			free = i;
+	}
+	if (free == NAWAITED ||
+	    arch_debug_hw_insert(ARCH_DEBUG_AWAIT, word, sizeof(word), NULL) != 0)
 		return false;
-	awaited = word;
+	awaited[free] = word;
 	return true;
 }
 
-static uintptr_t
-lock_word(const struct vmspace *vm)
+static void
+await_none(void)
 {
-	return (uintptr_t)&vm->vm_lock.rw_word;
-}
-
-bool
-gdb_break_awaits(uintptr_t addr)
-{
-	return awaited != 0 && awaited == addr;
+	for (unsigned i = 0; i < NAWAITED; i++)
+		if (awaited[i] != 0) {
+			(void)arch_debug_hw_remove(
+			    ARCH_DEBUG_AWAIT, awaited[i], sizeof(awaited[i]), NULL);
+			awaited[i] = 0;
+		}
 }
 
 /* Those that were forgotten last: a CPU may have run into one and be stopped before it could tell. */
@@ -118,7 +121,7 @@ gdb_break_insert(const struct proc *p, vaddr_t addr)
 		if (vm == NULL || vm == &vmspace_kernel)
 			return -EFAULT;
 		error = gdb_own_page(vm, addr, &pa);
-		if (error == -EBUSY && (awaited != 0 || await(lock_word(vm))))
+		if (error == -EBUSY && await(vm))
 			pa = error = 0; /* it will come to that */
 		if (error != 0)
 			return error;
@@ -155,8 +158,8 @@ gdb_break_clear(void)
 	for (struct swbreak *b = breaks; b < breaks + NBREAKS; b++)
 		if (b->b_used)
 			forget(b);
+	await_none();
 	arch_debug_clear();
-	awaited = 0;
 }
 
 /* Finds the byte's place now. -EBUSY: the address space is being changed. */
@@ -180,8 +183,9 @@ place(struct swbreak *b)
 void
 gdb_break_plant(uintptr_t skip)
 {
-	uintptr_t word = 0;
+	char line[64];
 
+	await_none();
 	for (struct swbreak *b = breaks; b < breaks + NBREAKS; b++) {
 		uint8_t *byte;
 		int error;
@@ -189,8 +193,11 @@ gdb_break_plant(uintptr_t skip)
 		if (!b->b_used || (b->b_proc == NULL && b->b_addr == skip))
 			continue;
 		error = place(b);
-		if (error == -EBUSY)
-			word = lock_word(b->b_vm); /* of several, one after the other */
+		if (error == -EBUSY && !await(b->b_vm)) {
+			snprintf(line, sizeof(line),
+			    "no debug register to wait for a breakpoint at %#lx\n", b->b_addr);
+			gdb_console(line, strlen(line)); /* gdb waits for a stop: it may be told */
+		}
 		if (error != 0)
 			continue;
 		byte = arch_phys_to_virt(b->b_pa);
@@ -198,7 +205,6 @@ gdb_break_plant(uintptr_t skip)
 		*byte = ARCH_BREAK_INSN;
 		b->b_planted = true;
 	}
-	(void)await(word);
 }
 
 /* Last ones first: two at one address (a shared address space) come off in the right order. */

@@ -121,7 +121,6 @@ void gdb_break_clear(void); /* all, gdb's debug registers too */
 /* Into memory when the world goes on, out of it when it has stopped: a stopped kernel is as it was. */
 void gdb_break_plant(uintptr_t skip); /* but for one in kernel text at `skip` */
 void gdb_break_lift(void);
-bool gdb_break_awaits(uintptr_t addr); /* a watchpoint of the breakpoints' own: plant them anew */
 
 /* ---- gdbstub.c ---- */
 

@@ -435,6 +435,8 @@ still_wanted(enum debug_cause cause, uintptr_t arg)
 		return debug_step_lwp == arch_curlwp();
 	case DEBUG_INTR:
 		return false; /* served by the owner who was there */
+	case DEBUG_AWAIT:
+		return false; /* he has looked, too */
 	default:
 		return true;
 	}
@@ -455,7 +457,7 @@ debug_enter(struct trapframe *tf, enum debug_cause cause, uintptr_t arg)
 		if (owner == 0) {
 			owner = ci->ci_index + 1;
 			world_unlock();
-			if (cause == DEBUG_WATCH && gdb_break_awaits(arg)) {
+			if (cause == DEBUG_AWAIT) {
 				serve_break(ci);
 				park(ci);
 				break;

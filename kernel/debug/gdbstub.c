@@ -341,9 +341,9 @@ vcont(const char *p, struct debug_resume *r)
 			goto bad;
 		if (gdb_get_char(&p, ':') && !gdb_get_id(&p, &id))
 			goto bad;
-		none = false;
 		if (action == 't')
-			continue;
+			continue; /* that it is held is said by naming the others */
+		none = false;
 		if (id.id_tid > 0 && (l = gdb_find_lwp(&id)) == NULL)
 			goto bad;
 		if (action == 's' || action == 'S') {

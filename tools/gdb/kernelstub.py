@@ -16,7 +16,7 @@ KERNEL_PID = 1000000
 
 for setting in ("sysroot /", "schedule-multiple on", "pagination off", "confirm off",
                 "print inferior-events off", "print thread-events off",
-                "remotetimeout 30", "auto-solib-add off"):
+                "remotetimeout 30", "auto-solib-add off", "may-call-functions off"):
     gdb.execute("set " + setting)
 
 
@@ -77,6 +77,8 @@ class DetachKernel(gdb.Command):
         super().__init__("kdetach", gdb.COMMAND_RUNNING)
 
     def invoke(self, argument, from_tty):
+        if not _connected():
+            raise gdb.GdbError("not connected")
         # Process by process, gdb would resume some between.
         _packet("D;%x" % KERNEL_PID)
         gdb.execute("disconnect", to_string=True)

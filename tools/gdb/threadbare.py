@@ -24,3 +24,5 @@ gdb.execute("set print thread-events off")
 gdb.execute("set max-value-size unlimited")
 # The in-kernel and QEMU's stub are both slow to come up in a boot.
 gdb.execute("set tcp connect-timeout 30")
+# `print f()` would run f on whatever stack the CPU is on, and return to where no breakpoint can be.
+gdb.execute("set may-call-functions off")

@@ -21,6 +21,7 @@ enum debug_cause {
 	DEBUG_SWBREAK, /* breakpoint instruction that gdb placed; the frame points at it */
 	DEBUG_HWBREAK, /* debug register, execution; `arg` = address */
 	DEBUG_WATCH,   /* debug register, data; `arg` = address */
+	DEBUG_AWAIT,   /* debug register, what the stub itself waits for */
 	DEBUG_STEP,    /* the step of debug_step_lwp is done */
 	DEBUG_INTR,    /* gdb wants attention: ^C or a packet */
 	DEBUG_TRAP,    /* a breakpoint instruction of the kernel's own */

@@ -53,14 +53,15 @@ bool spin_trylock(struct spinlock *);
 void spin_unlock(struct spinlock *);
 bool spin_held(const struct spinlock *); /* by this CPU */
 
-static inline bool
+/* In line for certain: where a lock was taken is where spin_lock() returns to. */
+static __always_inline bool
 spin_lock_begin(struct spinlock *m)
 {
 	spin_lock(m);
 	return true;
 }
 
-static inline bool
+static __always_inline bool
 spin_lock_begin_off(struct spinlock *m, bool on)
 {
 	KASSERT(arch_curcpu()->ci_mtx_count == 0);
@@ -69,7 +70,7 @@ spin_lock_begin_off(struct spinlock *m, bool on)
 	return true;
 }
 
-static inline void
+static __always_inline void
 spin_lock_inner(struct spinlock *m)
 {
 	KASSERT(arch_curcpu()->ci_mtx_count != 0);

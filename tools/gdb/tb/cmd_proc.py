@@ -25,7 +25,7 @@ but zeros."""
         print("%s: vmspace %#x, %s, page tables at %#x" % (
             proc, addr(space.vm.address), plural(int(space.vm["vm_regions"]["rs_count"]), "region"),
             addr(space.pmap["pm_cr3"])))
-        print("START            END              RIGHTS  PAGES  IN  FROM")
+        print("START        END          RIGHTS  PAGES  IN  FROM")
         total = 0
         for region in regions:
             start, end = addr(region["vr_start"]), addr(region["vr_end"])
@@ -39,7 +39,7 @@ but zeros."""
             if addr(region["vr_obj"]):
                 source = self.source(region)
             names = [n.lower() for n in kern.flag_names("VR_", flags & ~kern.constant("VR_SHARED"))]
-            print("%016x %016x %s%s %8d %4d  %s%s" % (
+            print("%012x %012x %s%s %8d %4d  %s%s" % (
                 start, end, printers.prot_text(int(region["vr_prot"])),
                 "s" if flags & kern.constant("VR_SHARED") else "p", (end - start) >> 12, inside,
                 source, " " + " ".join(names) if names else ""))

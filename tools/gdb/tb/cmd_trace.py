@@ -7,7 +7,6 @@ from . import cpus, kern
 from .kern import addr, plural
 
 INVOLUNTARY = 0x80              # TRACE_INVOLUNTARY of a switch
-NOT_SHOWN = ("te_cycles", "te_seq", "te_type", "te_pad", "te_lid")
 
 
 class Ring:
@@ -35,19 +34,16 @@ def words(event):
     """An event in words: `lid 5 SWITCH SLEEP a=1 b=0x...`."""
     kind = kern.enum_name("trace_type", int(event["te_type"]), "TR_")
     found = ["lid %d" % int(event["te_lid"]), kind]
-    for field in event.type.fields():
-        if field.name in NOT_SHOWN:
-            continue
-        value = addr(event[field])
-        name = field.name.split("_", 1)[1]
+    for name in ("arg", "a", "b"):
+        value = addr(event["te_" + name])
         if name == "arg" and kind in ("SWITCH", "STATE"):
             found.append(kern.enum_name("lwp_state", value & ~INVOLUNTARY, "LS_"))
             if value & INVOLUNTARY:
                 found.append("involuntary")
-        elif name != "flags":
+        else:
             found.append("%s=%s" % (name, "%#x" % value if value > 99999 else value))
-        elif value:
-            found.append("(in an interrupt)")
+    if int(event["te_intr"]):
+        found.append("(in an interrupt)")
     return " ".join(found)
 
 

@@ -8,6 +8,7 @@ from .kern import addr, plural
 
 MAX_CHAIN = 50
 FUTEX_TID = 0x3fffffff          # the owner's id in the word of a robust or checking user lock
+MUSL_WAITED = 0x80000010        # word of musl's mutex of the default type, locked and waited for
 
 
 class Why(kern.Command):
@@ -184,6 +185,9 @@ runs, is queued, or waits for an event that no one LWP owes. A cycle is marked."
         what += " (now %#x)" % word
         owner = next((o for o in self.everybody if o.lid == word & FUTEX_TID and o.pid == l.pid
                       and o.addr != l.addr), None)
+        if word == MUSL_WAITED:
+            return what + ": a locked mutex of musl's default type, which keeps no owner%s" % (
+                ", or another lock, of %s" % owner if owner else ""), None
         if owner is None:
             return what, None
         return what + "; if that is a lock with its owner's id, %s has it" % owner, owner

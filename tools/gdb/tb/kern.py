@@ -282,19 +282,31 @@ def pointer_at(address, type_):
     return gdb.Value(address & MASK).cast(type_.pointer())
 
 
+def _function(block):
+    """The innermost function, inlined ones too, that a block is in."""
+    while block is not None and block.function is None:
+        block = block.superblock
+    return block
+
+
 def place(pc):
-    """`function+offset (file:line)` of an address of code."""
+    """`function (file:line)` of an address of code; of a header's inline function, where it is used."""
     if pc == 0:
         return "?"
     pc -= 1                     # what is kept are return addresses
-    block = gdb.block_for_pc(pc)
-    while block is not None and block.function is None:
-        block = block.superblock
+    block = _function(gdb.block_for_pc(pc))
     line = gdb.find_pc_line(pc)
+    symtab, number = line.symtab, line.line
+    while block is not None and symtab is not None and symtab.filename.endswith(".h"):
+        outer = _function(block.superblock)
+        if outer is None:
+            break
+        # gdb's line of an inlined function is that of its call.
+        symtab, number, block = block.function.symtab, block.function.line, outer
     name = block.function.name if block is not None else "%#x" % (pc + 1)
-    if line.symtab is None:
+    if symtab is None:
         return name
-    return "%s (%s:%d)" % (name, line.symtab.filename.split(TOP + "/")[-1], line.line)
+    return "%s (%s:%d)" % (name, symtab.filename.split(TOP + "/")[-1], number)
 
 
 def name_of(address):

@@ -180,16 +180,25 @@ printer.name, printer.enabled = "threadbare", True
 gdb.printing.register_pretty_printer(None, printer, replace=True)
 
 
+def _id(form, ids):
+    """The one argument of a function, a number."""
+    try:
+        (number,) = ids
+        return int(number)
+    except (ValueError, gdb.error):
+        raise gdb.GdbError("usage: " + form) from None
+
+
 class LwpFunction(gdb.Function):
     """$lwp(LID): the struct lwp of an id, as a pointer. In expressions: print $lwp(5)->l_wmesg"""
 
     def __init__(self):
         super().__init__("lwp")
 
-    def invoke(self, lid):
+    def invoke(self, *ids):
         with kern.in_kernel():
             kern.require_booted()
-            return model.find_lwp(int(lid)).ptr
+            return model.find_lwp(_id("$lwp(LID)", ids)).ptr
 
 
 class ProcFunction(gdb.Function):
@@ -198,10 +207,10 @@ class ProcFunction(gdb.Function):
     def __init__(self):
         super().__init__("proc")
 
-    def invoke(self, pid):
+    def invoke(self, *ids):
         with kern.in_kernel():
             kern.require_booted()
-            return model.find_proc(int(pid)).ptr
+            return model.find_proc(_id("$proc(PID)", ids)).ptr
 
 
 with contextlib.suppress(gdb.error):

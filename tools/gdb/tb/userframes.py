@@ -63,7 +63,9 @@ class Scan(gdb.unwinder.Unwinder):
         info = pending.create_unwind_info(
             _Id(gdb.Value(sp).cast(long_), gdb.Value(start).cast(long_)))
         if found is None:
+            # A caller at 0 ends the walk, but gdb wants to see its stack, too.
             info.add_saved_register("rip", gdb.Value(0).cast(long_))
+            info.add_saved_register("rsp", gdb.Value(sp + 8).cast(long_))
             return info
         at, word = found
         info.add_saved_register("rip", gdb.Value(word).cast(long_))

@@ -272,7 +272,11 @@ extern const char arch_debug_target[]; /* the target description, XML */
  */
 bool arch_debug_step_begin(struct lwp *l, const struct cpu *ci, bool alone);
 void arch_debug_step_end(struct lwp *l, const struct cpu *ci);
-/* Debug registers, on all CPUs from the next arch_debug_arm() on. type: as in gdb's Z packets, 1 to 4. */
+/*
+ * Debug registers, on all CPUs from the next arch_debug_arm() on. type: as in gdb's Z packets, 1 to 4, or a write that
+ * is not for gdb: DEBUG_AWAIT.
+ */
+#define ARCH_DEBUG_AWAIT 5
 int arch_debug_hw_insert(unsigned type, uintptr_t addr, uint64_t len, const struct vmspace *);
 int arch_debug_hw_remove(unsigned type, uintptr_t addr, uint64_t len, const struct vmspace *);
 /* The frame goes on over a debug register that matches its first instruction: gdb has been told. */
