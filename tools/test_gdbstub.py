@@ -212,11 +212,17 @@ class StubTest(RawPackets, unittest.TestCase):
             said = guest.gdb("""
                 for i in range(4):
                     if i > 0: run("target remote 127.0.0.1:%d" % PORT)
-                    say(len(threads()))
+                    say(len(threads()), gdb.inferiors()[0].pid)
                     if i == 3: end_program()
+                    if i == 1:
+                        run("detach")
+                        refresh()
+                        continue
+                    if i == 2: run("inferior %d" % gdb.inferiors()[-1].num)
                     leave()
             """)
-            self.assertGreater(min(map(int, said)), 1)
+            for line in said:
+                self.assertRegex(line, "^([2-9]|[1-9][0-9]+) 1000000$")
             guest.finish("sum 4", "done storm")
 
     def test_tour(self):

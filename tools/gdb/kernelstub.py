@@ -44,9 +44,31 @@ def _describe(_=None):
         gdb.execute("unset tdesc filename", to_string=True)
 
 
+def _choose_connected():
+    """What is told to the stub is told in the name of the chosen inferior."""
+    if not gdb.selected_inferior().pid:
+        number = next(i.num for i in gdb.inferiors() if i.pid)
+        gdb.execute("inferior %d" % number, to_string=True)
+
+
+def _disconnect():
+    """Close the connection; gdb forgets all processes. The chosen inferior is to be the kernel's at the next one."""
+    gdb.execute("disconnect", to_string=True)
+    if gdb.selected_inferior().num != 1:
+        gdb.execute("inferior 1", to_string=True)
+
+
 def refresh():
     """Learn of processes that have come, forget those that are gone."""
-    if not _connected() or gdb.selected_thread() is None:
+    if not _connected():
+        return
+    if not gdb.inferiors()[0].pid:
+        # `detach` from the kernel was the end for the stub, but gdb holds on to it for the other processes.
+        _choose_connected()
+        _disconnect()
+        print("[the kernel runs on]")
+        return
+    if gdb.selected_thread() is None:
         return
     chosen = gdb.selected_thread()
     frame = gdb.selected_frame().level() if chosen.is_stopped() else 0
@@ -79,9 +101,10 @@ class DetachKernel(gdb.Command):
     def invoke(self, argument, from_tty):
         if not _connected():
             raise gdb.GdbError("not connected")
+        _choose_connected()
         # Process by process, gdb would resume some between.
         _packet("D;%x" % KERNEL_PID)
-        gdb.execute("disconnect", to_string=True)
+        _disconnect()
 
 
 class Refresh(gdb.Command):
