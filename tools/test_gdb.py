@@ -337,7 +337,17 @@ for command in ("lwps", "procs", "fsck", "trace 5"):
     result[command] = run(command)
 for hit in re.finditer(r"(?m)^[* ] *(\\d+) +\\d+  (STOP|SLEEP) .* stopped +(\\S+)", result["lwps"]):
     result["why " + hit.group(3)] = run("why " + hit.group(1))
-""".replace("\\\\", "\\"), append="trace=sched,syscall")
+result["unknown"] = run("proc 1")
+run("proc 1 FILE")
+run("proc")
+result["known"] = run("proc 1")
+run("inferior 1")
+run("detach")
+result["left"] = run("info threads")
+""".replace("\\\\", "\\").replace("FILE", self.stopped), append="trace=sched,syscall")
+        self.assertIn("`proc 1 FILE` names its ELF file", result["unknown"])
+        self.assertIn(self.stopped + ", as of now", result["known"])
+        self.assertRegex(result["left"], r"LWP 1 .* in \w+ \(")    # what is left can be looked at still
         # the very last: the call that the machine has stopped in
         self.assertRegex(result["trace 5"], r"(?m)(^ +\d+\.\d{9} cpu\d  lid \d+ [A-Z]+ .*\n){4}"
                          r"^.* cpu\d  lid 1 SYSCALL arg=\d+ a=110 b=.*\n\d+ events written, \d+ of them overw")

@@ -91,7 +91,7 @@ picture of this moment and cannot be continued; commands of the kernel go on to 
         shot.select(shot.lids[0])
         print("[%s: %s, as of now; `proc` goes back to the kernel]" % (
             proc, shot.program.split(kern.TOP + "/")[-1] if shot.program
-            else "its ELF file is not found: no symbols"))
+            else "no symbols; `proc %d FILE` names its ELF file" % proc.pid))
         if shot.note:
             print("(%s)" % shot.note)
         print(gdb.execute("info threads", to_string=True).rstrip())

@@ -30,19 +30,22 @@ COMM = 15                       # characters of a process's name
 
 _state = {"folder": None, "turn": 0}
 _made = {}                      # pid -> Snapshot
+_named = {}                     # name of a process -> the ELF file that was given for it
 
 
 # --- Which program ---------------------------------------------------------------
 
 def candidates(name):
     """Files that may be the program called name."""
-    paths = [path for path in os.environ.get("THREADBARE_PROGRAMS", "").split(":") if path]
+    paths = [_named[name]] if name in _named else []
+    paths += [path for path in os.environ.get("THREADBARE_PROGRAMS", "").split(":") if path]
     paths += [os.path.join(kern.TOP, folder, name) for folder in FOLDERS] + [name]
     if len(name) == COMM:       # perhaps cut off
         for folder in FOLDERS:
             paths += sorted(glob.glob(os.path.join(kern.TOP, folder, glob.escape(name) + "*")))
     for path in paths:
-        if os.path.basename(path)[:COMM] == name[:COMM] and os.path.isfile(path):
+        if (path == _named.get(name) or os.path.basename(path)[:COMM] == name[:COMM]) \
+                and os.path.isfile(path):
             yield path
 
 
@@ -121,6 +124,8 @@ class Snapshot:
     def __init__(self, proc, program=None):
         space = pages.AddressSpace(proc)
         self.pid, self.turn = proc.pid, _state["turn"]
+        if program is not None:
+            _named[proc.name] = program
         self.program = program or program_of(proc, space)
         self.note = None
         regions, broken = space.regions()
@@ -142,11 +147,12 @@ class Snapshot:
         if _state["folder"] is None:
             _state["folder"] = tempfile.mkdtemp(prefix="threadbare-gdb-")
             atexit.register(shutil.rmtree, _state["folder"], True)
-        path = os.path.join(_state["folder"], "%s.%d" % (proc.name or "core", proc.pid))
-        _write(path, notes, _runs(space, regions, self.program))
-        self.inferior = self._open(path)
+        # Kept while it is open: gdb closes files now and then, and opens them again.
+        self.path = os.path.join(_state["folder"], "core.%d.%d" % (proc.pid, self.turn))
+        _write(self.path, notes, _runs(space, regions, self.program))
+        self.inferior = self._open()
 
-    def _open(self, path):
+    def _open(self):
         before = {inferior.num for inferior in gdb.inferiors()}
         gdb.execute("add-inferior -no-connection", to_string=True)
         inferior = next(i for i in gdb.inferiors() if i.num not in before)
@@ -154,8 +160,7 @@ class Snapshot:
             # Through the machine interface: that selects the inferior without a word.
             gdb.execute('interpreter-exec mi "-file-exec-and-symbols --thread-group i%d %s"'
                         % (inferior.num, self.program or ""), to_string=True)
-            gdb.execute("core-file %s" % path, to_string=True)
-        os.unlink(path)         # gdb has it open
+            gdb.execute("core-file %s" % self.path, to_string=True)
         userframes.SCANNED.add(inferior.num)
         return inferior
 
@@ -174,6 +179,8 @@ class Snapshot:
                     kern.select_inferior(self.inferior)
                     gdb.execute("core-file", to_string=True)
                 gdb.execute("remove-inferiors %d" % self.inferior.num, to_string=True)
+        with contextlib.suppress(OSError):
+            os.unlink(self.path)
 
 
 @contextlib.contextmanager
