@@ -12,7 +12,7 @@ class RawPackets:
     def connect(port, seconds):
         return socket.create_connection(("127.0.0.1", port), timeout=seconds)
 
-    def look_in(self, port, thread=b"p1\\."):
+    def look_in(self, port, thread=b"p1\\.", last_ack=b"+"):
         """A short visit without gdb."""
         with self.connect(port, 60) as link:
             self.assertIn(b"PacketSize=", self.ask(link, b"qSupported:multiprocess+;swbreak+"))
@@ -20,7 +20,7 @@ class RawPackets:
             self.assertRegex(self.ask(link, b"qfThreadInfo"), b"^m.*" + thread)
             self.assertGreater(len(self.ask(link, b"g")), 16 * 20)
             self.assertEqual(self.ask(link, b"D"), b"OK")
-            link.sendall(b"+")
+            link.sendall(last_ack)
 
     def anew(self, port):
         """A gdb dies while an answer of many packets comes; the next one acknowledges only its own."""

@@ -137,12 +137,14 @@ class StubTest(RawPackets, unittest.TestCase):
                                          run("thread find SLEEP mutex")):
                     run("thread " + number)
                     say(*names())
-                leave()
+                run("delete")
+                run("disconnect")
             """ % (smp + 3))
             self.assertEqual(said[0], "threads True")
             self.assertEqual(len(said), 4, said)
             for line in said[1:]:
                 self.assertRegex(line, r"^mi_switch .*turnstile_block mutex_lock_slow.* chain_(link|top)")
+            self.look_in(guest.port, last_ack=b"")     # lost with the connection
             guest.finish("child 7", "done sleepers")
 
     # --- Stopping ---
@@ -213,13 +215,12 @@ class StubTest(RawPackets, unittest.TestCase):
                 for i in range(4):
                     if i > 0: run("target remote 127.0.0.1:%d" % PORT)
                     say(len(threads()), gdb.inferiors()[0].pid)
-                    if i == 3: end_program()
-                    if i == 1:
-                        run("detach")
-                        refresh()
-                        continue
                     if i == 2: run("inferior %d" % gdb.inferiors()[-1].num)
-                    leave()
+                    if i < 3: leave()
+                end_program()
+                run("inferior 1")
+                run("detach")
+                refresh()
             """)
             for line in said:
                 self.assertRegex(line, "^([2-9]|[1-9][0-9]+) 1000000$")

@@ -45,6 +45,8 @@ bool gdb_have_packet(void);
 void gdb_receive(void);
 /* Sends gdb_tx as a packet, again until it is acknowledged. */
 void gdb_send(void);
+/* The same before the world goes on: gdb may close the connection at once, and its acknowledgement is lost with it. */
+void gdb_send_last(void);
 /* Text for gdb's console. */
 void gdb_console(const char *, size_t);
 

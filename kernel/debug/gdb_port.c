@@ -10,7 +10,8 @@
 #include <arch/arch_if.h>
 #include <kernel/string.h>
 
-#define REST ((nsec_t)20000)
+#define REST          ((nsec_t)20000)
+#define LAST_PATIENCE ((nsec_t)1000000000)
 
 struct gdb_rx gdb_rx;
 struct gdb_tx gdb_tx;
@@ -103,9 +104,11 @@ send_once(void)
 	arch_debug_putc(digits[sum & 15]);
 }
 
-void
-gdb_send(void)
+static void
+send_acked(bool last)
 {
+	nsec_t end = arch_time_ns() + LAST_PATIENCE;
+
 	if (have_packet)
 		return; /* nobody would acknowledge it */
 	send_once();
@@ -114,6 +117,8 @@ gdb_send(void)
 		enum gdb_event event;
 
 		if (c < 0) {
+			if (last && arch_time_ns() >= end)
+				return;
 			gdb_port_rest();
 			continue;
 		}
@@ -130,6 +135,18 @@ gdb_send(void)
 			return;
 		}
 	}
+}
+
+void
+gdb_send(void)
+{
+	send_acked(false);
+}
+
+void
+gdb_send_last(void)
+{
+	send_acked(true);
 }
 
 void

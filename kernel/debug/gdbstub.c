@@ -390,16 +390,18 @@ detach(const char *p)
 	if (pid == GDB_KERNEL_PID) {
 		gdb_break_clear();
 		atomic_store_relaxed(&debug_attached, false);
+		gdb_send_last();
+		return gdb_have_packet() ? STAY : GO;
 	}
 	gdb_send();
-	return debug_attached ? STAY : GO;
+	return STAY;
 }
 
 static void __noreturn
 end_machine(void)
 {
 	gdb_reply_ok();
-	gdb_send();
+	gdb_send_last();
 	arch_poweroff(STATUS_KILLED);
 }
 
@@ -524,8 +526,8 @@ gdb_serve(enum debug_cause cause, uintptr_t arg, struct lwp *l, struct debug_res
 		/* A gdb that detaches twice, once for each process it knew, does not come back by that. */
 		if (!debug_attached && *p == 'D') {
 			gdb_reply_ok();
-			gdb_send();
-			if (cause == DEBUG_INTR)
+			gdb_send_last();
+			if (cause == DEBUG_INTR && !gdb_have_packet())
 				return;
 			continue;
 		}

@@ -44,16 +44,15 @@ def _describe(_=None):
         gdb.execute("unset tdesc filename", to_string=True)
 
 
-def _choose_connected():
-    """What is told to the stub is told in the name of the chosen inferior."""
+def _leave():
+    """Let the kernel run on and close the connection; gdb forgets all processes."""
     if not gdb.selected_inferior().pid:
         number = next(i.num for i in gdb.inferiors() if i.pid)
         gdb.execute("inferior %d" % number, to_string=True)
-
-
-def _disconnect():
-    """Close the connection; gdb forgets all processes. The chosen inferior is to be the kernel's at the next one."""
+    # Process by process, gdb would resume some between.
+    _packet("D;%x" % KERNEL_PID)
     gdb.execute("disconnect", to_string=True)
+    # The chosen inferior is to be the kernel's at the next connection.
     if gdb.selected_inferior().num != 1:
         gdb.execute("inferior 1", to_string=True)
 
@@ -63,9 +62,8 @@ def refresh():
     if not _connected():
         return
     if not gdb.inferiors()[0].pid:
-        # `detach` from the kernel was the end for the stub, but gdb holds on to it for the other processes.
-        _choose_connected()
-        _disconnect()
+        # `detach` from the kernel has let it run, but gdb holds on to it, and to the stub, for the other processes.
+        _leave()
         print("[the kernel runs on]")
         return
     if gdb.selected_thread() is None:
@@ -101,10 +99,7 @@ class DetachKernel(gdb.Command):
     def invoke(self, argument, from_tty):
         if not _connected():
             raise gdb.GdbError("not connected")
-        _choose_connected()
-        # Process by process, gdb would resume some between.
-        _packet("D;%x" % KERNEL_PID)
-        _disconnect()
+        _leave()
 
 
 class Refresh(gdb.Command):
