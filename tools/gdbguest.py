@@ -400,9 +400,11 @@ class Guest:
         if done.returncode != 0:
             self.process.terminate()
             out, err = self.process.communicate()
-            self.test.fail("smp=%d: gdb's status %d\n%s\n%s\n%s" % (
+            with open(self.log, encoding="utf-8", errors="replace") as file:
+                log = file.read()[-4000:]
+            self.test.fail("smp=%d: gdb's status %d\n%s\n%s\n%s\n%s" % (
                 self.smp, done.returncode, text, out.decode("utf-8", "replace"),
-                err.decode("utf-8", "replace")))
+                err.decode("utf-8", "replace"), log))
         return [line[4:] for line in text.splitlines() if line.startswith("SAY ")]
 
     def finish(self, *output, status=0):

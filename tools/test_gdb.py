@@ -6,7 +6,6 @@ import os
 import random
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -74,12 +73,6 @@ def probe(stop):
 """
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def rows(text):
     """Lines of `lwps` as {id: (pid, state, cpu, name, wait)}."""
     found = {}
@@ -96,17 +89,13 @@ class GdbTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = tempfile.mkdtemp(prefix="threadbare-gdb-test-")
-        cls.program = os.path.join(cls.folder, "sleepers")
-        with open(cls.program + ".c", "w", encoding="ascii") as file:
-            file.write(SLEEPERS)
-        cls.stopped = os.path.join(cls.folder, "stopped")
-        with open(cls.stopped + ".c", "w", encoding="ascii") as file:
-            file.write(STOPPED)
-        cls.guest = os.path.join(cls.folder, "gdbprog")
-        with open(cls.guest + ".c", "w", encoding="ascii") as file:
-            file.write(gdbguest.PROGRAM)
-        for name in (cls.program, cls.stopped, cls.guest):
-            subprocess.run([USERCC, "-static", "-g", "-O1", "-o", name, name + ".c"], check=True)
+        programs = {"sleepers": SLEEPERS, "stopped": STOPPED, "gdbprog": gdbguest.PROGRAM}
+        cls.program, cls.stopped, cls.guest = (os.path.join(cls.folder, name) for name in programs)
+        for name, text in programs.items():
+            path = os.path.join(cls.folder, name)
+            with open(path + ".c", "w", encoding="ascii") as file:
+                file.write(text)
+            subprocess.run([USERCC, "-static", "-g", "-O1", "-o", path, path + ".c"], check=True)
         symbols = subprocess.run(["nm", cls.guest], check=True, text=True, stdout=subprocess.PIPE).stdout
         cls.syscall, cls.over = (int(re.search(r"^(\w+) \w %s$" % name, symbols, re.M).group(1), 16)
                                  for name in ("the_syscall", "over"))
@@ -126,7 +115,7 @@ class GdbTest(unittest.TestCase):
         """Boot, let gdb run `script`; return (its result, what the machine printed).
 
         With "released" in its result the machine goes on to its end."""
-        port = free_port()
+        port = gdbguest.free_port()
         with self.machine(smp, program, port, build, append) as machine:
             told = b""
             try:
@@ -194,7 +183,7 @@ result["lwp"] = tried("print $lwp(1)")
                 self.check_mutexes_and_a_panic(smp)
 
     def check_mutexes_and_a_panic(self, smp):
-        port = free_port()
+        port = gdbguest.free_port()
         with self.machine(smp, ["/bin/ktest", "turnstile-pi", "panic-setstat"], port) as machine:
             try:
                 self.check_mutexes(port)
@@ -507,7 +496,7 @@ run("detach")
 
     def interrupted(self, smp, build, program, stops, chance):
         """Stop a fork storm at random moments, as an editor would; what probe() saw at each."""
-        port = free_port()
+        port = gdbguest.free_port()
         base = os.path.join(self.folder, "i%d" % port)
         with open(base + ".py", "w", encoding="utf-8") as file:
             file.write(PREAMBLE + "    pass\n" + PROBE % (COMMANDS, base + ".json"))
@@ -567,7 +556,7 @@ run("detach")
                 self.assertRegex(makefile, r"(?m)^[a-z .-]*\b%s\b[a-z .-]*:" % goal)
         background = tasks[config["preLaunchTask"]]["problemMatcher"]["background"]
         program = config["program"].replace("${workspaceFolder}", TOP)
-        port = free_port()
+        port = gdbguest.free_port()
         with subprocess.Popen(
                 [os.path.join(TOP, "tools/run"), "--build", "debug", "--smp", "2", "--gdb",
                  str(port), "--timeout", str(LIMIT), "--", "/bin/true"],

@@ -401,6 +401,7 @@ class StubTest(RawPackets, unittest.TestCase):
                 if l > 0 and "did not stop" in run("monitor bt %%d" %% l):
                     say("not stopped", l)
             run("set scheduler-locking %s")
+            run("set $eflags = 2")      # a tick may want a lock of a stopped CPU
             run("set $rdi = (unsigned long)panic_message")
             run("set $rip = (unsigned long)panic")
             run("continue")

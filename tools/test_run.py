@@ -262,9 +262,10 @@ class RunTest(unittest.TestCase):
         self.check(self.run_program(options=("--trace", self.path("absent/t"))), 126)
         with open(self.path("kept"), "w", encoding="ascii") as file:
             file.write("of another run")
-        done = self.run_tool("--trace", self.path("kept"), "--log", self.path("kept"), "absent")
-        self.assertEqual(done.returncode, 127)
-        self.assertEqual(os.path.getsize(self.path("kept")), 14)
+        for words, status in ((("absent",), 127), (("--dry-run", self.program), 0),
+                              (("--stdin", "/dev/zero", self.program), 126)):
+            done = self.run_tool("--trace", self.path("kept"), "--log", self.path("kept"), *words)
+            self.assertEqual((done.returncode, os.path.getsize(self.path("kept"))), (status, 14), words)
         self.check(self.run_program(options=("--add", self.path("absent"))), 126)
         self.check(self.run_program(options=("--stdin", self.path("absent"))), 126)
         self.check(self.run_program(options=("--stdin", "/dev/zero")), 126)

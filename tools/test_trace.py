@@ -316,13 +316,15 @@ class TraceTest(unittest.TestCase):
         for change in ({"ph": "?"}, {"pid": "1"}, {"ts": -1}, {"dur": None}, {"tid": 2},
                        {"name": 3}, {"ph": "i"}, {"ph": "f", "id": 1}, {"ph": "e", "id": 1},
                        {"ph": ["X"]}, {"ph": "Xi"}, {"pid": []}, {"ts": math.nan}, {"cat": None}, {"args": 1},
-                       {"ph": "s", "id": []}, {"ph": "b", "id": 1}, {"ph": "M", "name": "thread_name", "args": {}}):
+                       {"ph": "s", "id": []}, {"ph": "b", "id": 1}, {"ts": 10**400}, {"args": {"life": []}},
+                       {"ph": "i", "s": "t", "cat": "steal", "args": {"from": None}}, {"args": {"called": 1}}, {"ph": "M", "name": "thread_name", "args": {}}):
             self.assertNotEqual(tracestats.check(
                 {"traceEvents": [name, dict(good, **change)]}), [], change)
         self.assertNotEqual(tracestats.check({"traceEvents": [name, good, good]}), [])
         for other in ([], {"overrun_events": 7}, {"overrun_events": ["x"]}, {"end_us": "x"}):
             self.assertNotEqual(tracestats.check({"traceEvents": [name, good], "otherData": other}), [])
-        for text in (json.dumps({"traceEvents": [good]}), '{"traceEvents":[1]}', "", "[" * 100000, "\xff\0"):
+        for text in (json.dumps({"traceEvents": [good]}), json.dumps({"traceEvents": [dict(name, name=[])]}),
+                     json.dumps({"traceEvents": [{k: v for k, v in name.items() if k != "name"}]}), '{"traceEvents":[1]}', "", "[" * 100000, "\xff\0"):
             with open(self.path("bad.json"), "w", encoding="latin-1") as file:
                 file.write(text)
             for command in ("check", "stats", "svg", "html"):

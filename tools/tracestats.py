@@ -33,8 +33,21 @@ def load(path):
 NEEDED = {"X": ("cat",), "i": ("cat", "args"), "b": ("cat", "args"), "e": ("cat",), "M": ("args",)}
 
 
+NUMBERS, TEXTS = ("life", "latency_us", "status"), ("called", "kind", "comm")   # what is counted of args
+
+
 def number(value, least=-math.inf):
-    return isinstance(value, (int, float)) and math.isfinite(value) and value >= least
+    try:
+        return isinstance(value, (int, float)) and math.isfinite(value) and value >= least
+    except OverflowError:
+        return False
+
+
+def wrong_args(e):
+    """Is one that is counted of another type?"""
+    numbers = NUMBERS + (("from", "to") if e.get("cat") in ("steal", "migrate") else ())
+    return any(key in e["args"] and not number(e["args"][key]) for key in numbers) \
+        or any(not isinstance(e["args"].get(key, ""), str) for key in TEXTS)
 
 
 def check(trace):
@@ -78,9 +91,11 @@ def check(trace):
             complain(i, "row %d/%d has no name" % row)
         if "args" in e and not isinstance(e["args"], dict):
             complain(i, "args is no object")
+        elif "args" in e and wrong_args(e):
+            complain(i, "args: a number or a text is none")
         elif any(key not in e for key in NEEDED.get(ph, ())):
             complain(i, "%s is missing" % " or ".join(NEEDED[ph]))
-        elif ph == "M" and e["name"] in ("thread_name", "process_name") \
+        elif ph == "M" and e.get("name") in ("thread_name", "process_name") \
                 and not isinstance(e["args"].get("name"), str):
             complain(i, "the name is no text")
         if "id" in e and not isinstance(e["id"], (int, str)) or not isinstance(e.get("cat", ""), str):

@@ -277,7 +277,7 @@ gdb_trap_debug(struct trapframe *tf, uint64_t dr6)
 		enter_silent(tf, DEBUG_AWAIT, 0);
 	if ((dr6 & DR6_STEP) != 0) {
 		if (atomic_load_relaxed(&debug_step_lwp) == arch_curlwp()) {
-			if (!ours)
+			if (!told)
 				enter_silent(tf, DEBUG_STEP, 0);
 			ours = true;
 		} else if (!tf_user(tf)) {

@@ -185,7 +185,7 @@ gdb_break_plant(uintptr_t skip)
 {
 	char line[64];
 
-	await_none();
+	await_none(); /* some may be set or deleted by now */
 	for (struct swbreak *b = breaks; b < breaks + NBREAKS; b++) {
 		uint8_t *byte;
 		int error;
@@ -207,10 +207,14 @@ gdb_break_plant(uintptr_t skip)
 	}
 }
 
-/* Last ones first: two at one address (a shared address space) come off in the right order. */
+/*
+ * Last ones first: two at one address (a shared address space) come off in the right order. gdb has the debug
+ * registers meanwhile.
+ */
 void
 gdb_break_lift(void)
 {
+	await_none();
 	for (struct swbreak *b = breaks + NBREAKS; b-- > breaks;) {
 		uint8_t *byte;
 		paddr_t pa;

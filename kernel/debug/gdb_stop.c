@@ -436,7 +436,7 @@ still_wanted(enum debug_cause cause, uintptr_t arg)
 	case DEBUG_INTR:
 		return false; /* served by the owner who was there */
 	case DEBUG_AWAIT:
-		return false; /* he has looked, too */
+		return debug_attached; /* he may have looked before the lock was let go */
 	default:
 		return true;
 	}
