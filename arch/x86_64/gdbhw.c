@@ -254,10 +254,12 @@ arch_debug_watching(uintptr_t addr)
 unsigned
 arch_debug_watch_type(uintptr_t addr)
 {
-	for (unsigned i = 0; i < NREGS; i++)
-		if (regs[i].h_size != 0 && regs[i].h_q->q_type >= Z_WRITE &&
-		    regs[i].h_q->q_type <= Z_ACCESS && regs[i].h_q->q_addr == addr)
-			return regs[i].h_q->q_type;
+	for (unsigned i = 0; i < NREGS; i++) {
+		const struct request *q = atomic_load_relaxed(&regs[i].h_q);
+
+		if (q != NULL && q->q_type >= Z_WRITE && q->q_type <= Z_ACCESS && q->q_addr == addr)
+			return q->q_type;
+	}
 	return 0;
 }
 
@@ -265,17 +267,19 @@ bool
 gdb_hw_hit(unsigned n, enum debug_cause *cause, bool *mine, uintptr_t *addr)
 {
 	const struct vmspace *vm = arch_curlwp()->l_proc->p_vmspace, *of;
-	unsigned type;
+	const struct request *hit = atomic_load_relaxed(&regs[n].h_q);
 
-	if (regs[n].h_size == 0)
+	/* This CPU may be stopped at any point here, and gdb change it all meanwhile; but a request is never NULL. */
+	if (hit == NULL)
 		return false;
-	type = regs[n].h_q->q_type;
-	*cause = type == Z_EXEC ? DEBUG_HWBREAK : type == Z_AWAIT ? DEBUG_AWAIT : DEBUG_WATCH;
-	*addr = regs[n].h_q->q_addr;
+	*cause = hit->q_type == Z_EXEC ? DEBUG_HWBREAK
+	    : hit->q_type == Z_AWAIT   ? DEBUG_AWAIT
+				       : DEBUG_WATCH;
+	*addr = hit->q_addr;
 	*mine = false;
 	for (const struct request *q = requests; q < requests + NREQUESTS; q++) {
 		of = atomic_load_relaxed(&q->q_vm);
-		*mine |= alike(q, regs[n].h_q) && (of == NULL || of == vm);
+		*mine |= alike(q, hit) && (of == NULL || of == vm);
 	}
 	return true;
 }
