@@ -63,8 +63,11 @@ def refresh():
         return
     if not gdb.inferiors()[0].pid:
         # `detach` from the kernel has let it run, but gdb holds on to it, and to the stub, for the other processes.
-        _leave()
-        print("[the kernel runs on]")
+        try:
+            _leave()
+            print("[the kernel runs on]")
+        except gdb.error as error:
+            print("[the machine has come to its end: %s]" % error)
         return
     if gdb.selected_thread() is None:
         return
