@@ -31,8 +31,6 @@ def load(path):
 
 
 NEEDED = {"X": ("cat",), "i": ("cat", "args"), "b": ("cat", "args"), "e": ("cat",), "M": ("args",)}
-
-
 NUMBERS, TEXTS = ("life", "latency_us", "status"), ("called", "kind", "comm")   # what is counted of args
 
 

@@ -43,9 +43,9 @@ static struct request {
 
 /* Made from the requests, and used, likewise. */
 static struct hwbreak {
-	unsigned h_size; /* of this piece, 0 = free */
+	unsigned h_size; /* of this piece */
 	uintptr_t h_addr;
-	const struct request *h_q; /* one of those that it is a piece of */
+	const struct request *h_q; /* (a) one of those that it is a piece of, NULL = free */
 } regs[NREGS];
 static uint64_t dr7 = DR7_FIXED;
 

@@ -41,8 +41,8 @@ static struct swbreak {
 } breaks[NBREAKS];
 
 uint32_t debug_nubreaks;
-static uintptr_t
-    awaited[NAWAITED]; /* owner of the world: the lock words that are watched, 0 = none */
+/* Owner of the world: the lock words that are watched, 0 = none. */
+static uintptr_t awaited[NAWAITED];
 
 /* Watches the lock of an address space. False: all debug registers are in use. */
 static bool

@@ -220,9 +220,9 @@ init_exited(struct proc *p)
 	preempt_enable();
 	vmspace_unref(vm);
 	DEBUG_ONLY(fsck());
+	/* The first thread may have ended before: we have an id beside the process's then. */
 	if (curlwp()->l_lid != p->p_pid)
-		ledger_at_start
-		    .ids++; /* the first thread ended before; we have an id beside the process's */
+		ledger_at_start.ids++;
 	leaks = ledger_compare(&ledger_at_start, true);
 	if (leaks != 0)
 		kprintf("init: %u leak%s\n", leaks, leaks == 1 ? "" : "s");

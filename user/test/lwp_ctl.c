@@ -506,9 +506,9 @@ main(int argc, char **argv)
 {
 	struct lwpctl *lc = NULL;
 
+	/* It has run once, and again if it was preempted. */
 	if (argc > 1 && strcmp(argv[1], "fresh") == 0)
-		return _lwp_ctl(BOTH, &lc) == 0 && lc->lc_pctr >= 1 ? 0
-								    : 1; /* once, or preempted */
+		return _lwp_ctl(BOTH, &lc) == 0 && lc->lc_pctr >= 1 ? 0 : 1;
 	stacks = private_mem((size_t)CROWD * LWP_STACK);
 	test_calls();
 	test_cpu();
